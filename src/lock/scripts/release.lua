@@ -1,0 +1,8 @@
+-- Deletes a lock if it still has the value that its holder gave it.
+--   KEYS[1]  the lock's key
+--   ARGV[1]  the holder's value
+-- Returns 1 if the key was deleted, 0 if it is gone or has another value.
+if redis.call('GET', KEYS[1]) == ARGV[1] then
+  return redis.call('DEL', KEYS[1])
+end
+return 0
