@@ -1,0 +1,443 @@
+//! The two traits between Rust values and the wire: [`ToArg`] for what is sent, [`FromReply`] for what comes back.
+
+use crate::error::{Error, ErrorKind, Outcome, ServerError};
+use bytes::{Bytes, BytesMut};
+use resp::{Frame, encode};
+use std::fmt;
+
+/// Arguments of a command, encoded as they come.
+#[derive(Clone, Default)]
+pub struct Args {
+    encoded: BytesMut,
+    count: usize,
+    longest: usize,
+}
+
+impl Args {
+    /// Appends one argument.
+    pub fn push(&mut self, arg: &[u8]) {
+        encode::bulk(arg, &mut self.encoded);
+        self.count += 1;
+        self.longest = self.longest.max(arg.len());
+    }
+
+    /// Appends one argument: the number in decimal.
+    pub fn push_i64(&mut self, number: i64) {
+        encode::bulk_i64(number, &mut self.encoded);
+        self.count += 1;
+    }
+
+    /// How many arguments there are.
+    pub fn len(&self) -> usize {
+        self.count
+    }
+
+    /// Whether there is no argument.
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// Appends what another list holds.
+    pub(crate) fn append(&mut self, other: &Self) {
+        self.encoded.extend_from_slice(&other.encoded);
+        self.count += other.count;
+        self.longest = self.longest.max(other.longest);
+    }
+
+    /// The arguments, read back.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        let mut rest = &self.encoded[..];
+        std::iter::from_fn(move || {
+            let line = rest.get(1..)?.split(|&byte| byte == b'\r').next()?; // "$5\r\n"
+            let len: usize = std::str::from_utf8(line).ok()?.parse().ok()?;
+            let start = line.len() + 3;
+            let arg = rest.get(start..start + len)?;
+            rest = rest.get(start + len + 2..).unwrap_or_default();
+            Some(arg)
+        })
+    }
+
+    pub(crate) fn longest(&self) -> usize {
+        self.longest
+    }
+
+    /// Appends the whole command to a write buffer.
+    pub(crate) fn write(&self, out: &mut BytesMut) {
+        encode::array_header(self.count, out);
+        out.extend_from_slice(&self.encoded);
+    }
+}
+
+/// Shows how many, never what: an argument may be a secret.
+impl fmt::Debug for Args {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Args").field("count", &self.count).finish_non_exhaustive()
+    }
+}
+
+/// A value that can be sent as one or more arguments of a command.
+///
+/// Numbers are sent in decimal, `bool` as `1` or `0`, text and bytes as they are. `None` sends nothing; slices, vectors
+/// and tuples send each of their elements, except slices and vectors of `u8`, which are one argument.
+pub trait ToArg {
+    /// Appends the value.
+    fn write_args(&self, args: &mut Args);
+
+    /// Appends a slice of such values.
+    #[doc(hidden)]
+    fn write_slice(items: &[Self], args: &mut Args)
+    where
+        Self: Sized,
+    {
+        items.iter().for_each(|item| item.write_args(args));
+    }
+}
+
+/// A value that a reply can be read as.
+///
+/// Numbers are also read from their decimal text, text from numbers. A null is an error unless an [`Option`] is asked
+/// for; a number that does not fit, text that is not UTF-8 and an array of another length are errors too.
+pub trait FromReply: Sized {
+    /// Reads the value.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::UnexpectedReply`] if the reply has another type, [`ErrorKind::Server`] if it is an error.
+    fn from_reply(reply: Frame) -> Result<Self, Error>;
+
+    /// Reads a list of such values.
+    #[doc(hidden)]
+    fn list_from_reply(reply: Frame) -> Result<Vec<Self>, Error> {
+        elements(reply)?.into_iter().map(Self::from_reply).collect()
+    }
+}
+
+/// Turns an error reply, or a damaged one, into an error, and sheds attributes.
+pub(crate) fn answer(frame: Frame) -> Result<Frame, Error> {
+    match frame {
+        Frame::Error(text) | Frame::BulkError(text) => {
+            Err(Error::server_said(ServerError::new(&text)))
+        }
+        Frame::Invalid(error) => {
+            let message = format!("the reply is damaged: {error}");
+            Err(Error::caused_by(ErrorKind::Protocol, Outcome::Unknown, message, error))
+        }
+        Frame::Attributed(attributed) => answer(attributed.frame),
+        frame => Ok(frame),
+    }
+}
+
+/// What kind of value a frame is, for messages: never what is in it.
+pub(crate) fn kind(frame: &Frame) -> &'static str {
+    match frame {
+        Frame::Null => "null",
+        Frame::Simple(_) => "a simple string",
+        Frame::Error(_) | Frame::BulkError(_) => "an error",
+        Frame::Integer(_) => "an integer",
+        Frame::Bulk(_) => "a string",
+        Frame::Array(_) => "an array",
+        Frame::Boolean(_) => "a boolean",
+        Frame::Double(_) => "a double",
+        Frame::BigNumber(_) => "a big number",
+        Frame::Verbatim(_) => "a verbatim string",
+        Frame::Map(_) => "a map",
+        Frame::Set(_) => "a set",
+        Frame::Push(_) => "a push",
+        _ => "something else",
+    }
+}
+
+fn elements(reply: Frame) -> Result<Vec<Frame>, Error> {
+    match answer(reply)? {
+        Frame::Array(items) | Frame::Set(items) | Frame::Push(items) => Ok(items),
+        Frame::Map(pairs) => {
+            Ok(pairs.into_iter().map(|(key, value)| Frame::Array(vec![key, value])).collect())
+        }
+        other => Err(Error::unexpected("a list", kind(&other))),
+    }
+}
+
+macro_rules! integers {
+    ($($int:ty),*) => {$(
+        impl ToArg for $int {
+            fn write_args(&self, args: &mut Args) {
+                match i64::try_from(*self) {
+                    Ok(number) => args.push_i64(number),
+                    Err(_) => args.push(self.to_string().as_bytes()),
+                }
+            }
+        }
+
+        impl FromReply for $int {
+            fn from_reply(reply: Frame) -> Result<Self, Error> {
+                let number = match answer(reply)? {
+                    Frame::Integer(number) => Self::try_from(number).ok(),
+                    Frame::Bulk(text) | Frame::Simple(text) | Frame::BigNumber(text) => {
+                        std::str::from_utf8(&text).ok().and_then(|text| text.parse().ok())
+                    }
+                    other => return Err(Error::unexpected("an integer", kind(&other))),
+                };
+                number.ok_or_else(|| {
+                    let wanted = concat!("a number that fits ", stringify!($int));
+                    Error::unexpected(wanted, "another one, or none")
+                })
+            }
+        }
+    )*};
+}
+// `u8` is missing on purpose: a list of them is a string of bytes.
+integers!(i8, i16, i32, i64, isize, u16, u32, u64, usize);
+
+macro_rules! floats {
+    ($($float:ty),*) => {$(
+        impl ToArg for $float {
+            fn write_args(&self, args: &mut Args) {
+                args.push(self.to_string().as_bytes());
+            }
+        }
+
+        impl FromReply for $float {
+            fn from_reply(reply: Frame) -> Result<Self, Error> {
+                match answer(reply)? {
+                    Frame::Double(number) => Ok(number as Self),
+                    Frame::Integer(number) => Ok(number as Self),
+                    Frame::Bulk(text) | Frame::Simple(text) => std::str::from_utf8(&text)
+                        .ok()
+                        .and_then(|text| text.parse().ok())
+                        .ok_or_else(|| Error::unexpected("a number", "other text")),
+                    other => Err(Error::unexpected("a number", kind(&other))),
+                }
+            }
+        }
+    )*};
+}
+floats!(f32, f64);
+
+impl ToArg for bool {
+    fn write_args(&self, args: &mut Args) {
+        args.push(if *self { b"1" } else { b"0" });
+    }
+}
+
+impl FromReply for bool {
+    fn from_reply(reply: Frame) -> Result<Self, Error> {
+        match answer(reply)? {
+            Frame::Boolean(yes) => Ok(yes),
+            Frame::Integer(0) => Ok(false),
+            Frame::Integer(1) => Ok(true),
+            Frame::Bulk(text) if text == "0" => Ok(false),
+            Frame::Bulk(text) if text == "1" => Ok(true),
+            other => Err(Error::unexpected("a boolean", kind(&other))),
+        }
+    }
+}
+
+impl ToArg for u8 {
+    fn write_args(&self, args: &mut Args) {
+        args.push_i64(i64::from(*self));
+    }
+
+    fn write_slice(items: &[Self], args: &mut Args) {
+        args.push(items);
+    }
+}
+
+impl FromReply for u8 {
+    fn from_reply(reply: Frame) -> Result<Self, Error> {
+        Self::try_from(u16::from_reply(reply)?)
+            .map_err(|_| Error::unexpected("a number that fits u8", "another one"))
+    }
+
+    fn list_from_reply(reply: Frame) -> Result<Vec<Self>, Error> {
+        Bytes::from_reply(reply).map(Into::into)
+    }
+}
+
+impl ToArg for str {
+    fn write_args(&self, args: &mut Args) {
+        args.push(self.as_bytes());
+    }
+}
+
+impl ToArg for String {
+    fn write_args(&self, args: &mut Args) {
+        args.push(self.as_bytes());
+    }
+}
+
+impl FromReply for String {
+    fn from_reply(reply: Frame) -> Result<Self, Error> {
+        let bytes = Vec::from(Bytes::from_reply(reply)?);
+        Self::from_utf8(bytes).map_err(|_| Error::unexpected("UTF-8 text", "other bytes"))
+    }
+}
+
+impl ToArg for Bytes {
+    fn write_args(&self, args: &mut Args) {
+        args.push(self);
+    }
+}
+
+impl FromReply for Bytes {
+    fn from_reply(reply: Frame) -> Result<Self, Error> {
+        match answer(reply)? {
+            Frame::Bulk(bytes) | Frame::Simple(bytes) | Frame::BigNumber(bytes) => Ok(bytes),
+            Frame::Verbatim(verbatim) => Ok(verbatim.text),
+            Frame::Integer(number) => Ok(number.to_string().into()),
+            Frame::Double(number) => Ok(number.to_string().into()),
+            other => Err(Error::unexpected("a string", kind(&other))),
+        }
+    }
+}
+
+impl<T: ToArg> ToArg for Option<T> {
+    fn write_args(&self, args: &mut Args) {
+        if let Some(value) = self {
+            value.write_args(args);
+        }
+    }
+}
+
+impl<T: FromReply> FromReply for Option<T> {
+    fn from_reply(reply: Frame) -> Result<Self, Error> {
+        match answer(reply)? {
+            Frame::Null => Ok(None),
+            reply => T::from_reply(reply).map(Some),
+        }
+    }
+}
+
+impl<T: ToArg> ToArg for [T] {
+    fn write_args(&self, args: &mut Args) {
+        T::write_slice(self, args);
+    }
+}
+
+impl<T: ToArg, const N: usize> ToArg for [T; N] {
+    fn write_args(&self, args: &mut Args) {
+        T::write_slice(self, args);
+    }
+}
+
+impl<T: ToArg> ToArg for Vec<T> {
+    fn write_args(&self, args: &mut Args) {
+        T::write_slice(self, args);
+    }
+}
+
+impl<T: FromReply> FromReply for Vec<T> {
+    fn from_reply(reply: Frame) -> Result<Self, Error> {
+        T::list_from_reply(reply)
+    }
+}
+
+impl<T: ToArg + ?Sized> ToArg for &T {
+    fn write_args(&self, args: &mut Args) {
+        (**self).write_args(args);
+    }
+}
+
+/// Any reply that is not an error.
+impl FromReply for () {
+    fn from_reply(reply: Frame) -> Result<Self, Error> {
+        answer(reply).map(drop)
+    }
+}
+
+/// The reply as it came, errors excepted.
+impl FromReply for Frame {
+    fn from_reply(reply: Frame) -> Result<Self, Error> {
+        answer(reply)
+    }
+}
+
+macro_rules! tuples {
+    ($(($($name:ident),+) $len:literal;)*) => {$(
+        impl<$($name: ToArg),+> ToArg for ($($name,)+) {
+            #[expect(non_snake_case, reason = "named like their types")]
+            fn write_args(&self, args: &mut Args) {
+                let ($($name,)+) = self;
+                $($name.write_args(args);)+
+            }
+        }
+
+        impl<$($name: FromReply),+> FromReply for ($($name,)+) {
+            #[expect(non_snake_case, reason = "named like their types")]
+            fn from_reply(reply: Frame) -> Result<Self, Error> {
+                let items: [Frame; $len] = elements(reply)?.try_into().map_err(|_| {
+                    Error::unexpected(concat!("a list of ", $len), "a list of another length")
+                })?;
+                let [$($name),+] = items;
+                Ok(($($name::from_reply($name)?,)+))
+            }
+        }
+    )*};
+}
+tuples! {
+    (A) 1;
+    (A, B) 2;
+    (A, B, C) 3;
+    (A, B, C, D) 4;
+    (A, B, C, D, E) 5;
+    (A, B, C, D, E, F) 6;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bulk(text: &'static str) -> Frame {
+        Frame::Bulk(Bytes::from_static(text.as_bytes()))
+    }
+
+    fn encoded(value: impl ToArg) -> String {
+        let mut args = Args::default();
+        value.write_args(&mut args);
+        let mut out = BytesMut::new();
+        args.write(&mut out);
+        String::from_utf8_lossy(&out).replace("\r\n", " ")
+    }
+
+    #[test]
+    fn values_become_arguments() {
+        assert_eq!(encoded(-7_i32), "*1 $2 -7 ");
+        assert_eq!(encoded(u64::MAX), "*1 $20 18446744073709551615 ");
+        assert_eq!(encoded((1.5_f64, true)), "*2 $3 1.5 $1 1 ");
+        assert_eq!(encoded(vec![1_u8, 2]), "*1 $2 \u{1}\u{2} ");
+        assert_eq!(encoded([("a", 1), ("b", 2)]), "*4 $1 a $1 1 $1 b $1 2 ");
+        assert_eq!(encoded((None::<i64>, Some("x"))), "*1 $1 x ");
+    }
+
+    #[test]
+    fn replies_become_values() {
+        assert_eq!(i64::from_reply(Frame::Integer(5)).unwrap(), 5);
+        assert_eq!(u16::from_reply(bulk("65535")).unwrap(), 65535);
+        assert_eq!(f64::from_reply(bulk("1.25")).unwrap(), 1.25);
+        assert_eq!(String::from_reply(Frame::Integer(5)).unwrap(), "5");
+        assert_eq!(Option::<i64>::from_reply(Frame::Null).unwrap(), None);
+        assert_eq!(Vec::<u8>::from_reply(bulk("ab")).unwrap(), b"ab");
+        let list = Frame::Array(vec![bulk("a"), Frame::Integer(2)]);
+        assert_eq!(<(String, i64)>::from_reply(list).unwrap(), ("a".to_owned(), 2));
+        let map = Frame::Map(vec![(bulk("k"), bulk("1"))]);
+        assert_eq!(Vec::<(String, u8)>::from_reply(map).unwrap(), [("k".to_owned(), 1)]);
+    }
+
+    #[test]
+    fn unfit_replies_say_what_was_expected() {
+        let error = u8::from_reply(Frame::Integer(256)).unwrap_err();
+        assert!(error.to_string().contains("fits u8"), "{error}");
+        let error = i64::from_reply(Frame::Null).unwrap_err();
+        assert_eq!(error.to_string(), "the reply is null, where an integer was expected");
+        let error = <(i64, i64)>::from_reply(Frame::Array(vec![])).unwrap_err();
+        assert!(error.to_string().contains("a list of 2"), "{error}");
+        let error = String::from_reply(Frame::Bulk(Bytes::from_static(b"\xff"))).unwrap_err();
+        assert!(error.to_string().contains("UTF-8"), "{error}");
+    }
+
+    #[test]
+    fn error_inside_a_list_is_the_servers_error() {
+        let list = Frame::Array(vec![Frame::Error(Bytes::from_static(b"WRONGTYPE x"))]);
+        let error = Vec::<i64>::from_reply(list).unwrap_err();
+        assert_eq!(error.server().unwrap().code(), "WRONGTYPE");
+    }
+}

@@ -1,0 +1,115 @@
+//! `Client`: the handle that users clone.
+
+use crate::client::connection::{self, Connection};
+use crate::client::convert::Args;
+use crate::config::Config;
+use crate::error::Error;
+use resp::Frame;
+use std::any::Any;
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+/// What Redis and Valkey accept as one argument, unless configured otherwise.
+const MAX_ARGUMENT: usize = 512 << 20;
+
+/// A connection to one server, shared by its clones.
+///
+/// ```no_run
+/// # async fn run() -> Result<(), tenure::Error> {
+/// let client = tenure::Client::connect("redis://127.0.0.1:6379").await?;
+/// client.set("greeting", "hello").await?;
+/// assert_eq!(client.get("greeting").await?.as_deref(), Some(&b"hello"[..]));
+/// # Ok(())
+/// # }
+/// ```
+///
+/// It reconnects by itself, for ever; while there is no connection, calls wait until their deadline. Locks have a
+/// connection of their own, opened by the first of them. When the last clone and the last guard are gone, the
+/// connections end.
+#[derive(Clone)]
+pub struct Client(Arc<Inner>);
+
+struct Inner {
+    data: Connection,
+    /// Whatever a layer above keeps with a client, made on first use.
+    companion: OnceLock<Arc<dyn Any + Send + Sync>>,
+}
+
+impl Client {
+    /// Connects to the server at `url`; see [`Config::from_url`] for what it may say.
+    ///
+    /// Makes one attempt, within the connect time-out (3 s unless set). Must be called on a tokio runtime with I/O and time
+    /// enabled; that runtime drives the connection from then on.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config) for a URL that makes no sense, and as [`Client::with_config`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: dropping the future closes what was opened.
+    pub async fn connect(url: &str) -> Result<Self, Error> {
+        Self::with_config(Config::from_url(url)?).await
+    }
+
+    /// Connects as `config` says.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Connect`](crate::ErrorKind::Connect) if nobody answers in time,
+    /// [`ErrorKind::Handshake`](crate::ErrorKind::Handshake) with the server's words if it refuses,
+    /// [`ErrorKind::Protocol`](crate::ErrorKind::Protocol) if it is not Redis or Valkey.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: dropping the future closes what was opened.
+    pub async fn with_config(config: Config) -> Result<Self, Error> {
+        let runtime = connection::runtime(&config)?;
+        let config = config.runtime(runtime);
+        let data = Connection::connect(config, |_| Vec::new()).await?;
+        Ok(Self(Arc::new(Inner { data, companion: OnceLock::new() })))
+    }
+
+    /// The settings of this client.
+    pub fn config(&self) -> &Config {
+        self.0.data.config()
+    }
+
+    pub(crate) fn data(&self) -> &Connection {
+        &self.0.data
+    }
+
+    /// What a layer above keeps with this client; all clones see the same one.
+    pub(crate) fn companion<T: Any + Send + Sync>(&self, make: impl FnOnce() -> T) -> Arc<T> {
+        let kept = self.0.companion.get_or_init(|| Arc::new(make()));
+        Arc::clone(kept).downcast().expect("one layer keeps one type with its clients")
+    }
+
+    /// What [`Client::companion`] has made, if it was called.
+    pub(crate) fn existing_companion<T: Any + Send + Sync>(&self) -> Option<Arc<T>> {
+        Arc::clone(self.0.companion.get()?).downcast().ok()
+    }
+
+    /// Sends what `args` say, and waits for the reply.
+    pub(crate) async fn send(
+        &self,
+        args: &Args,
+        patience: Option<Duration>,
+    ) -> Result<Frame, Error> {
+        if args.longest() > MAX_ARGUMENT {
+            return Err(Error::refused(format!(
+                "an argument of {} bytes: servers accept {MAX_ARGUMENT}, and close the connection of whoever sends more",
+                args.longest()
+            )));
+        }
+        let patience = patience.unwrap_or_else(|| self.config().response_timeout);
+        self.data().call(patience, |out| args.write(out)).await
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client").field("data", &self.0.data).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,402 @@
+//! From an open stream to a usable session, as a state machine fed with frames.
+//!
+//! `HELLO` with `AUTH` is alone in flight, because some servers drop the reply of a refused one that was pipelined.
+//! RESP2 is the fall-back for "unknown command" and `NOPROTO` only, never for refused credentials. What the server
+//! refuses for good ends the attempt with the server's words and what to change, password blotted out.
+//!
+//! Pure: it encodes and decides; `redial` reads and writes.
+
+use crate::config::{Config, Credentials};
+use crate::error::{Error, ErrorKind, Outcome, ServerError};
+use crate::url::ProtocolChoice;
+use bytes::BytesMut;
+use resp::{Frame, Protocol, encode};
+use std::any::Any;
+use std::sync::{Arc, OnceLock};
+
+/// Commands that a connection sends before it is ready, each as its arguments; told of the session before, if any.
+pub(crate) type Setup = fn(Option<&Session>) -> Vec<Vec<Vec<u8>>>;
+
+/// What is known of a connection that is ready.
+#[derive(Debug, Clone)]
+pub(crate) struct Session {
+    pub(crate) protocol: Protocol,
+    /// `redis`, `valkey`, …; empty where there is no `HELLO`.
+    pub(crate) server: String,
+    /// Major and minor version; `(0, 0)` where there is no `HELLO`.
+    pub(crate) version: (u32, u32),
+    /// The replies to the [`Setup`], in order, errors included.
+    pub(crate) setup: Vec<Frame>,
+    derived: OnceLock<Arc<dyn Any + Send + Sync>>,
+}
+
+impl Session {
+    /// What the layer above makes of the session; made once.
+    pub(crate) fn derived<T: Any + Send + Sync>(&self, make: impl FnOnce() -> T) -> Arc<T> {
+        let derived = self.derived.get_or_init(|| Arc::new(make()));
+        Arc::clone(derived).downcast().expect("one layer derives one type from its sessions")
+    }
+}
+
+/// What to do next.
+#[derive(Debug)]
+pub(crate) enum Step {
+    /// Write these bytes, switch to this protocol, and feed the replies.
+    Send(BytesMut),
+    /// Feed the next reply.
+    Wait,
+    /// The connection is ready.
+    Ready(Session),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Hello,
+    Auth,
+    Settle,
+}
+
+/// One handshake.
+#[derive(Debug)]
+pub(crate) struct Handshake<'a> {
+    config: &'a Config,
+    setup: Vec<Vec<Vec<u8>>>,
+    stage: Stage,
+    session: Session,
+    /// Names of the commands of the last stage whose replies are to come, last one first.
+    expected: Vec<Expected>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Expected {
+    Select,
+    /// Its refusal changes nothing: names, version notes.
+    Courtesy,
+    Setup,
+}
+
+impl<'a> Handshake<'a> {
+    /// A handshake, and its first bytes.
+    pub(crate) fn start(config: &'a Config, setup: Vec<Vec<Vec<u8>>>) -> (Self, BytesMut) {
+        let session = Session {
+            protocol: Protocol::Resp2,
+            server: String::new(),
+            version: (0, 0),
+            setup: Vec::with_capacity(setup.len()),
+            derived: OnceLock::new(),
+        };
+        let mut handshake =
+            Self { config, setup, stage: Stage::Hello, session, expected: Vec::new() };
+        let mut out = BytesMut::new();
+        handshake.hello(&mut out);
+        (handshake, out)
+    }
+
+    fn hello(&mut self, out: &mut BytesMut) {
+        let resp2 = self.config.protocol == ProtocolChoice::Resp2;
+        let mut args: Vec<&[u8]> = vec![b"HELLO", if resp2 { b"2" } else { b"3" }];
+        if let Some((user, password)) = login(&self.config.credentials) {
+            args.extend([&b"AUTH"[..], user, password]);
+        }
+        if !self.config.client_name.is_empty() {
+            args.extend([&b"SETNAME"[..], self.config.client_name.as_bytes()]);
+        }
+        encode::command(&args, out);
+    }
+
+    /// Takes the next reply.
+    ///
+    /// # Errors
+    ///
+    /// The server refused, or is not Redis.
+    pub(crate) fn on_reply(&mut self, reply: Frame) -> Result<Step, Error> {
+        match self.stage {
+            Stage::Hello => self.on_hello(reply),
+            Stage::Auth => match reply {
+                Frame::Error(text) => Err(self.refusal(&text)),
+                _ => Ok(self.settle()),
+            },
+            Stage::Settle => self.on_settled(reply),
+        }
+    }
+
+    fn on_hello(&mut self, reply: Frame) -> Result<Step, Error> {
+        if let Frame::Error(text) = &reply {
+            let error = ServerError::new(text);
+            let no_hello = error.is_unknown_command() || error.code() == "NOPROTO";
+            if no_hello && self.config.protocol != ProtocolChoice::Resp3 {
+                return Ok(self.fall_back());
+            }
+            return Err(self.refusal(text));
+        }
+        let Some(fields) = pairs(reply) else {
+            return Err(Error::new(
+                ErrorKind::Protocol,
+                Outcome::NotSent,
+                "the answer to HELLO is not a map: this is not a Redis or Valkey server",
+            ));
+        };
+        for (key, value) in fields {
+            match (text(&key), value) {
+                ("proto", Frame::Integer(3)) => self.session.protocol = Protocol::Resp3,
+                ("server", value) => self.session.server = text(&value).to_owned(),
+                ("version", value) => self.session.version = version(text(&value)),
+                _ => {}
+            }
+        }
+        Ok(self.settle())
+    }
+
+    /// The server has no `HELLO`: `AUTH` alone, where there is something to say.
+    fn fall_back(&mut self) -> Step {
+        let Some((user, password)) = login(&self.config.credentials) else {
+            return self.settle();
+        };
+        let mut out = BytesMut::new();
+        if self.config.credentials.username.is_some() {
+            encode::command(&[b"AUTH", user, password], &mut out);
+        } else {
+            encode::command(&[&b"AUTH"[..], password], &mut out);
+        }
+        self.stage = Stage::Auth;
+        Step::Send(out)
+    }
+
+    /// Everything that may be pipelined, now that the connection is ours.
+    fn settle(&mut self) -> Step {
+        self.stage = Stage::Settle;
+        let mut out = BytesMut::new();
+        if self.config.db != 0 {
+            encode::command(&[&b"SELECT"[..], self.config.db.to_string().as_bytes()], &mut out);
+            self.expected.push(Expected::Select);
+        }
+        if self.session.version == (0, 0) && !self.config.client_name.is_empty() {
+            let name = self.config.client_name.as_bytes();
+            encode::command(&[&b"CLIENT"[..], b"SETNAME", name], &mut out);
+            self.expected.push(Expected::Courtesy);
+        }
+        if self.session.version >= (7, 2) {
+            // Older servers count it among their failed calls.
+            let version = env!("CARGO_PKG_VERSION").as_bytes();
+            encode::command(&[&b"CLIENT"[..], b"SETINFO", b"lib-name", b"tenure"], &mut out);
+            encode::command(&[&b"CLIENT"[..], b"SETINFO", b"lib-ver", version], &mut out);
+            self.expected.extend([Expected::Courtesy, Expected::Courtesy]);
+        }
+        for args in std::mem::take(&mut self.setup) {
+            encode::command(&args, &mut out);
+            self.expected.push(Expected::Setup);
+        }
+        self.expected.reverse();
+        if self.expected.is_empty() {
+            return Step::Ready(self.session.clone());
+        }
+        Step::Send(out)
+    }
+
+    fn on_settled(&mut self, reply: Frame) -> Result<Step, Error> {
+        match (self.expected.pop(), reply) {
+            (Some(Expected::Select), Frame::Error(text)) => Err(self.refusal(&text)),
+            (Some(Expected::Setup), reply) => {
+                self.session.setup.push(reply);
+                Ok(self.progress())
+            }
+            (Some(_), _) => Ok(self.progress()),
+            (None, _) => Err(Error::new(
+                ErrorKind::Protocol,
+                Outcome::NotSent,
+                "the server answered more often than it was asked",
+            )),
+        }
+    }
+
+    fn progress(&self) -> Step {
+        if self.expected.is_empty() { Step::Ready(self.session.clone()) } else { Step::Wait }
+    }
+
+    /// The protocol to decode with from here on.
+    pub(crate) fn protocol(&self) -> Protocol {
+        match (self.stage, self.config.protocol) {
+            // Before the answer to HELLO 3 nobody knows, and RESP3 reads both.
+            (Stage::Hello, ProtocolChoice::Auto | ProtocolChoice::Resp3) => Protocol::Resp3,
+            _ => self.session.protocol,
+        }
+    }
+
+    fn refusal(&self, text: &[u8]) -> Error {
+        let mut words = String::from_utf8_lossy(text).into_owned();
+        let password = self.config.credentials.password.as_deref().unwrap_or_default();
+        if !password.is_empty() {
+            words = words.replace(password, "***");
+        }
+        let error = ServerError::new(words.as_bytes());
+        let cure = match error.code() {
+            "WRONGPASS" => "check user and password",
+            "NOAUTH" => "give a password (redis://:PASSWORD@HOST, or redis://USER:PASSWORD@HOST)",
+            "NOPERM" => "give the user the right to run it (ACL SETUSER)",
+            "NOPROTO" => "leave the protocol to be chosen, or ask for RESP2",
+            "DENIED" => "the server runs in protected mode: set a password there",
+            "LOADING" | "MASTERDOWN" | "BUSY" => "it passes by itself",
+            _ if words.contains("max number of clients") => {
+                "raise maxclients on the server or open fewer connections"
+            }
+            _ if words.contains("DB index") => "choose a database the server has",
+            _ if words.contains("without any password configured") => {
+                "the server has no password: leave it out"
+            }
+            _ => "check the URL and what the server allows",
+        };
+        Error::handshake(error, cure)
+    }
+}
+
+/// User and password, where there is a password.
+fn login(credentials: &Credentials) -> Option<(&[u8], &[u8])> {
+    let password = credentials.password.as_ref()?;
+    let user = credentials.username.as_deref().unwrap_or("default");
+    Some((user.as_bytes(), password.as_bytes()))
+}
+
+fn pairs(reply: Frame) -> Option<Vec<(Frame, Frame)>> {
+    match reply {
+        Frame::Map(pairs) => Some(pairs),
+        Frame::Array(items) if !items.is_empty() && items.len() % 2 == 0 => {
+            let mut items = items.into_iter();
+            let mut pairs = Vec::with_capacity(items.len() / 2);
+            while let (Some(key), Some(value)) = (items.next(), items.next()) {
+                pairs.push((key, value));
+            }
+            Some(pairs)
+        }
+        Frame::Attributed(attributed) => pairs(attributed.frame),
+        _ => None,
+    }
+}
+
+fn text(frame: &Frame) -> &str {
+    match frame {
+        Frame::Bulk(bytes) | Frame::Simple(bytes) => std::str::from_utf8(bytes).unwrap_or_default(),
+        Frame::Verbatim(verbatim) => std::str::from_utf8(&verbatim.text).unwrap_or_default(),
+        _ => "",
+    }
+}
+
+fn version(text: &str) -> (u32, u32) {
+    let mut numbers = text.split('.').map(|part| part.parse().unwrap_or(0));
+    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Bytes;
+
+    fn bulk(text: &str) -> Frame {
+        Frame::Bulk(Bytes::copy_from_slice(text.as_bytes()))
+    }
+
+    fn error(text: &str) -> Frame {
+        Frame::Error(Bytes::copy_from_slice(text.as_bytes()))
+    }
+
+    fn hello(version: &str, proto: i64) -> Frame {
+        let pair = |key: &str, value| (bulk(key), value);
+        Frame::Map(vec![
+            pair("server", bulk("redis")),
+            pair("version", bulk(version)),
+            pair("proto", Frame::Integer(proto)),
+        ])
+    }
+
+    fn config(url: &str) -> Config {
+        Config::from_url(url).unwrap().client_name("")
+    }
+
+    fn sent(step: &Step) -> String {
+        match step {
+            Step::Send(bytes) => String::from_utf8_lossy(bytes).replace("\r\n", " "),
+            other => format!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn hello_carries_credentials_and_name_in_one_command() {
+        let config = Config::from_url("redis://u:p@h").unwrap().client_name("me");
+        let (_, bytes) = Handshake::start(&config, Vec::new());
+        let text = String::from_utf8_lossy(&bytes).replace("\r\n", " ");
+        assert_eq!(text, "*7 $5 HELLO $1 3 $4 AUTH $1 u $1 p $7 SETNAME $2 me ");
+    }
+
+    #[test]
+    fn plain_server_is_ready_after_one_reply() {
+        let config = config("redis://h");
+        let (mut handshake, _) = Handshake::start(&config, Vec::new());
+        let Step::Ready(session) = handshake.on_reply(hello("7.0.15", 3)).unwrap() else {
+            panic!("not ready")
+        };
+        assert_eq!(session.version, (7, 0));
+        assert_eq!(session.protocol, Protocol::Resp3);
+    }
+
+    #[test]
+    fn unknown_hello_falls_back_to_resp2_with_auth_and_select() {
+        let config = config("redis://:p@h/2");
+        let (mut handshake, _) = Handshake::start(&config, Vec::new());
+        let step = handshake.on_reply(error("ERR unknown command `HELLO`")).unwrap();
+        assert_eq!(sent(&step), "*2 $4 AUTH $1 p ");
+        let step = handshake.on_reply(Frame::Simple("OK".into())).unwrap();
+        assert_eq!(sent(&step), "*2 $6 SELECT $1 2 ");
+        assert!(matches!(
+            handshake.on_reply(Frame::Simple("OK".into())).unwrap(),
+            Step::Ready(Session { protocol: Protocol::Resp2, .. })
+        ));
+    }
+
+    #[test]
+    fn refused_credentials_never_fall_back_and_never_show_the_password() {
+        let config = config("redis://u:canary@h");
+        for words in [
+            "WRONGPASS invalid username-password pair or user is disabled.",
+            "NOAUTH HELLO must be called with the client already authenticated",
+            "ERR something with 'canary' in it",
+        ] {
+            let (mut handshake, _) = Handshake::start(&config, Vec::new());
+            let refusal = handshake.on_reply(error(words)).unwrap_err();
+            assert_eq!(refusal.kind(), ErrorKind::Handshake);
+            assert!(!format!("{refusal} {refusal:?}").contains("canary"), "{refusal}");
+        }
+    }
+
+    #[test]
+    fn setup_replies_are_kept_in_order_even_when_refused() {
+        let config = config("redis://h/1");
+        let setup = vec![vec![b"A".to_vec()], vec![b"B".to_vec()]];
+        let (mut handshake, _) = Handshake::start(&config, setup);
+        assert_eq!(
+            sent(&handshake.on_reply(hello("7.0.0", 3)).unwrap()),
+            "*2 $6 SELECT $1 1 *1 $1 A *1 $1 B "
+        );
+        assert!(matches!(handshake.on_reply(Frame::Simple("OK".into())), Ok(Step::Wait)));
+        assert!(matches!(handshake.on_reply(error("NOPERM no")), Ok(Step::Wait)));
+        let Ok(Step::Ready(session)) = handshake.on_reply(Frame::Integer(1)) else {
+            panic!("not ready")
+        };
+        assert_eq!(session.setup, [error("NOPERM no"), Frame::Integer(1)]);
+    }
+
+    #[test]
+    fn wrong_database_is_refused_with_the_servers_words() {
+        let config = config("redis://h/99");
+        let (mut handshake, _) = Handshake::start(&config, Vec::new());
+        handshake.on_reply(hello("7.0.0", 3)).unwrap();
+        let refusal = handshake.on_reply(error("ERR DB index is out of range")).unwrap_err();
+        assert!(refusal.to_string().contains("DB index is out of range"), "{refusal}");
+    }
+
+    #[test]
+    fn answer_that_is_no_map_is_not_redis() {
+        let config = config("redis://h");
+        let (mut handshake, _) = Handshake::start(&config, Vec::new());
+        let refusal = handshake.on_reply(Frame::Simple("OK".into())).unwrap_err();
+        assert_eq!(refusal.kind(), ErrorKind::Protocol);
+    }
+}

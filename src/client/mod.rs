@@ -1,0 +1,48 @@
+//! The connection to the server: handle, driver, order of replies, reconnecting.
+//!
+//! ```text
+//!   callers ── encode ──► write buffer ─┐                       ┌─► socket
+//!                         reply slots ──┴── driver (one task) ──┤
+//!   callers ◄── wake ──── filled slots ◄────────────────────────┴── socket
+//! ```
+//!
+//! A [`Client`] is a cheap handle. Calls from many tasks share one connection and leave in as few writes as their timing
+//! allows; replies come back in the order of the commands, so the oldest open slot gets the next reply, and a slot
+//! outlives a caller that went away. A reply that nobody asked for ends the connection.
+//!
+//! When a connection is lost, every command that was sent fails with [`Outcome::Unknown`](crate::Outcome::Unknown) and is
+//! never sent again by itself; what was still queued waits for the next connection, or for its deadline. Dialling goes
+//! on for ever, with full jitter; the name is looked up again each time, and database and client name are set again.
+//!
+//! | file | what it does |
+//! |---|---|
+//! | `handle.rs`, `verbs.rs`, `set.rs`, `command.rs`, `script.rs`, `typed.rs` | what users call |
+//! | `convert.rs` | values to arguments, replies to values |
+//! | `connection.rs`, `slots.rs` | what callers and driver share |
+//! | `driver.rs`, `redial.rs`, `handshake.rs` | the task that owns the socket |
+
+mod command;
+mod connection;
+mod convert;
+mod driver;
+mod handle;
+mod handshake;
+mod redial;
+mod script;
+mod set;
+mod slots;
+mod typed;
+mod verbs;
+
+pub use command::Command;
+pub use convert::{Args, FromReply, ToArg};
+pub use handle::Client;
+pub use script::Script;
+pub use set::SetOptions;
+pub use typed::Typed;
+pub use verbs::Ttl;
+
+pub(crate) use connection::{Connection, Flush, Reply, runtime};
+pub(crate) use convert::{answer, kind};
+pub(crate) use handshake::Session;
+pub(crate) use resp::{Frame, encode};

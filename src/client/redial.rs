@@ -1,0 +1,158 @@
+//! Opens connections: look-up, dial and handshake within one budget.
+
+use crate::client::handshake::{Handshake, Session, Setup, Step};
+use crate::config::Config;
+use crate::error::{Error, ErrorKind, Outcome};
+use crate::net::{self, Reader, Writer};
+use bytes::BytesMut;
+use resp::{Decoder, Frame, Limits};
+use std::future::poll_fn;
+use std::io;
+use std::time::Duration;
+use tokio::io::AsyncReadExt as _;
+use tokio::time::{Instant, timeout};
+
+/// A connection that is ready, with whatever the server has sent already.
+pub(crate) struct Link {
+    pub(crate) reader: Reader,
+    pub(crate) writer: Writer,
+    pub(crate) decoder: Decoder,
+    pub(crate) received: BytesMut,
+    pub(crate) session: Session,
+    /// From sending `HELLO` to its answer.
+    pub(crate) round_trip: Duration,
+}
+
+/// Opens a connection. `previous` is the session before, which the setup may want to put an end to.
+///
+/// # Errors
+///
+/// [`ErrorKind::Connect`] for anything that may pass, [`ErrorKind::Handshake`] for a refusal in the server's words,
+/// [`ErrorKind::Protocol`] for a peer that is not Redis.
+pub(crate) async fn open(
+    config: &Config,
+    setup: Setup,
+    previous: Option<&Session>,
+) -> Result<Link, Error> {
+    let mut stage = Stage::Dialling;
+    match timeout(config.connect_timeout, attempt(config, setup(previous), &mut stage)).await {
+        Ok(result) => result,
+        Err(_) => {
+            let did = match stage {
+                Stage::Dialling => "did not accept a connection",
+                Stage::Greeting => {
+                    "accepted the connection but did not answer HELLO (is it Redis, and not a TLS port?)"
+                }
+            };
+            let budget = config.connect_timeout;
+            Err(connect_error(format!("{} {did} within {budget:?}", config.address)))
+        }
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Stage {
+    Dialling,
+    Greeting,
+}
+
+async fn attempt(
+    config: &Config,
+    setup: Vec<Vec<Vec<u8>>>,
+    stage: &mut Stage,
+) -> Result<Link, Error> {
+    let (reader, writer) = net::dial(config).await.map_err(|error| {
+        let message = format!("could not connect to {}: {error}", config.address);
+        Error::caused_by(ErrorKind::Connect, Outcome::NotSent, message, error)
+    })?;
+    *stage = Stage::Greeting;
+    let (mut handshake, greeting) = Handshake::start(config, setup);
+    let mut wire = Wire {
+        decoder: Decoder::new(handshake.protocol(), Limits::default()),
+        received: BytesMut::with_capacity(4096),
+        reader,
+        writer,
+    };
+    let sent_at = Instant::now();
+    wire.write(config, &greeting).await?;
+    let mut round_trip = None;
+    loop {
+        let reply = wire.next(config).await?;
+        round_trip.get_or_insert_with(|| sent_at.elapsed());
+        match handshake.on_reply(reply)? {
+            Step::Wait => {}
+            Step::Send(bytes) => {
+                wire.decoder.set_protocol(handshake.protocol());
+                wire.write(config, &bytes).await?;
+            }
+            Step::Ready(session) => {
+                wire.decoder.set_protocol(session.protocol);
+                return Ok(Link {
+                    reader: wire.reader,
+                    writer: wire.writer,
+                    decoder: wire.decoder,
+                    received: wire.received,
+                    session,
+                    round_trip: round_trip.unwrap_or_default(),
+                });
+            }
+        }
+    }
+}
+
+struct Wire {
+    reader: Reader,
+    writer: Writer,
+    decoder: Decoder,
+    received: BytesMut,
+}
+
+impl Wire {
+    async fn write(&mut self, config: &Config, mut bytes: &[u8]) -> Result<(), Error> {
+        while !bytes.is_empty() {
+            let written = poll_fn(|cx| self.writer.poll_write(cx, bytes)).await;
+            match written {
+                Ok(count) if count > 0 => bytes = bytes.get(count..).unwrap_or_default(),
+                Ok(_) => return Err(lost(config, &io::ErrorKind::WriteZero.into())),
+                Err(error) => return Err(lost(config, &error)),
+            }
+        }
+        poll_fn(|cx| self.writer.poll_flush(cx)).await.map_err(|error| lost(config, &error))
+    }
+
+    /// The next reply; pushes are not replies.
+    async fn next(&mut self, config: &Config) -> Result<Frame, Error> {
+        loop {
+            match self.decoder.decode(&mut self.received) {
+                Ok(Some(Frame::Push(_))) => {}
+                Ok(Some(frame)) => return Ok(frame),
+                Ok(None) => match self.reader.read_buf(&mut self.received).await {
+                    Ok(0) => {
+                        return Err(connect_error(format!(
+                            "{} closed the connection during the handshake (is it Redis, and not a TLS port?)",
+                            config.address
+                        )));
+                    }
+                    Ok(_) => {}
+                    Err(error) => return Err(lost(config, &error)),
+                },
+                Err(error) => {
+                    let message = format!("{} does not speak RESP: {error}", config.address);
+                    let kind = ErrorKind::Protocol;
+                    return Err(Error::caused_by(kind, Outcome::NotSent, message, error));
+                }
+            }
+        }
+    }
+}
+
+fn connect_error(message: String) -> Error {
+    Error::new(ErrorKind::Connect, Outcome::NotSent, message)
+}
+
+fn lost(config: &Config, error: &io::Error) -> Error {
+    connect_error(format!(
+        "the connection to {} broke during the handshake: {error}",
+        config.address
+    ))
+}

@@ -1,0 +1,415 @@
+//! Pairs replies with commands: one slot per command, first in, first out.
+//!
+//! Invariant: `order` holds every command that still owes or expects a reply, oldest first; the first `sent` of them
+//! have left the write buffer, the bytes of the others are in it, in the same order. A slot stays in `order` when its
+//! caller goes or gives up, until the reply has come, so no reply can ever reach another caller.
+//!
+//! Pure: time comes in as an argument, and wakers go out to be woken outside the lock.
+
+use crate::error::{Error, Outcome};
+use resp::Frame;
+use std::collections::VecDeque;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// Names one use of one slot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct SlotId {
+    index: usize,
+    generation: u32,
+}
+
+#[derive(Debug)]
+enum Caller {
+    /// Waits, and was polled with this waker last.
+    Waiting(Option<Waker>),
+    /// Has an answer to fetch.
+    Answered(Result<Frame, Error>),
+    /// Went away, or never was: the reply is dropped.
+    Gone,
+}
+
+#[derive(Debug)]
+struct Slot {
+    generation: u32,
+    /// Whether the slot is in `order`.
+    owed: bool,
+    caller: Caller,
+    /// Encoded length of the command.
+    len: usize,
+    queued_at: Instant,
+    deadline: Instant,
+}
+
+/// All slots of one connection.
+#[derive(Debug, Default)]
+pub(crate) struct Slots {
+    slots: Vec<Slot>,
+    free: Vec<usize>,
+    order: VecDeque<usize>,
+    sent: usize,
+    bytes: usize,
+}
+
+impl Slots {
+    /// Commands that wait for their reply, sent or not.
+    pub(crate) fn len(&self) -> usize {
+        self.order.len()
+    }
+
+    /// Encoded bytes of all commands that wait for their reply.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Appends a slot for a command of `len` bytes that was just put at the end of the write buffer.
+    pub(crate) fn push(&mut self, len: usize, now: Instant, deadline: Instant) -> SlotId {
+        let caller = Caller::Waiting(None);
+        let index = match self.free.pop() {
+            Some(index) => index,
+            None => {
+                let vacant = Slot {
+                    generation: 0,
+                    owed: false,
+                    caller: Caller::Gone,
+                    len: 0,
+                    queued_at: now,
+                    deadline,
+                };
+                self.slots.push(vacant);
+                self.slots.len() - 1
+            }
+        };
+        let generation = match self.slots.get_mut(index) {
+            Some(slot) => {
+                let generation = slot.generation.wrapping_add(1);
+                *slot = Slot { generation, owed: true, caller, len, queued_at: now, deadline };
+                generation
+            }
+            None => 0,
+        };
+        self.order.push_back(index);
+        self.bytes += len;
+        SlotId { index, generation }
+    }
+
+    /// Says that the write buffer was handed on whole.
+    pub(crate) fn all_sent(&mut self) {
+        self.sent = self.order.len();
+    }
+
+    /// Gives `reply` to the oldest command, and tells how long that took and whom to wake.
+    ///
+    /// # Errors
+    ///
+    /// Gives the frame back if no command has been sent that it could answer.
+    pub(crate) fn complete(
+        &mut self,
+        reply: Frame,
+        now: Instant,
+    ) -> Result<(Duration, Option<Waker>), Frame> {
+        if self.sent == 0 {
+            return Err(reply);
+        }
+        self.sent -= 1;
+        let Some(queued_at) = self.oldest().map(|slot| slot.queued_at) else { return Err(reply) };
+        Ok((now.saturating_duration_since(queued_at), self.answer_oldest(Ok(reply))))
+    }
+
+    /// Looks for the answer of a command; remembers the waker where there is none yet.
+    pub(crate) fn poll(&mut self, id: SlotId, cx: &Context<'_>) -> Poll<Result<Frame, Error>> {
+        let Some(slot) = self.slots.get_mut(id.index).filter(|s| s.generation == id.generation)
+        else {
+            return Poll::Ready(Err(Error::closed(Outcome::Unknown)));
+        };
+        if let Caller::Waiting(waker) = &mut slot.caller {
+            match waker {
+                Some(waker) if waker.will_wake(cx.waker()) => {}
+                _ => *waker = Some(cx.waker().clone()),
+            }
+            return Poll::Pending;
+        }
+        match std::mem::replace(&mut slot.caller, Caller::Gone) {
+            Caller::Answered(answer) => {
+                if !slot.owed {
+                    self.free.push(id.index);
+                }
+                Poll::Ready(answer)
+            }
+            Caller::Waiting(_) | Caller::Gone => Poll::Ready(Err(Error::closed(Outcome::Unknown))),
+        }
+    }
+
+    /// The caller went away; the slot stays until its reply has come.
+    pub(crate) fn abandon(&mut self, id: SlotId) {
+        let Some(slot) = self.slots.get_mut(id.index).filter(|s| s.generation == id.generation)
+        else {
+            return;
+        };
+        if matches!(slot.caller, Caller::Gone) {
+            return; // answered and fetched before
+        }
+        slot.caller = Caller::Gone;
+        if !slot.owed {
+            self.free.push(id.index);
+        }
+    }
+
+    /// The earliest deadline of a caller that still waits.
+    pub(crate) fn next_deadline(&self) -> Option<Instant> {
+        let waiting = self.order.iter().filter_map(|&index| self.slots.get(index));
+        waiting
+            .filter(|slot| matches!(slot.caller, Caller::Waiting(_)))
+            .map(|slot| slot.deadline)
+            .min()
+    }
+
+    /// Since when the server owes the answer that is due next.
+    pub(crate) fn owed_since(&self) -> Option<Instant> {
+        if self.sent == 0 { None } else { self.oldest().map(|slot| slot.queued_at) }
+    }
+
+    /// Answers the callers whose deadline has come; `cause` is why nothing was sent, where that is known.
+    ///
+    /// Sent commands keep their slots. Tells whether some were not sent: [`Slots::withdraw`] takes those back.
+    pub(crate) fn expire(
+        &mut self,
+        now: Instant,
+        cause: Option<&Error>,
+        wakers: &mut Vec<Waker>,
+    ) -> bool {
+        let mut unsent = false;
+        for (position, &index) in self.order.iter().enumerate() {
+            let Some(slot) = self.slots.get_mut(index) else { continue };
+            if slot.deadline > now {
+                continue;
+            }
+            if let Caller::Waiting(waker) = &mut slot.caller {
+                wakers.extend(waker.take());
+                let patience = slot.deadline.saturating_duration_since(slot.queued_at);
+                let error = if position < self.sent {
+                    Error::timeout(patience, Outcome::Unknown, None)
+                } else {
+                    unsent = true;
+                    Error::timeout(patience, Outcome::NotSent, cause)
+                };
+                slot.caller = Caller::Answered(Err(error));
+            }
+        }
+        unsent
+    }
+
+    /// Drops the unsent commands that nobody waits for any more; `keep` is told the length of each unsent command and
+    /// whether it stays, in the order of the write buffer.
+    pub(crate) fn withdraw(&mut self, mut keep: impl FnMut(usize, bool)) {
+        let mut unsent = self.order.split_off(self.sent.min(self.order.len()));
+        unsent.retain(|&index| {
+            let Some(slot) = self.slots.get_mut(index) else { return false };
+            let wanted = matches!(slot.caller, Caller::Waiting(_));
+            keep(slot.len, wanted);
+            if !wanted {
+                slot.owed = false;
+                self.bytes -= slot.len;
+                if matches!(slot.caller, Caller::Gone) {
+                    self.free.push(index);
+                }
+            }
+            wanted
+        });
+        self.order.append(&mut unsent);
+    }
+
+    /// The connection is lost: fails every command that was sent, except the last ones whose `unwritten` bytes never
+    /// reached the socket whole; those count as unsent again. Returns how many of the unwritten bytes they take.
+    pub(crate) fn disconnected(
+        &mut self,
+        unwritten: usize,
+        error: &Error,
+        wakers: &mut Vec<Waker>,
+    ) -> usize {
+        let mut kept = 0;
+        while let Some(slot) = self.sent.checked_sub(1).and_then(|last| self.order.get(last)) {
+            let len = self.slots.get(*slot).map_or(0, |slot| slot.len);
+            if kept + len > unwritten {
+                break;
+            }
+            kept += len;
+            self.sent -= 1;
+        }
+        let lost = error.with_outcome(Outcome::Unknown);
+        for _ in 0..std::mem::take(&mut self.sent) {
+            wakers.extend(self.answer_oldest(Err(lost.clone())));
+        }
+        kept
+    }
+
+    /// Fails every command that is left, none of which was sent.
+    pub(crate) fn fail_all(&mut self, error: &Error, wakers: &mut Vec<Waker>) {
+        self.sent = 0;
+        let error = error.with_outcome(Outcome::NotSent);
+        while !self.order.is_empty() {
+            wakers.extend(self.answer_oldest(Err(error.clone())));
+        }
+    }
+
+    fn oldest(&self) -> Option<&Slot> {
+        self.order.front().and_then(|&index| self.slots.get(index))
+    }
+
+    /// Takes the oldest command out of `order` and answers its caller; gives the waker of one who waits.
+    fn answer_oldest(&mut self, answer: Result<Frame, Error>) -> Option<Waker> {
+        let index = self.order.pop_front()?;
+        let slot = self.slots.get_mut(index)?;
+        slot.owed = false;
+        self.bytes -= slot.len;
+        match &mut slot.caller {
+            Caller::Waiting(waker) => {
+                let waker = waker.take();
+                slot.caller = Caller::Answered(answer);
+                waker
+            }
+            Caller::Answered(_) => None, // gave up before, and has not fetched that yet
+            Caller::Gone => {
+                self.free.push(index);
+                None
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::ErrorKind;
+
+    const PATIENCE: Duration = Duration::from_secs(1);
+
+    fn push(slots: &mut Slots, now: Instant) -> SlotId {
+        slots.push(10, now, now + PATIENCE)
+    }
+
+    fn poll(slots: &mut Slots, id: SlotId) -> Poll<Result<Frame, Error>> {
+        slots.poll(id, &Context::from_waker(Waker::noop()))
+    }
+
+    fn lost() -> Error {
+        Error::new(ErrorKind::Disconnected, Outcome::Unknown, "lost")
+    }
+
+    #[track_caller]
+    fn assert_integer(polled: Poll<Result<Frame, Error>>, wanted: i64) {
+        match polled {
+            Poll::Ready(Ok(Frame::Integer(got))) => assert_eq!(got, wanted),
+            other => panic!("{other:?}, wanted {wanted}"),
+        }
+    }
+
+    #[track_caller]
+    fn assert_outcome(polled: Poll<Result<Frame, Error>>, wanted: Outcome) {
+        match polled {
+            Poll::Ready(Err(error)) => assert_eq!(error.outcome(), wanted),
+            other => panic!("{other:?}, wanted {wanted:?}"),
+        }
+    }
+
+    #[test]
+    fn reply_of_an_abandoned_command_reaches_nobody_else() {
+        let (mut slots, now) = (Slots::default(), Instant::now());
+        let [first, second, third] = [(); 3].map(|()| push(&mut slots, now));
+        slots.all_sent();
+        slots.abandon(first);
+        slots.abandon(second);
+        for number in 1..=3 {
+            slots.complete(Frame::Integer(number), now).unwrap();
+        }
+        assert_integer(poll(&mut slots, third), 3);
+        assert_eq!((slots.len(), slots.bytes(), slots.free.len()), (0, 0, 3));
+    }
+
+    #[test]
+    fn reply_to_a_command_that_was_not_sent_is_given_back() {
+        let (mut slots, now) = (Slots::default(), Instant::now());
+        push(&mut slots, now);
+        assert_eq!(slots.complete(Frame::Integer(1), now).unwrap_err(), Frame::Integer(1));
+        assert_eq!(slots.len(), 1);
+    }
+
+    #[test]
+    fn expired_command_keeps_its_slot_until_its_reply_has_come() {
+        let (mut slots, now) = (Slots::default(), Instant::now());
+        let [late, prompt] = [push(&mut slots, now), slots.push(10, now, now + 2 * PATIENCE)];
+        slots.all_sent();
+        assert!(!slots.expire(now + PATIENCE, None, &mut Vec::new()));
+        assert_outcome(poll(&mut slots, late), Outcome::Unknown);
+        slots.complete(Frame::Integer(1), now).unwrap();
+        slots.complete(Frame::Integer(2), now).unwrap();
+        assert_integer(poll(&mut slots, prompt), 2);
+        assert_eq!(slots.free.len(), 2);
+    }
+
+    #[test]
+    fn expired_command_that_was_not_sent_is_withdrawn_from_the_buffer() {
+        let (mut slots, now) = (Slots::default(), Instant::now());
+        let sent = push(&mut slots, now);
+        slots.all_sent();
+        let late = push(&mut slots, now);
+        let patient = slots.push(7, now, now + 2 * PATIENCE);
+        assert!(slots.expire(now + PATIENCE, None, &mut Vec::new()));
+        let mut seen = Vec::new();
+        slots.withdraw(|len, keep| seen.push((len, keep)));
+        assert_eq!(seen, [(10, false), (7, true)]);
+        assert_outcome(poll(&mut slots, late), Outcome::NotSent);
+        assert_outcome(poll(&mut slots, sent), Outcome::Unknown);
+        slots.all_sent();
+        slots.complete(Frame::Integer(1), now).unwrap();
+        slots.complete(Frame::Integer(2), now).unwrap();
+        assert_integer(poll(&mut slots, patient), 2);
+    }
+
+    #[test]
+    fn lost_connection_keeps_only_what_never_reached_the_socket_whole() {
+        let (mut slots, now) = (Slots::default(), Instant::now());
+        let ids = [(); 4].map(|()| push(&mut slots, now));
+        slots.all_sent();
+        // 25 of 40 bytes did not get out: the third and fourth command whole, the second in part.
+        assert_eq!(slots.disconnected(25, &lost(), &mut Vec::new()), 20);
+        assert_outcome(poll(&mut slots, ids[0]), Outcome::Unknown);
+        assert_outcome(poll(&mut slots, ids[1]), Outcome::Unknown);
+        assert_eq!((slots.len(), slots.sent), (2, 0));
+        slots.all_sent();
+        slots.complete(Frame::Integer(3), now).unwrap();
+        slots.complete(Frame::Integer(4), now).unwrap();
+        assert_integer(poll(&mut slots, ids[2]), 3);
+        assert_integer(poll(&mut slots, ids[3]), 4);
+    }
+
+    #[test]
+    fn slot_is_not_answered_through_an_id_of_its_earlier_use() {
+        let (mut slots, now) = (Slots::default(), Instant::now());
+        let old = push(&mut slots, now);
+        slots.all_sent();
+        slots.complete(Frame::Integer(1), now).unwrap();
+        assert_integer(poll(&mut slots, old), 1);
+        let new = push(&mut slots, now);
+        assert_eq!(old.index, new.index);
+        slots.abandon(old);
+        slots.all_sent();
+        slots.complete(Frame::Integer(2), now).unwrap();
+        assert_integer(poll(&mut slots, new), 2);
+    }
+
+    #[test]
+    fn callers_that_wait_are_woken_once_when_all_is_failed() {
+        let (mut slots, now) = (Slots::default(), Instant::now());
+        let ids = [(); 3].map(|()| push(&mut slots, now));
+        assert!(poll(&mut slots, ids[0]).is_pending());
+        slots.abandon(ids[1]);
+        let mut wakers = Vec::new();
+        slots.fail_all(&lost(), &mut wakers);
+        assert_eq!(wakers.len(), 1);
+        assert_outcome(poll(&mut slots, ids[0]), Outcome::NotSent);
+        assert_outcome(poll(&mut slots, ids[2]), Outcome::NotSent);
+        assert_eq!((slots.len(), slots.bytes(), slots.free.len()), (0, 0, 3));
+    }
+}

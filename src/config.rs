@@ -1,0 +1,269 @@
+//! `Config`: where to connect and how, with a default and a reason for each setting.
+
+use crate::backoff::Backoff;
+use crate::dialer::{BoxedDial, Dial};
+use crate::error::Error;
+use crate::seam::Seam;
+use crate::url::{self, Address, ProtocolChoice};
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::runtime::Handle;
+
+/// Settings of a [`Client`](crate::Client), built by value.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// let config = tenure::Config::from_url("redis://user:secret@10.0.0.7:6379/2")?
+///     .client_name("billing")
+///     .response_timeout(Duration::from_millis(500));
+/// assert!(!format!("{config:?}").contains("secret"));
+/// # Ok::<(), tenure::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct Config {
+    pub(crate) address: Address,
+    pub(crate) credentials: Credentials,
+    pub(crate) db: u32,
+    pub(crate) client_name: String,
+    pub(crate) protocol: ProtocolChoice,
+    pub(crate) connect_timeout: Duration,
+    pub(crate) response_timeout: Duration,
+    pub(crate) keepalive: Duration,
+    pub(crate) stall_timeout: Duration,
+    pub(crate) reconnect: Backoff,
+    pub(crate) max_queued_bytes: usize,
+    pub(crate) dial: Option<BoxedDial>,
+    pub(crate) runtime: Option<Handle>,
+    pub(crate) seam: Seam,
+}
+
+/// User and password; neither is ever printed.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub(crate) struct Credentials {
+    pub(crate) username: Option<String>,
+    pub(crate) password: Option<String>,
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.password.is_some() { "set" } else { "none" })
+    }
+}
+
+impl Config {
+    fn at(address: Address) -> Self {
+        Self {
+            address,
+            credentials: Credentials::default(),
+            db: 0,
+            client_name: format!("tenure:{}", std::process::id()),
+            protocol: ProtocolChoice::Auto,
+            connect_timeout: Duration::from_secs(3),
+            response_timeout: Duration::from_secs(1),
+            keepalive: Duration::from_secs(10),
+            stall_timeout: Duration::from_secs(4),
+            reconnect: Backoff::new(Duration::from_millis(10), 2.0, Duration::from_secs(2)),
+            max_queued_bytes: 64 << 20,
+            dial: None,
+            runtime: None,
+            seam: Seam::system(),
+        }
+    }
+
+    /// Settings from a URL:
+    ///
+    /// * `(redis|valkey)://[[user][:password]@]host[:port][/db][?key=value…]`, port 6379 and database 0 by default,
+    ///   IPv6 addresses in brackets;
+    /// * `(unix|redis+unix|valkey+unix):///path[?db=…&user=…&pass=…]`.
+    ///
+    /// Query keys: `client_name`, `connect_timeout`, `response_timeout`, `keepalive` (durations such as `500ms`, `2s`,
+    /// `1m`), `protocol` (`resp2`, `resp3`) and `db`. In user and password `@` and `:` may stand as they are; `/`, `#`,
+    /// `?` and `%` are written `%2F`, `%23`, `%3F` and `%25`.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config) names the part that makes no sense and the nearest valid one.
+    pub fn from_url(url: &str) -> Result<Self, Error> {
+        let parts = url::parse(url)?;
+        let mut config = Self::at(parts.address);
+        config.credentials = Credentials { username: parts.username, password: parts.password };
+        config.db = parts.db.unwrap_or(config.db);
+        config.client_name = parts.client_name.unwrap_or(config.client_name);
+        config.protocol = parts.protocol.unwrap_or(config.protocol);
+        config.connect_timeout = parts.connect_timeout.unwrap_or(config.connect_timeout);
+        config.response_timeout = parts.response_timeout.unwrap_or(config.response_timeout);
+        config.keepalive = parts.keepalive.unwrap_or(config.keepalive);
+        Ok(config)
+    }
+
+    /// Settings from the URL in the environment variable `REDIS_URL`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Config::from_url`], and when the variable is not set or is not UTF-8.
+    pub fn from_env() -> Result<Self, Error> {
+        Self::from_lookup(|name| std::env::var_os(name))
+    }
+
+    /// As [`Config::from_env`], with the look-up of variables handed in.
+    ///
+    /// # Errors
+    ///
+    /// As [`Config::from_env`].
+    pub fn from_lookup(
+        lookup: impl FnOnce(&str) -> Option<std::ffi::OsString>,
+    ) -> Result<Self, Error> {
+        let Some(url) = lookup("REDIS_URL") else {
+            return Err(Error::config("REDIS_URL is not set: REDIS_URL=redis://HOST:PORT"));
+        };
+        match url.into_string() {
+            Ok(url) => Self::from_url(&url),
+            Err(_) => Err(Error::config("REDIS_URL is not UTF-8")),
+        }
+    }
+
+    /// Settings for a server that is reached by calling `dial`, once per connection attempt: a stream in memory, a
+    /// tunnel, a transport of your own.
+    ///
+    /// The in-process server for tests hands one out: `Config::dialer(server.dialer())`.
+    pub fn dialer<F, R, S>(dial: F) -> Self
+    where
+        F: Fn() -> R + Send + Sync + 'static,
+        R: Future<Output = io::Result<S>> + Send + 'static,
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        let mut config = Self::at(Address::Dialer);
+        config.dial = Some(Arc::new(Dial(dial)));
+        config
+    }
+
+    /// The ACL user. Default: the one of the URL, else the server's `default`.
+    pub fn username(mut self, username: impl Into<String>) -> Self {
+        self.credentials.username = Some(username.into());
+        self
+    }
+
+    /// The password. Default: the one of the URL, else none. It is never printed.
+    pub fn password(mut self, password: impl Into<String>) -> Self {
+        self.credentials.password = Some(password.into());
+        self
+    }
+
+    /// The database that every connection selects. Default: 0.
+    pub fn db(mut self, db: u32) -> Self {
+        self.db = db;
+        self
+    }
+
+    /// The name that `CLIENT LIST` shows. Default: `tenure:` and the process id.
+    pub fn client_name(mut self, name: impl Into<String>) -> Self {
+        self.client_name = name.into();
+        self
+    }
+
+    /// Which protocol to speak. Default: RESP3, and RESP2 where the server has no other.
+    pub fn protocol(mut self, protocol: ProtocolChoice) -> Self {
+        self.protocol = protocol;
+        self
+    }
+
+    /// The budget for one connection attempt: look-up, dial and handshake together. Default: 3 s.
+    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
+        self.connect_timeout = timeout;
+        self
+    }
+
+    /// How long a command may take, queue and flight together, before its caller gets an error. Default: 1 s, far
+    /// above any healthy answer and short enough for a request of a user behind it.
+    pub fn response_timeout(mut self, timeout: Duration) -> Self {
+        self.response_timeout = timeout;
+        self
+    }
+
+    /// How long a connection may be silent before the client asks whether the server is still there. Default: 10 s.
+    pub fn keepalive(mut self, interval: Duration) -> Self {
+        self.keepalive = interval;
+        self
+    }
+
+    /// How long a server that owes an answer may send nothing at all before the connection is given up. Default: 4 s.
+    pub fn stall_timeout(mut self, timeout: Duration) -> Self {
+        self.stall_timeout = timeout;
+        self
+    }
+
+    /// The waits between attempts to reconnect. Default: from 10 ms, doubled, up to 2 s, with full jitter, for ever.
+    pub fn reconnect(mut self, backoff: Backoff) -> Self {
+        self.reconnect = backoff;
+        self
+    }
+
+    /// The bytes of commands that may be queued or unanswered on one connection; above it calls fail at once. Default:
+    /// 64 MiB.
+    pub fn max_queued_bytes(mut self, bytes: usize) -> Self {
+        self.max_queued_bytes = bytes;
+        self
+    }
+
+    /// The runtime that drives the connections. Default: the one on which `connect` is called.
+    pub fn runtime(mut self, handle: Handle) -> Self {
+        self.runtime = Some(handle);
+        self
+    }
+
+    /// Replaces the wall clock, which dates lock values. For tests.
+    #[doc(hidden)]
+    pub fn wall_clock(mut self, now: impl Fn() -> SystemTime + Send + Sync + 'static) -> Self {
+        self.seam = self.seam.with_wall(now);
+        self
+    }
+
+    /// Replaces the source of random numbers, of which tokens and jitter are made. For tests.
+    #[doc(hidden)]
+    pub fn entropy(mut self, draw: impl Fn() -> u64 + Send + Sync + 'static) -> Self {
+        self.seam = self.seam.with_entropy(draw);
+        self
+    }
+}
+
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Config")
+            .field("address", &format_args!("{}", self.address))
+            .field("credentials", &self.credentials)
+            .field("db", &self.db)
+            .field("client_name", &self.client_name)
+            .field("protocol", &self.protocol)
+            .field("connect_timeout", &self.connect_timeout)
+            .field("response_timeout", &self.response_timeout)
+            .field("keepalive", &self.keepalive)
+            .field("stall_timeout", &self.stall_timeout)
+            .field("reconnect", &self.reconnect)
+            .field("max_queued_bytes", &self.max_queued_bytes)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn environment_names_the_server_or_says_what_is_missing() {
+        let config = Config::from_lookup(|_| Some("redis://h:7".into())).unwrap();
+        assert_eq!(config.address, Address::Tcp { host: "h".into(), port: 7 });
+        let error = Config::from_lookup(|_| None).unwrap_err();
+        assert_eq!(error.to_string(), "REDIS_URL is not set: REDIS_URL=redis://HOST:PORT");
+    }
+
+    #[test]
+    fn debug_shows_that_there_is_a_password_but_not_which() {
+        let config = Config::from_url("redis://u:canary@h").unwrap().username("other");
+        let shown = format!("{config:?}");
+        assert!(shown.contains("credentials: set") && !shown.contains("canary"), "{shown}");
+    }
+}

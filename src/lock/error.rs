@@ -1,0 +1,174 @@
+//! What can go wrong with a lock: one small enum per operation.
+
+use crate::error::Error;
+use crate::lock::token::Holder;
+use std::fmt;
+use std::time::Duration;
+
+/// Why a lock was not acquired.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum AcquireError {
+    /// The caller's patience ran out.
+    #[non_exhaustive]
+    TimedOut {
+        /// How long the caller was willing to wait.
+        timeout: Duration,
+        /// How long it waited.
+        waited: Duration,
+        /// Who held the lock when last seen, if anybody was seen.
+        holder: Option<Holder>,
+        /// What was left of the holder's lease; a holder that lives prolongs it.
+        lease_left: Option<Duration>,
+        /// What stood in the way when the server could not be asked.
+        last_error: Option<Error>,
+    },
+    /// The key holds data that is not a lock. Nothing was changed.
+    #[non_exhaustive]
+    KeyInUse {
+        /// The key.
+        key: String,
+    },
+    /// The lease leaves no time to hold the lock: it is shorter than three round trips.
+    #[non_exhaustive]
+    LeaseTooShort {
+        /// The smallest round trip seen so far, or the one that used the lease up.
+        rtt: Duration,
+    },
+    /// The server has no way to release a lock by its owner only.
+    #[non_exhaustive]
+    Unsupported {
+        /// What is missing, and what to change.
+        reason: String,
+    },
+    /// The client was closed.
+    Closed,
+    /// The server could not be asked, or refused for good; or the name or an option makes no sense.
+    Client(Error),
+}
+
+/// Why a lock was not released by its guard.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum ReleaseError {
+    /// The lease had ended first; someone else may have held the lock since.
+    Lost,
+    /// No answer came; the key goes away at the latest when its lease ends.
+    Client(Error),
+}
+
+/// Why a lock that was held is not held any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum LostCause {
+    /// The server said that the key is gone, or has somebody else's value.
+    NotOurs,
+    /// The lease ran out before a renewal was confirmed.
+    Unconfirmed,
+    /// The client was closed.
+    Closed,
+}
+
+impl From<Error> for AcquireError {
+    fn from(error: Error) -> Self {
+        if error.is_closed() { Self::Closed } else { Self::Client(error) }
+    }
+}
+
+impl fmt::Display for AcquireError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TimedOut { timeout, holder, lease_left, last_error, .. } => {
+                write!(f, "exceeded timeout of {timeout:?}")?;
+                if let Some(holder) = holder {
+                    write!(f, ": held by {holder}")?;
+                    if let Some(left) = lease_left {
+                        write!(f, ", {left:?} left of its lease")?;
+                    }
+                } else if last_error.is_some() {
+                    write!(f, ": the server could not be asked")?;
+                }
+                Ok(())
+            }
+            Self::KeyInUse { key } => write!(
+                f,
+                "key '{}' holds data that is not a lock: choose another name or prefix",
+                key.escape_debug()
+            ),
+            Self::LeaseTooShort { rtt } => {
+                write!(f, "the lease is too short for a server that takes {rtt:?} to answer")
+            }
+            Self::Unsupported { reason } => f.write_str(reason),
+            Self::Closed => f.write_str("the client is closed"),
+            Self::Client(_) => f.write_str("the lock could not be asked for"),
+        }
+    }
+}
+
+impl std::error::Error for AcquireError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Client(error) => Some(error),
+            Self::TimedOut { last_error, .. } => last_error.as_ref().map(|error| error as _),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for ReleaseError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Lost => "lock was lost before it could be released",
+            Self::Client(_) => "release was not confirmed by the server",
+        })
+    }
+}
+
+impl std::error::Error for ReleaseError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Lost => None,
+            Self::Client(error) => Some(error),
+        }
+    }
+}
+
+impl fmt::Display for LostCause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NotOurs => "the key is gone or somebody else's",
+            Self::Unconfirmed => "the lease ran out before a renewal was confirmed",
+            Self::Closed => "the client was closed",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_out_names_the_patience_the_holder_and_the_lease() {
+        let error = AcquireError::TimedOut {
+            timeout: Duration::from_secs(2),
+            waited: Duration::from_millis(2_001),
+            holder: Some(crate::lock::token::holder(b"?")),
+            lease_left: Some(Duration::from_millis(7_300)),
+            last_error: None,
+        };
+        assert_eq!(
+            error.to_string(),
+            "exceeded timeout of 2s: held by somebody who does not say who they are, 7.3s left of its lease"
+        );
+    }
+
+    #[test]
+    fn texts_print_one_level_and_leave_the_rest_to_source() {
+        let client = AcquireError::Client(Error::config("a lease must last"));
+        assert_eq!(client.to_string(), "the lock could not be asked for");
+        let source = std::error::Error::source(&client).unwrap();
+        assert_eq!(source.to_string(), "a lease must last");
+        let key = AcquireError::KeyInUse { key: "lk:a\n".into() };
+        assert!(key.to_string().starts_with("key 'lk:a\\n' holds data that is not a lock"));
+    }
+}

@@ -1,0 +1,162 @@
+//! `Lock`: a name that can be locked.
+
+use crate::client::{Client, Typed};
+use crate::error::Error;
+use crate::lock::acquire::Acquiring;
+use crate::lock::error::AcquireError;
+use crate::lock::guard::Guard;
+use crate::lock::options::Options;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// A name that can be locked, made by [`Client::lock`]. Cheap to clone; it holds nothing.
+///
+/// ```no_run
+/// use std::time::Duration;
+///
+/// # async fn run(client: tenure::Client) -> Result<(), Box<dyn std::error::Error>> {
+/// let lock = client.lock("invoice:42");
+/// let guard = lock.acquire_for(Duration::from_secs(2)).await?;
+/// // … the work …
+/// guard.release().await?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+pub struct Lock {
+    pub(crate) client: Client,
+    pub(crate) name: String,
+    pub(crate) options: Options,
+}
+
+impl Client {
+    /// The lock of this name, with default [`Options`].
+    ///
+    /// Locks of one name exclude each other wherever they are taken, and are not reentrant: whoever holds one and acquires it
+    /// again waits for itself. The key on the server is the prefix, `lk:`, and the name.
+    pub fn lock(&self, name: impl Into<String>) -> Lock {
+        Lock { client: self.clone(), name: name.into(), options: Options::default() }
+    }
+}
+
+impl<T> Typed<T> {
+    /// The lock of this view: the one of its name.
+    pub fn lock(&self) -> Lock {
+        self.client().lock(self.name())
+    }
+}
+
+impl Lock {
+    /// The same lock with other options.
+    pub fn options(mut self, options: Options) -> Self {
+        self.options = options;
+        self
+    }
+
+    /// The name, without the prefix.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(crate) fn key(&self) -> String {
+        format!("{}{}", self.options.key_prefix, self.name)
+    }
+
+    /// Tries once: `None` if somebody else holds the lock.
+    ///
+    /// # Errors
+    ///
+    /// [`AcquireError::Client`] if the server did not answer in time, [`AcquireError::KeyInUse`] if the key holds data that is
+    /// not a lock, [`AcquireError::LeaseTooShort`], [`AcquireError::Unsupported`] and [`AcquireError::Closed`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: a lock that is granted after the future was dropped is released at once.
+    pub async fn try_acquire(&self) -> Result<Option<Guard>, AcquireError> {
+        Acquiring::new(self)?.once().await
+    }
+
+    /// Waits for the lock, for as long as it takes. See [`Lock::acquire_for`] for a time-out.
+    ///
+    /// Waiters ask again at growing random intervals, and no later than when the holder's lease ends; there is no order between
+    /// them. An outage of the server is waited out.
+    ///
+    /// # Errors
+    ///
+    /// [`AcquireError::Client`] if the server refused for good (credentials, rights), [`AcquireError::KeyInUse`] if the key
+    /// holds data that is not a lock, [`AcquireError::LeaseTooShort`], [`AcquireError::Unsupported`] and
+    /// [`AcquireError::Closed`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: a lock that is granted after the future was dropped is released at once.
+    pub async fn acquire(&self) -> Result<Guard, AcquireError> {
+        Acquiring::new(self)?.wait(None).await
+    }
+
+    /// Waits for the lock, for `timeout` at most, and tries a last time when that is over. With zero it tries once.
+    ///
+    /// # Errors
+    ///
+    /// [`AcquireError::TimedOut`] with the holder and what is left of its lease; otherwise as [`Lock::acquire`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: a lock that is granted after the future was dropped is released at once.
+    pub async fn acquire_for(&self, timeout: Duration) -> Result<Guard, AcquireError> {
+        Acquiring::new(self)?.wait(Some(timeout)).await
+    }
+
+    /// Waits for the lock until `deadline`; otherwise as [`Lock::acquire_for`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Lock::acquire_for`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: a lock that is granted after the future was dropped is released at once.
+    pub async fn acquire_until(&self, deadline: impl Into<Instant>) -> Result<Guard, AcquireError> {
+        let timeout = deadline.into().saturating_duration_since(Instant::now());
+        self.acquire_for(timeout).await
+    }
+
+    /// The name and options, if they make sense.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        if self.name.is_empty() {
+            return Err(Error::config("a lock needs a name: the key would be the bare prefix"));
+        }
+        if !braces_match(&self.key()) {
+            return Err(Error::config(
+                "the lock's name has a brace without its pair: leave it out, or write {tag}",
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// A cluster finds the slot of a key by its braces; half a pair would scatter the keys of one lock.
+fn braces_match(key: &str) -> bool {
+    let mut open = false;
+    let paired = key.chars().all(|character| match character {
+        '{' => !std::mem::replace(&mut open, true),
+        '}' => std::mem::replace(&mut open, false),
+        _ => true,
+    });
+    paired && !open
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn braces_must_come_in_pairs_and_not_nest() {
+        for good in ["a", "{a}", "lk:a{b}c{d}", "{}"] {
+            assert!(braces_match(good), "{good}");
+        }
+        for bad in ["a{", "}", "}{", "{{a}}", "{a}}", "a{b}c{"] {
+            assert!(!braces_match(bad), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! How long a grant may be relied on, and when to prolong it.
+//!
+//! The server counts a lease from when it ran the command, we from before we sent it, less an allowance for clocks that
+//! run at different speeds: so we always let go first. Pure: instants are handed in.
+
+use crate::error::Error;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// The longest lease that a server's clock, and ours, can count.
+const MAX_MILLIS: u64 = u64::MAX / 4;
+/// Smallest round trips that a lease must have room for: there, back, and a renewal in between.
+pub(crate) const ROUND_TRIPS: u32 = 3;
+
+/// The length of a lease, in whole milliseconds, at least one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Lease {
+    millis: u64,
+}
+
+impl Lease {
+    /// # Errors
+    ///
+    /// If the length rounds down to nothing, or is beyond what can be counted.
+    pub(crate) fn new(length: Duration) -> Result<Self, Error> {
+        match u64::try_from(length.as_millis()) {
+            Ok(0) => Err(Error::config("a lease must last at least one millisecond")),
+            Ok(millis) if millis <= MAX_MILLIS => Ok(Self { millis }),
+            _ => Err(Error::config(format!("a lease must last at most {MAX_MILLIS} milliseconds"))),
+        }
+    }
+
+    /// The number on the wire.
+    pub(crate) fn ttl_ms(self) -> i64 {
+        i64::try_from(self.millis).unwrap_or(i64::MAX)
+    }
+
+    pub(crate) fn length(self) -> Duration {
+        Duration::from_millis(self.millis)
+    }
+
+    /// Until when a lease whose command was sent at `sent` may be relied on.
+    pub(crate) fn deadline(self, sent: Instant) -> Instant {
+        sent + self.length().saturating_sub(self.drift())
+    }
+
+    /// When the server has ended the lease for certain, if the command was sent at `sent` and ran within a round trip.
+    pub(crate) fn surely_over(self, sent: Instant) -> Instant {
+        sent + self.length() + self.drift()
+    }
+
+    /// When to renew, with time left for two more tries.
+    pub(crate) fn renew_at(self, sent: Instant) -> Instant {
+        sent + self.length() / 3
+    }
+
+    /// How long to wait before an unconfirmed renewal is tried again.
+    pub(crate) fn retry_after(self) -> Duration {
+        (self.length() / 10).min(Duration::from_millis(250))
+    }
+
+    /// Oscillators that differ by 0.1 % each, and two ticks of a millisecond clock.
+    fn drift(self) -> Duration {
+        self.length() / 500 + Duration::from_millis(2)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    #[test]
+    fn lengths_that_nobody_can_count_are_refused() {
+        assert!(Lease::new(Duration::ZERO).is_err());
+        assert!(Lease::new(Duration::from_micros(999)).is_err());
+        assert!(Lease::new(Duration::MAX).is_err());
+        assert!(Lease::new(Duration::from_millis(MAX_MILLIS + 1)).is_err());
+        let longest = Lease::new(Duration::from_millis(MAX_MILLIS)).unwrap();
+        let _far_away = longest.surely_over(Instant::now());
+        assert!(longest.ttl_ms() > 0);
+    }
+
+    #[test]
+    fn we_let_go_before_the_server_does() {
+        let (lease, sent) = (Lease::new(10_000 * MS).unwrap(), Instant::now());
+        assert_eq!(lease.deadline(sent), sent + 9_978 * MS);
+        assert_eq!(lease.surely_over(sent), sent + 10_022 * MS);
+        assert_eq!(lease.renew_at(sent), sent + 10_000 * MS / 3);
+    }
+
+    #[test]
+    fn lease_shorter_than_its_drift_has_no_validity() {
+        let (lease, sent) = (Lease::new(MS).unwrap(), Instant::now());
+        assert_eq!(lease.deadline(sent), sent);
+    }
+}

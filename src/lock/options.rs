@@ -1,0 +1,95 @@
+//! `Options`: what a lock is like, with a default and a reason for each setting.
+
+use crate::backoff::Backoff;
+use std::time::Duration;
+
+/// How a lock is taken, held and waited for, built by value.
+///
+/// ```
+/// use std::time::Duration;
+/// use tenure::Options;
+///
+/// let options = Options::new().lease(Duration::from_secs(30)).purpose("nightly close");
+/// ```
+#[derive(Debug, Clone, PartialEq)]
+pub struct Options {
+    pub(crate) lease: Duration,
+    pub(crate) renewal: Renewal,
+    pub(crate) key_prefix: String,
+    pub(crate) backoff: Backoff,
+    pub(crate) label: String,
+    pub(crate) purpose: String,
+}
+
+/// Whether a guard prolongs its lease by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Renewal {
+    /// Every third of a lease, for as long as the guard lives.
+    #[default]
+    Auto,
+    /// Never: the lock ends with its first lease.
+    Off,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            lease: Duration::from_secs(10),
+            renewal: Renewal::Auto,
+            key_prefix: "lk:".to_owned(),
+            backoff: Backoff::new(Duration::from_millis(2), 1.6, Duration::from_millis(250)),
+            label: String::new(),
+            purpose: String::new(),
+        }
+    }
+}
+
+impl Options {
+    /// The defaults.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// How long the lock outlives a holder that died, in whole milliseconds. Default: 10 s, so that a crash costs others ten
+    /// seconds, and a renewal may fail twice before anything is lost.
+    ///
+    /// Independent of how long a caller is willing to wait.
+    pub fn lease(mut self, lease: Duration) -> Self {
+        self.lease = lease;
+        self
+    }
+
+    /// Whether the guard renews its lease by itself. Default: [`Renewal::Auto`].
+    pub fn renewal(mut self, renewal: Renewal) -> Self {
+        self.renewal = renewal;
+        self
+    }
+
+    /// What stands in front of the name in the key. Default: `lk:`, so that no lock meets a key with data; with `""` locks are
+    /// shared with libraries that use the bare name.
+    pub fn key_prefix(mut self, prefix: impl Into<String>) -> Self {
+        self.key_prefix = prefix.into();
+        self
+    }
+
+    /// The waits between attempts while somebody else holds the lock. Default: from 2 ms, times 1.6, up to 250 ms, with full
+    /// jitter; it begins anew when the holder changes, and never sleeps past the end of the holder's lease or the caller's
+    /// deadline.
+    pub fn backoff(mut self, backoff: Backoff) -> Self {
+        self.backoff = backoff;
+        self
+    }
+
+    /// Who holds the lock, for people: a service's name. Default: empty. Stored in the lock, so no secrets; cut at 64 bytes.
+    pub fn label(mut self, label: impl Into<String>) -> Self {
+        self.label = label.into();
+        self
+    }
+
+    /// What the lock is held for, for people. Default: empty. Stored in the lock, so no secrets; cut at 64 bytes.
+    pub fn purpose(mut self, purpose: impl Into<String>) -> Self {
+        self.purpose = purpose.into();
+        self
+    }
+}

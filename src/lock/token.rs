@@ -1,0 +1,228 @@
+//! Owner tokens, and the value of a lock's key: the token for the server to compare, the holder for people to read.
+//!
+//! ```text
+//! 1;3V7Q0W…26 characters;billing;host-7;4711;1790000000000;nightly close
+//! ```
+//!
+//! Version, token, label, host, process id, milliseconds since 1970, purpose. One line of ASCII; what would break it is
+//! written `%XX`. Pure: entropy and time are handed in.
+
+use std::fmt;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// Crockford's base 32: no letter that reads like a digit.
+const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+/// The longest label, host or purpose, before escaping.
+const MAX_FIELD: usize = 64;
+
+/// Proves who holds a lock: 128 random bits, new for every acquire call, never shown.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct OwnerToken(u128);
+
+impl OwnerToken {
+    pub(crate) fn new(high: u64, low: u64) -> Self {
+        Self(u128::from(high) << 64 | u128::from(low))
+    }
+
+    fn write(self, out: &mut String) {
+        for place in (0..26).rev() {
+            let digit = usize::try_from(self.0 >> (place * 5) & 31).unwrap_or_default();
+            out.push(ALPHABET.get(digit).copied().map_or('0', char::from));
+        }
+    }
+}
+
+impl fmt::Debug for OwnerToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("OwnerToken")
+    }
+}
+
+/// Who holds a lock, as far as the lock's value tells: everything about a user of this library, nothing about others.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Holder(Option<Box<Identity>>);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Identity {
+    label: String,
+    host: String,
+    pid: u32,
+    since: SystemTime,
+    purpose: String,
+}
+
+impl Holder {
+    /// Whether the holder uses this library; otherwise it is another library, or a person.
+    pub fn is_known(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// The label in the holder's options; empty if there is none.
+    pub fn label(&self) -> &str {
+        self.0.as_ref().map_or("", |identity| &identity.label)
+    }
+
+    /// The name of the holder's machine; empty if it is not known.
+    pub fn host(&self) -> &str {
+        self.0.as_ref().map_or("", |identity| &identity.host)
+    }
+
+    /// The holder's process id on its machine.
+    pub fn pid(&self) -> Option<u32> {
+        self.0.as_ref().map(|identity| identity.pid)
+    }
+
+    /// When the holder began to acquire, by its machine's clock.
+    pub fn since(&self) -> Option<SystemTime> {
+        self.0.as_ref().map(|identity| identity.since)
+    }
+
+    /// The purpose in the holder's options; empty if there is none.
+    pub fn purpose(&self) -> &str {
+        self.0.as_ref().map_or("", |identity| &identity.purpose)
+    }
+}
+
+/// The value of a lock that is ours.
+pub(crate) fn value(
+    token: OwnerToken,
+    [label, host, purpose]: [&str; 3],
+    pid: u32,
+    since: SystemTime,
+) -> String {
+    let mut out = String::with_capacity(96);
+    out.push_str("1;");
+    token.write(&mut out);
+    out.push(';');
+    escape(label, &mut out);
+    out.push(';');
+    escape(host, &mut out);
+    let millis = since.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis());
+    out.push_str(&format!(";{pid};{millis};"));
+    escape(purpose, &mut out);
+    out
+}
+
+/// Reads who holds a lock off its value.
+pub(crate) fn holder(value: &[u8]) -> Holder {
+    Holder(parse(value).map(Box::new))
+}
+
+fn parse(value: &[u8]) -> Option<Identity> {
+    let text = std::str::from_utf8(value).ok().filter(|text| text.is_ascii())?;
+    let mut fields = text.split(';');
+    if fields.next()? != "1" || fields.next()?.len() != 26 {
+        return None;
+    }
+    let [label, host] = [unescape(fields.next()?)?, unescape(fields.next()?)?];
+    let pid = fields.next()?.parse().ok()?;
+    let since = UNIX_EPOCH.checked_add(Duration::from_millis(fields.next()?.parse().ok()?))?;
+    let purpose = unescape(fields.next()?)?;
+    fields.next().is_none().then_some(Identity { label, host, pid, since, purpose })
+}
+
+fn escape(field: &str, out: &mut String) {
+    let mut end = field.len().min(MAX_FIELD);
+    while !field.is_char_boundary(end) {
+        end -= 1;
+    }
+    for byte in field.bytes().take(end) {
+        if (byte.is_ascii_graphic() || byte == b' ') && byte != b';' && byte != b'%' {
+            out.push(char::from(byte));
+        } else {
+            out.push_str(&format!("%{byte:02X}"));
+        }
+    }
+}
+
+fn unescape(field: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(field.len());
+    let mut parts = field.split('%');
+    bytes.extend_from_slice(parts.next()?.as_bytes());
+    for part in parts {
+        bytes.push(u8::from_str_radix(part.get(..2)?, 16).ok()?);
+        bytes.extend_from_slice(part.get(2..)?.as_bytes());
+    }
+    String::from_utf8(bytes).ok()
+}
+
+impl fmt::Display for Holder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(identity) = &self.0 else {
+            return f.write_str("somebody who does not say who they are");
+        };
+        let Identity { label, host, pid, purpose, .. } = &**identity;
+        let who = if label.is_empty() { "process" } else { label };
+        write!(f, "{} {pid}", printable(who))?;
+        if !host.is_empty() {
+            write!(f, " on {}", printable(host))?;
+        }
+        if !purpose.is_empty() {
+            write!(f, " for '{}'", printable(purpose))?;
+        }
+        Ok(())
+    }
+}
+
+/// Text of somebody else's making must not steer a terminal.
+fn printable(text: &str) -> impl fmt::Display {
+    text.escape_debug()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SINCE: Duration = Duration::from_millis(1_790_000_000_123);
+
+    #[test]
+    fn value_is_one_line_of_ascii_that_reads_back() {
+        let text =
+            value(OwnerToken::new(0, 33), ["bill;ing", "höst", "100%\r\n"], 7, UNIX_EPOCH + SINCE);
+        assert_eq!(
+            text,
+            "1;00000000000000000000000011;bill%3Bing;h%C3%B6st;7;1790000000123;100%25%0D%0A"
+        );
+        let holder = holder(text.as_bytes());
+        assert_eq!((holder.label(), holder.host()), ("bill;ing", "höst"));
+        assert_eq!((holder.pid(), holder.since()), (Some(7), Some(UNIX_EPOCH + SINCE)));
+        assert_eq!(holder.purpose(), "100%\r\n");
+    }
+
+    #[test]
+    fn long_fields_are_cut_at_a_character() {
+        let long = "ä".repeat(100);
+        let text = value(OwnerToken::new(1, 1), [&long, "", ""], 1, UNIX_EPOCH);
+        assert_eq!(holder(text.as_bytes()).label(), "ä".repeat(32));
+    }
+
+    #[test]
+    fn tokens_use_all_their_bits() {
+        let mut out = String::new();
+        OwnerToken::new(u64::MAX, u64::MAX).write(&mut out);
+        assert_eq!(out, "7ZZZZZZZZZZZZZZZZZZZZZZZZZ");
+    }
+
+    #[test]
+    fn foreign_values_are_unknown_holders() {
+        for foreign in [
+            &b""[..],
+            b"1790000000000",
+            b"1;short;a;b;1;1;p",
+            b"2;00000000000000000000000011;a;b;1;1;p",
+            b"1;00000000000000000000000011;a;b;x;1;p",
+            b"1;00000000000000000000000011;a;b;1;1;p;more",
+            b"1;00000000000000000000000011;a;b;1;99999999999999999999999;p",
+            b"1;00000000000000000000000011;%;b;1;1;p",
+            b"\xff\xfe",
+        ] {
+            assert!(!holder(foreign).is_known(), "{foreign:?}");
+        }
+    }
+
+    #[test]
+    fn holder_is_described_without_control_characters() {
+        let text = value(OwnerToken::new(1, 2), ["billing", "h\u{1b}[2J", ""], 9, UNIX_EPOCH);
+        assert_eq!(holder(text.as_bytes()).to_string(), "billing 9 on h\\u{1b}[2J");
+    }
+}

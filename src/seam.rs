@@ -1,0 +1,43 @@
+//! The one place where wall time and entropy enter: tests replace it.
+//!
+//! Monotonic time needs no seam of its own: the library reads tokio's clock, which tests pause.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+/// Where wall time and random numbers come from.
+#[derive(Clone)]
+pub(crate) struct Seam {
+    wall: Arc<dyn Fn() -> SystemTime + Send + Sync>,
+    entropy: Arc<dyn Fn() -> u64 + Send + Sync>,
+}
+
+impl Seam {
+    /// The machine's clock and this thread's generator, which the system seeds.
+    pub(crate) fn system() -> Self {
+        Self { wall: Arc::new(SystemTime::now), entropy: Arc::new(rand::random::<u64>) }
+    }
+
+    pub(crate) fn with_wall(&self, wall: impl Fn() -> SystemTime + Send + Sync + 'static) -> Self {
+        Self { wall: Arc::new(wall), entropy: Arc::clone(&self.entropy) }
+    }
+
+    pub(crate) fn with_entropy(&self, entropy: impl Fn() -> u64 + Send + Sync + 'static) -> Self {
+        Self { wall: Arc::clone(&self.wall), entropy: Arc::new(entropy) }
+    }
+
+    pub(crate) fn wall(&self) -> SystemTime {
+        (self.wall)()
+    }
+
+    pub(crate) fn entropy(&self) -> u64 {
+        (self.entropy)()
+    }
+}
+
+impl fmt::Debug for Seam {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Seam")
+    }
+}
