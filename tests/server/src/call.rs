@@ -62,6 +62,12 @@ impl<'a> Call<'a> {
         self.keyspace().get_mut(key).map(|entry| &mut entry.value)
     }
 
+    /// The live value of a key, made if the key is missing; say [`Call::changed`] afterwards.
+    pub(crate) fn value_or(&mut self, key: &Bytes, make: impl FnOnce() -> Value) -> &mut Value {
+        self.expire(key);
+        self.keyspace().get_or_put(key, make)
+    }
+
     /// The string under a key.
     ///
     /// # Errors

@@ -2,8 +2,16 @@
 
 mod client;
 mod connection;
+mod hashes;
 mod keys;
+mod lists;
+mod pubsub;
+mod scripting;
+mod server;
+mod streams;
 mod strings;
+mod transactions;
+mod zsets;
 
 use crate::call::Call;
 use crate::profile::Profile;
@@ -75,6 +83,8 @@ pub(crate) struct Spec {
     pub(crate) flags: u16,
     pub(crate) keys: Keys,
     pub(crate) run: Run,
+    /// What follows the name is a subcommand.
+    parent: bool,
     known: fn(Profile) -> bool,
 }
 
@@ -85,21 +95,47 @@ pub(crate) const fn plain(
     keys: Keys,
     run: Plain,
 ) -> Spec {
-    Spec { name, arity, flags, keys, run: Run::Plain(run), known: |_| true }
+    Spec { name, arity, flags, keys, run: Run::Plain(run), parent: false, known: |_| true }
 }
 
 pub(crate) const fn control(name: &'static str, arity: i8, flags: u16, run: Control) -> Spec {
-    Spec { name, arity, flags, keys: NO_KEYS, run: Run::Control(run), known: |_| true }
+    Spec {
+        name,
+        arity,
+        flags,
+        keys: NO_KEYS,
+        run: Run::Control(run),
+        parent: false,
+        known: |_| true,
+    }
 }
 
 pub(crate) const fn container(name: &'static str, flags: u16) -> Spec {
-    Spec { name, arity: -2, flags, keys: NO_KEYS, run: Run::Container, known: |_| true }
+    Spec {
+        name,
+        arity: -2,
+        flags,
+        keys: NO_KEYS,
+        run: Run::Container,
+        parent: true,
+        known: |_| true,
+    }
 }
 
 impl Spec {
     /// The same, for those profiles only.
     pub(crate) const fn only(self, known: fn(Profile) -> bool) -> Self {
         Self { known, ..self }
+    }
+
+    /// The same, for a command that does something on its own and has subcommands.
+    pub(crate) const fn with_subcommands(self) -> Self {
+        Self { parent: true, ..self }
+    }
+
+    /// The same, with keys among its arguments.
+    pub(crate) const fn keyed(self, keys: Keys) -> Self {
+        Self { keys, ..self }
     }
 
     pub(crate) fn is(&self, flag: u16) -> bool {
@@ -140,7 +176,20 @@ pub(crate) struct Table {
 }
 
 /// Every family.
-const FAMILIES: &[&[Spec]] = &[strings::TABLE, keys::TABLE, connection::TABLE, client::TABLE];
+const FAMILIES: &[&[Spec]] = &[
+    client::TABLE,
+    connection::TABLE,
+    hashes::TABLE,
+    keys::TABLE,
+    lists::TABLE,
+    pubsub::TABLE,
+    scripting::TABLE,
+    server::TABLE,
+    streams::TABLE,
+    strings::TABLE,
+    transactions::TABLE,
+    zsets::TABLE,
+];
 
 impl Table {
     pub(crate) fn new(profile: Profile) -> Self {
@@ -176,10 +225,11 @@ impl Table {
     pub(crate) fn find(&self, args: &[Bytes]) -> Result<&'static Spec, Refusal> {
         let name = lower(args.first());
         let spec = self.get(&name).ok_or_else(|| self.unknown(args))?;
-        if !matches!(spec.run, Run::Container) {
-            return if spec.takes(args.len()) { Ok(spec) } else { Err(Refusal::arity(&name)) };
-        }
-        let Some(sub) = args.get(1) else { return Err(Refusal::arity(&name)) };
+        let sub = match args.get(1) {
+            Some(sub) if spec.parent => sub,
+            _ if spec.takes(args.len()) => return Ok(spec),
+            _ => return Err(Refusal::arity(&name)),
+        };
         let full = format!("{name}|{}", lower(Some(sub)));
         match self.get(&full) {
             Some(spec) if spec.takes(args.len()) => Ok(spec),

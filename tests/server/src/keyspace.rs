@@ -52,7 +52,7 @@ pub(crate) struct Entry {
 }
 
 impl Entry {
-    fn expired(&self, now_ms: i64) -> bool {
+    pub(crate) fn expired(&self, now_ms: i64) -> bool {
         self.expires_at.is_some_and(|at| at < now_ms)
     }
 }
@@ -104,6 +104,13 @@ impl Keyspace {
         }
     }
 
+    /// The value of a key that has not expired, made if the key is missing.
+    pub(crate) fn get_or_put(&mut self, key: &[u8], make: impl FnOnce() -> Value) -> &mut Value {
+        let key = Bytes::copy_from_slice(key);
+        let new = || Entry { value: make(), expires_at: None };
+        &mut self.entries.entry(key).or_insert_with(new).value
+    }
+
     pub(crate) fn remove(&mut self, key: &[u8]) -> Option<Entry> {
         self.entries.remove(key)
     }
@@ -126,6 +133,11 @@ impl Keyspace {
     /// Number of keys, with those that expired and that nobody has asked for since.
     pub(crate) fn len(&self) -> usize {
         self.entries.len()
+    }
+
+    /// Number of keys that will expire.
+    pub(crate) fn expiring(&self) -> usize {
+        self.entries.values().filter(|entry| entry.expires_at.is_some()).count()
     }
 
     pub(crate) fn clear(&mut self) {

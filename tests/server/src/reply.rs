@@ -14,6 +14,8 @@ pub(crate) enum Answer {
     Text(String),
     /// A nil that RESP2 writes as `*-1`.
     NullArray,
+    /// A reply that is encoded already.
+    Whole(BytesMut),
     /// Nothing, or what was sent meanwhile stands for it.
     Sent,
     /// One reply, after a time in which the connection's other requests wait.
@@ -45,6 +47,7 @@ impl Answer {
                 out.extend_from_slice(b"*-1\r\n");
             }
             Self::NullArray => encode::frame(&Frame::Null, protocol, out),
+            Self::Whole(bytes) => out.extend_from_slice(bytes),
             Self::Sent => {}
         }
     }

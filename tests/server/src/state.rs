@@ -69,6 +69,8 @@ pub(crate) struct State {
     next_id: ClientId,
     pub(crate) current: Option<ClientId>,
     held_back: Vec<Frame>,
+    /// A reply in the making that own pushes may stand inside of.
+    whole: Option<BytesMut>,
     outbox: Vec<(ClientId, Output)>,
 }
 
@@ -94,6 +96,7 @@ impl State {
             next_id: 0,
             current: None,
             held_back: Vec::new(),
+            whole: None,
             outbox: Vec::new(),
         }
     }
@@ -146,6 +149,10 @@ impl State {
         let Some(session) = self.sessions.get(&id) else { return };
         let mut out = BytesMut::new();
         encode::frame(frame, session.protocol, &mut out);
+        if let (Some(whole), true) = (&mut self.whole, self.current == Some(id)) {
+            whole.extend_from_slice(&out);
+            return;
+        }
         self.emit(id, Output::Bytes(out));
     }
 
@@ -160,6 +167,27 @@ impl State {
         } else {
             self.send(id, &frame);
         }
+    }
+
+    /// Begins a reply of several parts.
+    pub(crate) fn begin_whole(&mut self) {
+        self.whole = Some(BytesMut::new());
+    }
+
+    pub(crate) fn add_to_whole(&mut self, bytes: &[u8]) {
+        if let Some(whole) = &mut self.whole {
+            whole.extend_from_slice(bytes);
+        }
+    }
+
+    /// Whether a transaction is being run.
+    pub(crate) fn in_whole(&self) -> bool {
+        self.whole.is_some()
+    }
+
+    /// The parts since [`State::begin_whole`], and what was pushed between them.
+    pub(crate) fn end_whole(&mut self) -> BytesMut {
+        self.whole.take().unwrap_or_default()
     }
 
     /// Sends what was held back for the reply of `id`.

@@ -1,6 +1,5 @@
 //! Streams: entries under IDs that only rise. Pure.
 
-use crate::number;
 use bytes::Bytes;
 use std::collections::VecDeque;
 use std::fmt;
@@ -110,11 +109,6 @@ impl Stream {
     ) -> impl DoubleEndedIterator<Item = &StreamEntry> {
         self.entries.iter().filter(move |(id, _)| (from..=to).contains(id))
     }
-}
-
-/// Reads the `MAXLEN` of `XADD`.
-pub(crate) fn max_len(text: &[u8]) -> Option<usize> {
-    number::integer(text).and_then(|number| usize::try_from(number).ok())
 }
 
 #[cfg(test)]

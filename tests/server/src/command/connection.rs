@@ -21,7 +21,9 @@ pub(super) const TABLE: &[Spec] = &[
     plain("hello", -1, BEFORE_AUTH, NO_KEYS, hello),
     plain("ping", -1, flag::FAST, NO_KEYS, ping),
     control("quit", -1, BEFORE_AUTH, |_, _| Ok(Answer::Close(ok()))),
-    plain("reset", 1, BEFORE_AUTH, NO_KEYS, reset),
+    plain("reset", 1, BEFORE_AUTH, NO_KEYS, reset).only(Profile::since_7_0),
+    plain("reset", 1, flag::NO_SCRIPT | ANY_TIME, NO_KEYS, reset)
+        .only(|profile| !profile.since_7_0()),
     plain("select", 2, ANY_TIME, NO_KEYS, select),
     plain("time", 1, ANY_TIME, NO_KEYS, time),
 ];
