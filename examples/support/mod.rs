@@ -1,0 +1,42 @@
+//! What the examples share: a server to talk to, and a prefix of their own for every key.
+
+use tenure::{Client, Config, Error, Options};
+use tenure_server::{Profile, Server};
+
+/// The server named by `REDIS_URL`, or one inside this process.
+pub struct Backend {
+    embedded: Option<Server>,
+    prefix: String,
+}
+
+impl Backend {
+    pub fn from_env() -> Self {
+        let embedded = match std::env::var_os("REDIS_URL") {
+            Some(_) => None,
+            None => Some(Server::new(Profile::Valkey9)),
+        };
+        let now = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
+        let prefix = format!("example:{}:{}:", std::process::id(), now.as_nanos());
+        Self { embedded, prefix }
+    }
+
+    /// A client of its own, with its own connections.
+    pub async fn connect(&self) -> Result<Client, Error> {
+        let config = match &self.embedded {
+            Some(server) => Config::dialer(server.dialer()),
+            None => Config::from_env()?,
+        };
+        Client::with_config(config).await
+    }
+
+    /// A key that no other run uses.
+    #[allow(dead_code, reason = "not every example has data beside its locks")]
+    pub fn key(&self, name: &str) -> String {
+        format!("{}{name}", self.prefix)
+    }
+
+    /// Options whose locks no other run meets.
+    pub fn options(&self) -> Options {
+        Options::new().key_prefix(format!("{}lk:", self.prefix))
+    }
+}
