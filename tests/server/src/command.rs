@@ -21,7 +21,7 @@ use bytes::Bytes;
 use resp::Frame;
 use std::collections::HashMap;
 
-type Plain = fn(&mut Call<'_>, &[Bytes]) -> Result<Frame, Refusal>;
+pub(crate) type Plain = fn(&mut Call<'_>, &[Bytes]) -> Result<Frame, Refusal>;
 type Control = fn(&mut Call<'_>, &[Bytes]) -> Result<Answer, Refusal>;
 
 /// What a command does.
@@ -238,6 +238,12 @@ impl Table {
             Some(_) if self.profile.since_7_0() => Err(Refusal::arity(&full)),
             _ => Err(self.unknown_subcommand(&name, sub)),
         }
+    }
+
+    /// Whether a request that cannot be found is found out only when it runs: 6.2 looks at subcommands that late.
+    pub(crate) fn finds_out_late(&self, args: &[Bytes]) -> bool {
+        let parent = self.get(&lower(args.first())).filter(|spec| spec.parent);
+        !self.profile.since_7_0() && parent.is_some() && args.len() > 1
     }
 
     fn unknown(&self, args: &[Bytes]) -> Refusal {

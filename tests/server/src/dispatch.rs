@@ -2,11 +2,11 @@
 
 use crate::call::Call;
 use crate::clock::Now;
-use crate::command::{Run, Spec, flag};
+use crate::command::{Run, Spec, flag, lower};
 use crate::fault::Effect;
 use crate::profile::Profile;
 use crate::refusal::{LOADING, OOM, READ_ONLY, Refusal};
-use crate::reply::{Answer, simple};
+use crate::reply::Answer;
 use crate::session::{ClientId, ReplyMode};
 use crate::state::{Output, State};
 use bytes::{Bytes, BytesMut};
@@ -128,13 +128,16 @@ impl State {
     }
 
     fn process(&mut self, id: ClientId, args: &[Bytes], now: Now) -> Result<Answer, Refusal> {
-        let found = self.table.find(args).and_then(|spec| {
+        let found = self.admit(id, args).and_then(|()| self.table.find(args)).and_then(|spec| {
             self.check(id, spec)?;
             Ok(spec)
         });
         let Some(session) = self.sessions.get_mut(&id) else { return Ok(Answer::Sent) };
         let spec = match (found, &mut session.multi) {
             (Ok(spec), _) => spec,
+            (Err(_), Some(multi)) if self.table.finds_out_late(args) => {
+                return Ok(multi.queue(args));
+            }
             (Err(refusal), multi) => {
                 if let Some(multi) = multi {
                     multi.refused = true;
@@ -148,8 +151,7 @@ impl State {
         };
         if let Some(multi) = &mut session.multi {
             if !matches!(spec.name, "exec" | "discard" | "multi" | "watch" | "quit" | "reset") {
-                multi.queued.push(args.iter().map(|arg| Bytes::copy_from_slice(arg)).collect());
-                return Ok(Answer::Frame(simple("QUEUED")));
+                return Ok(multi.queue(args));
             }
         }
         let answer = self.run(id, spec, args, now);
@@ -159,6 +161,18 @@ impl State {
             }
         }
         answer
+    }
+
+    /// Valkey tells nobody which commands it knows before they have logged in.
+    ///
+    /// # Errors
+    ///
+    /// NOAUTH.
+    fn admit(&self, id: ClientId, args: &[Bytes]) -> Result<(), Refusal> {
+        let stranger = self.sessions.get(&id).is_some_and(|session| !session.authenticated);
+        let spec = self.table.get(&lower(args.first()));
+        let open = spec.is_some_and(|spec| spec.is(flag::NO_AUTH));
+        if stranger && !open && self.profile == Profile::Valkey9 { Err(NO_AUTH) } else { Ok(()) }
     }
 
     /// Runs a command that has passed its checks, for a request or out of a transaction.
@@ -210,11 +224,17 @@ impl State {
                 | "reset"
         );
         if session.is_subscriber() && !allowed {
+            let kinds = if self.profile.since_7_0() { "(P|S)" } else { "(P)" };
             return Err(Refusal::new(format!(
-                "ERR Can't execute '{}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / \
-                 RESET are allowed in this context",
+                "ERR Can't execute '{}': only {kinds}SUBSCRIBE / {kinds}UNSUBSCRIBE / PING / QUIT \
+                 / RESET are allowed in this context",
                 spec.name
             )));
+        }
+        let nested = session.multi.is_some() && matches!(spec.name, "multi" | "watch");
+        if nested && self.profile == Profile::Valkey9 {
+            let text = format!("ERR Command '{}' not allowed inside a transaction", spec.name);
+            return Err(Refusal::new(text));
         }
         Ok(())
     }

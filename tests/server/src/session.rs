@@ -2,6 +2,7 @@
 
 use crate::acl::DEFAULT_USER;
 use crate::clock::Now;
+use crate::reply::{Answer, simple};
 use bytes::Bytes;
 use resp::Protocol;
 use std::collections::BTreeSet;
@@ -15,6 +16,14 @@ pub(crate) struct Multi {
     pub(crate) queued: Vec<Vec<Bytes>>,
     /// A command was refused while it was queued.
     pub(crate) refused: bool,
+}
+
+impl Multi {
+    /// Takes one more command.
+    pub(crate) fn queue(&mut self, args: &[Bytes]) -> Answer {
+        self.queued.push(args.iter().map(|arg| Bytes::copy_from_slice(arg)).collect());
+        Answer::Frame(simple("QUEUED"))
+    }
 }
 
 /// How invalidations reach a connection.

@@ -185,7 +185,7 @@ impl Victims {
             let [option, value] = pair else { return Err(SYNTAX) };
             let text = String::from_utf8_lossy(value).into_owned();
             match (lower(Some(option)).as_str(), lower(Some(value)).as_str()) {
-                ("id", _) => victims.id = Some(victim_id(value, profile)?),
+                ("id", _) => victims.id = victim_id(value, profile)?,
                 ("addr", _) => victims.addr = Some(text),
                 ("laddr", _) => victims.laddr = Some(text),
                 ("user", _) => victims.user = Some(value.clone()),
@@ -208,13 +208,14 @@ impl Victims {
     }
 }
 
-fn victim_id(value: &Bytes, profile: Profile) -> Result<u64, Refusal> {
+/// Reads the ID; 6.2 takes 0 for everybody's.
+fn victim_id(value: &Bytes, profile: Profile) -> Result<Option<u64>, Refusal> {
     const NOT_POSITIVE: Refusal = Refusal::fixed("ERR client-id should be greater than 0");
     let id = number::integer(value);
     let positive = id.and_then(|id| u64::try_from(id).ok()).filter(|id| *id > 0);
     match (positive, profile) {
-        (Some(id), _) => Ok(id),
-        (None, Profile::Redis6_2) if id.is_some() => Ok(0),
+        (Some(id), _) => Ok(Some(id)),
+        (None, Profile::Redis6_2) if id.is_some() => Ok(None),
         (None, Profile::Redis6_2) => Err(NOT_INTEGER),
         (None, Profile::Valkey9) if id.is_none() => Err(SYNTAX),
         (None, _) => Err(NOT_POSITIVE),
@@ -303,15 +304,15 @@ fn tracking(call: &mut Call<'_>, args: &[Bytes]) -> Result<Frame, Refusal> {
     if !broadcast && !prefixes.is_empty() {
         return Err(Refusal::fixed("ERR PREFIX option requires BCAST mode to be enabled"));
     }
-    if wanted.opt_in && wanted.opt_out {
-        return Err(Refusal::fixed("ERR You can't use both OPTIN and OPTOUT"));
-    }
     let held = call.session(|session| session.tracking.clone()).flatten();
     if held.is_some_and(|held| held.broadcast.is_some() != broadcast) {
         return Err(Refusal::fixed(
             "ERR You can't switch BCAST mode on/off before disabling tracking for this client, \
              and then re-enabling it with a different mode.",
         ));
+    }
+    if wanted.opt_in && wanted.opt_out {
+        return Err(Refusal::fixed("ERR You can't use both OPTIN and OPTOUT"));
     }
     wanted.broadcast = broadcast.then_some(prefixes);
     call.state.set_tracking(call.id, Some(wanted));

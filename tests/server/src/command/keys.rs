@@ -20,14 +20,18 @@ pub(super) const TABLE: &[Spec] = &[
     plain("delex", -2, TOUCH, ONE_KEY, delex).only(|profile| profile == Profile::Redis8_4),
     plain("delifeq", 3, TOUCH, ONE_KEY, del_if_eq).only(|profile| profile == Profile::Valkey9),
     plain("exists", -2, READ, ALL_KEYS, exists),
-    plain("expire", -3, TOUCH, ONE_KEY, |call, args| expire(call, args, 1000, true)),
-    plain("expireat", -3, TOUCH, ONE_KEY, |call, args| expire(call, args, 1000, false)),
+    expiry("expire", -3, |call, args| expire(call, args, 1000, true)).only(Profile::since_7_0),
+    expiry("expire", 3, |call, args| expire(call, args, 1000, true)).only(before_7_0),
+    expiry("expireat", -3, |call, args| expire(call, args, 1000, false)).only(Profile::since_7_0),
+    expiry("expireat", 3, |call, args| expire(call, args, 1000, false)).only(before_7_0),
     plain("flushall", -1, flag::WRITE, NO_KEYS, |call, args| flush(call, args, true)),
     plain("flushdb", -1, flag::WRITE, NO_KEYS, |call, args| flush(call, args, false)),
     plain("keys", 2, flag::READ, NO_KEYS, keys),
     plain("persist", 2, TOUCH, ONE_KEY, persist),
-    plain("pexpire", -3, TOUCH, ONE_KEY, |call, args| expire(call, args, 1, true)),
-    plain("pexpireat", -3, TOUCH, ONE_KEY, |call, args| expire(call, args, 1, false)),
+    expiry("pexpire", -3, |call, args| expire(call, args, 1, true)).only(Profile::since_7_0),
+    expiry("pexpire", 3, |call, args| expire(call, args, 1, true)).only(before_7_0),
+    expiry("pexpireat", -3, |call, args| expire(call, args, 1, false)).only(Profile::since_7_0),
+    expiry("pexpireat", 3, |call, args| expire(call, args, 1, false)).only(before_7_0),
     plain("pttl", 2, READ, ONE_KEY, |call, args| ttl(call, args, 1)),
     plain("scan", -2, flag::READ, NO_KEYS, scan),
     plain("swapdb", 3, TOUCH, NO_KEYS, swap_db),
@@ -35,6 +39,15 @@ pub(super) const TABLE: &[Spec] = &[
     plain("type", 2, READ, ONE_KEY, kind),
     plain("unlink", -2, TOUCH, ALL_KEYS, del),
 ];
+
+const fn expiry(name: &'static str, arity: i8, run: super::Plain) -> Spec {
+    plain(name, arity, TOUCH, ONE_KEY, run)
+}
+
+/// Before 7.0 there were no options.
+fn before_7_0(profile: Profile) -> bool {
+    !profile.since_7_0()
+}
 
 fn del(call: &mut Call<'_>, args: &[Bytes]) -> Result<Frame, Refusal> {
     let keys = args.get(1..).unwrap_or_default();
@@ -118,15 +131,15 @@ fn expire(
     relative: bool,
 ) -> Result<Frame, Refusal> {
     let name = lower(args.first());
-    let only = match call.profile.since_7_0() {
-        true => Only::parse(args.get(3..).unwrap_or_default())?,
-        false if args.len() > 3 => return Err(Refusal::arity(&name)),
-        false => Only::default(),
-    };
+    let only = Only::parse(args.get(3..).unwrap_or_default())?;
     let key = arg(args, 1)?;
     let amount = integer(args, 2)?;
     let base = if relative { call.now.ms() } else { 0 };
-    let at = amount.checked_mul(unit_ms).and_then(|ms| ms.checked_add(base)).ok_or_else(|| {
+    let ms = match call.profile.since_7_0() {
+        true => amount.checked_mul(unit_ms),
+        false => Some(amount.wrapping_mul(unit_ms)), // does not look
+    };
+    let at = ms.and_then(|ms| ms.checked_add(base)).ok_or_else(|| {
         Refusal::new(match call.profile.since_7_0() {
             true => format!("ERR invalid expire time in '{name}' command"),
             false => format!("ERR invalid expire time in {name}"),

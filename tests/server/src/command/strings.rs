@@ -179,7 +179,10 @@ fn step(call: &mut Call<'_>, args: &[Bytes], by: Option<i64>) -> Result<Frame, R
 
 fn decr_by(call: &mut Call<'_>, args: &[Bytes]) -> Result<Frame, Refusal> {
     let by = integer(args, 2)?;
-    let by = by.checked_neg().ok_or(Refusal::fixed("ERR decrement would overflow"))?;
+    let by = match call.profile {
+        Profile::Redis6_2 => by.wrapping_neg(), // does not look
+        _ => by.checked_neg().ok_or(Refusal::fixed("ERR decrement would overflow"))?,
+    };
     add(call, arg(args, 1)?, by)
 }
 
