@@ -10,11 +10,6 @@ pub(crate) struct Now {
 }
 
 impl Now {
-    #[cfg(test)]
-    pub(crate) fn from_ms(ms: i64) -> Self {
-        Self { us: ms * 1000 }
-    }
-
     /// Milliseconds since 1970.
     pub(crate) fn ms(self) -> i64 {
         self.us / 1000

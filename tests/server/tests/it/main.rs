@@ -1,0 +1,7 @@
+//! The server from outside: what it answers, what it pushes, how it breaks, how it ends.
+
+mod facts;
+mod faults;
+mod lifecycle;
+mod pushes;
+mod support;
