@@ -3,7 +3,7 @@
 use crate::DecodeError;
 use bytes::Bytes;
 
-/// One decoded value of any RESP2 or RESP3 type. Bytes stay bytes.
+/// One decoded value of any RESP2 or RESP3 type. Bytes stay bytes, maps stay in order.
 #[derive(Debug, Clone, PartialEq, Default)]
 #[non_exhaustive]
 pub enum Frame {
@@ -16,10 +16,10 @@ pub enum Frame {
     Error(Bytes),
     /// `:1`
     Integer(i64),
-    /// `$3` and three bytes.
+    /// `$3` and three bytes, or the chunks of a streamed string.
     Bulk(Bytes),
     /// `*2` and two elements.
-    Array(Vec<Frame>),
+    Array(Vec<Self>),
     /// `#t`, `#f`
     Boolean(bool),
     /// `,1.5`
@@ -30,12 +30,12 @@ pub enum Frame {
     BulkError(Bytes),
     /// `=7`, three bytes of format, a colon and the text.
     Verbatim(Verbatim),
-    /// `%1` and one pair, in wire order.
-    Map(Vec<(Frame, Frame)>),
-    /// `~2` and two elements, in wire order.
-    Set(Vec<Frame>),
-    /// `>2` and two elements: nobody asked for it.
-    Push(Vec<Frame>),
+    /// `%1` and one pair, in wire order, duplicates kept.
+    Map(Vec<(Self, Self)>),
+    /// `~2` and two elements, in wire order, duplicates kept.
+    Set(Vec<Self>),
+    /// `>2` and two elements: nobody asked for it. Inside an aggregate it is an element like any other.
+    Push(Vec<Self>),
     /// `|1`, one pair, and the value that it annotates.
     Attributed(Box<Attributed>),
     /// Framed well but wrong inside, or nested too deep: stands for the whole top-level reply.
@@ -43,8 +43,7 @@ pub enum Frame {
 }
 
 /// A verbatim string: its format and its text.
-#[derive(Debug, Clone, PartialEq)]
-#[non_exhaustive]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verbatim {
     /// Three bytes, such as `txt` or `mkd`.
     pub format: [u8; 3],
@@ -54,10 +53,20 @@ pub struct Verbatim {
 
 /// A value with the attributes that the server sent in front of it.
 #[derive(Debug, Clone, PartialEq)]
-#[non_exhaustive]
 pub struct Attributed {
     /// Pairs in wire order.
     pub attributes: Vec<(Frame, Frame)>,
     /// What they annotate.
     pub frame: Frame,
+}
+
+impl Frame {
+    /// The value without the attributes in front of it.
+    pub fn without_attributes(self) -> Self {
+        let mut frame = self;
+        while let Self::Attributed(attributed) = frame {
+            frame = attributed.frame;
+        }
+        frame
+    }
 }

@@ -1,11 +1,57 @@
 //! A strict, resumable, zero-copy codec for RESP2 and RESP3, in both directions.
+//!
+//! ```
+//! use bytes::BytesMut;
+//! use resp::{Decoder, Frame, Limits, Protocol, encode};
+//!
+//! let mut decoder = Decoder::new(Protocol::Resp3, Limits::default());
+//! let mut received = BytesMut::from("*2\r\n$5\r\nhel");
+//! assert_eq!(decoder.decode(&mut received)?, None); // asks for more
+//! received.extend_from_slice(b"lo\r\n:7\r\n+OK\r\n");
+//! let reply = decoder.decode(&mut received)?;
+//! assert_eq!(reply, Some(Frame::Array(vec![Frame::Bulk("hello".into()), Frame::Integer(7)])));
+//! assert_eq!(decoder.decode(&mut received)?, Some(Frame::Simple("OK".into())));
+//!
+//! let mut out = BytesMut::new();
+//! encode::command(&["GET", "key"], &mut out);
+//! assert_eq!(&out[..], b"*2\r\n$3\r\nGET\r\n$3\r\nkey\r\n");
+//! # Ok::<(), resp::DecodeError>(())
+//! ```
+//!
+//! # Wire
+//!
+//! | first byte | value | | first byte | value |
+//! |---|---|---|---|---|
+//! | `+OK` | simple string | | `=7`, `txt:abc` | verbatim string |
+//! | `-ERR text` | error | | `!3`, `abc` | bulk error |
+//! | `:-7` | integer | | `%1` and a pair | map |
+//! | `$3`, `abc` | bulk string | | `~2` and elements | set |
+//! | `*2` and elements | array | | `>2` and elements | push |
+//! | `_`, `$-1`, `*-1` | null | | `\|1`, a pair, a value | attribute |
+//! | `#t` | boolean | | `$?`, `;3`, `abc`, `;0` | streamed string |
+//! | `,1.5` | double | | `*?`, elements, `.` | streamed aggregate |
+//! | `(123` | big number | | | |
+//!
+//! RESP2 has the left column down to the array, and the last two spellings of null.
+//!
+//! # Damage
+//!
+//! A fault that hides where the frame ends is an [`Err`] and final: the connection has to go. A fault inside a frame whose end
+//! is known, such as a boolean that is neither true nor false, or nesting beyond [`Limits::depth`], comes out as
+//! [`Frame::Invalid`] in place of the whole top-level reply, and the next reply is not affected.
+//!
+//! Specifications: [RESP](https://redis.io/docs/latest/develop/reference/protocol-spec/),
+//! [RESP3](https://github.com/redis/redis-specifications/blob/master/protocol/RESP3.md).
 
 mod decode;
 pub mod encode;
 mod error;
 mod frame;
 mod limits;
+mod line;
+mod number;
 mod request;
+mod stack;
 
 pub use decode::{Decoder, Protocol};
 pub use error::{DecodeError, DecodeErrorKind};

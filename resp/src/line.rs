@@ -1,0 +1,158 @@
+//! Lines of a frame: how far an unfinished one has been looked at, so that one that arrives byte by byte is read once.
+//!
+//! Every function is given what follows the type byte, and answers `None` while the line is incomplete. Offsets in faults count
+//! from there.
+
+use crate::DecodeErrorKind as Kind;
+use memchr::memchr2;
+
+/// The longest line that holds a count, an integer, a boolean or a null.
+pub(crate) const MAX_SHORT: usize = 32;
+
+/// What is wrong, and at which byte.
+pub(crate) type Fault = (Kind, usize);
+
+/// What a length line says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Count {
+    Of(u64),
+    /// `-1`
+    Null,
+    /// `?`
+    Stream,
+}
+
+/// How far the current line has been looked at.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Line {
+    at: usize,
+    shape: Shape,
+    value: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Shape {
+    #[default]
+    Start,
+    Digits,
+    Minus,
+    Null,
+    Stream,
+    /// Behind the CR.
+    Ended(Count),
+}
+
+impl Line {
+    /// The length of a line of text, without its CR LF.
+    pub(crate) fn text(&mut self, rest: &[u8], max: u64) -> Result<Option<usize>, Fault> {
+        let fresh = rest.get(self.at..).unwrap_or_default();
+        let Some(found) = memchr2(b'\r', b'\n', fresh) else {
+            self.at = rest.len();
+            return if too_long(self.at, max) { Err((Kind::TooLong, self.at)) } else { Ok(None) };
+        };
+        let end = self.at + found;
+        if too_long(end, max) {
+            return Err((Kind::TooLong, end));
+        }
+        match (rest.get(end), rest.get(end + 1)) {
+            (Some(b'\r'), None) => {
+                self.at = end;
+                Ok(None)
+            }
+            (Some(b'\r'), Some(b'\n')) => {
+                *self = Self::default();
+                Ok(Some(end))
+            }
+            (Some(b'\r'), Some(_)) => Err((Kind::BareLineEnd, end + 1)),
+            _ => Err((Kind::BareLineEnd, end)),
+        }
+    }
+
+    /// How many bytes of an unfinished line were looked at, for a caller that looks by itself.
+    pub(crate) fn resume(&self) -> usize {
+        self.at
+    }
+
+    pub(crate) fn pause(&mut self, at: usize) {
+        self.at = at;
+    }
+
+    /// A length, and the bytes of its line with CR LF.
+    pub(crate) fn count(&mut self, rest: &[u8]) -> Result<Option<(Count, usize)>, Fault> {
+        if self.at == 0 {
+            // Nearly always the line is there, and short.
+            if let Some((number, len)) = plain_number(rest) {
+                return Ok(Some((Count::Of(number), len)));
+            }
+        }
+        while let Some(&byte) = rest.get(self.at) {
+            if self.at >= MAX_SHORT {
+                return Err((Kind::TooLong, self.at));
+            }
+            if let Some(count) = self.next(byte).map_err(|kind| (kind, self.at))? {
+                let len = self.at + 1;
+                *self = Self::default();
+                return Ok(Some((count, len)));
+            }
+            self.at += 1;
+        }
+        Ok(None)
+    }
+
+    /// One more byte of a length line; the count at its LF.
+    fn next(&mut self, byte: u8) -> Result<Option<Count>, Kind> {
+        self.shape = match (self.shape, byte) {
+            (Shape::Start | Shape::Digits, b'0'..=b'9') => {
+                let digit = u64::from(byte - b'0');
+                let value = self.value.checked_mul(10).and_then(|value| value.checked_add(digit));
+                self.value = value.filter(|&value| value <= MAX_COUNT).ok_or(Kind::BadLength)?;
+                Shape::Digits
+            }
+            (Shape::Start, b'-') => Shape::Minus,
+            (Shape::Minus, b'1') => Shape::Null,
+            (Shape::Start, b'?') => Shape::Stream,
+            (Shape::Digits, b'\r') => Shape::Ended(Count::Of(self.value)),
+            (Shape::Null, b'\r') => Shape::Ended(Count::Null),
+            (Shape::Stream, b'\r') => Shape::Ended(Count::Stream),
+            (Shape::Ended(count), b'\n') => return Ok(Some(count)),
+            (Shape::Ended(_), _) => return Err(Kind::BareLineEnd),
+            (_, b'\n') => return Err(Kind::BareLineEnd),
+            _ => return Err(Kind::BadLength),
+        };
+        Ok(None)
+    }
+
+    /// A short integer in a line that is whole, and the bytes of that line with CR LF; `None` where [`Line::text`] has to look.
+    pub(crate) fn integer(&self, rest: &[u8]) -> Option<(i64, usize)> {
+        if self.at != 0 {
+            return None;
+        }
+        let (negative, digits) = match rest {
+            [b'-', digits @ ..] => (true, digits),
+            digits => (false, digits),
+        };
+        let (number, len) = plain_number(digits)?;
+        let number = i64::try_from(number).ok()?; // at most 18 digits
+        Some(if negative { (-number, len + 1) } else { (number, len) })
+    }
+}
+
+const MAX_COUNT: u64 = (1 << 63) - 3;
+
+fn too_long(len: usize, max: u64) -> bool {
+    len as u64 > max
+}
+
+/// Digits and CR LF, and how many bytes that is; `None` where the line is anything else, or not whole.
+fn plain_number(rest: &[u8]) -> Option<(u64, usize)> {
+    let mut number = 0;
+    for (at, &byte) in rest.iter().enumerate().take(19) {
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 {
+            let whole = at > 0 && byte == b'\r' && rest.get(at + 1) == Some(&b'\n');
+            return whole.then_some((number, at + 2));
+        }
+        number = number * 10 + u64::from(digit);
+    }
+    None
+}
