@@ -19,8 +19,8 @@ use std::time::Duration;
 use tokio::io::AsyncReadExt as _;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-/// What a slice of a reply may pin, and the most that one read brings.
-const SEGMENT: usize = 64 << 10;
+/// The room for one read: a segment stays below the 64 KiB that a slice of a reply may pin.
+const READ: usize = 32 << 10;
 /// Reads per turn, so that a flood cannot keep this task from writing.
 const READS_PER_TURN: usize = 16;
 /// How long a closed connection may take to write and hear the last of what was queued.
@@ -343,8 +343,8 @@ impl Open {
                     }
                 }
             }
-            if self.received.capacity() - self.received.len() < SEGMENT / 16 {
-                self.received.reserve(SEGMENT);
+            if self.received.capacity() - self.received.len() < READ / 8 {
+                self.received.reserve(READ);
             }
             match pin!(self.reader.read_buf(&mut self.received)).poll(cx) {
                 Poll::Pending => return None,

@@ -46,9 +46,13 @@ async fn check(target: Target) {
                 .stdout(std::process::Stdio::null())
                 .spawn()
                 .unwrap();
-            let status = tokio::task::spawn_blocking(move || { let mut child = child; child.wait() });
+            let status = tokio::task::spawn_blocking(move || {
+                let mut child = child;
+                child.wait()
+            });
             assert!(status.await.unwrap().unwrap().success());
-            eventually("the key is gone", async || client.exists("lk:exit").await.unwrap() == 0).await;
+            eventually("the key is gone", async || client.exists("lk:exit").await.unwrap() == 0)
+                .await;
         }
     }
 }

@@ -65,7 +65,8 @@ async fn reply_of_a_cancelled_call_reaches_nobody_else() {
     }
     server.fault(Fault::delay_reply(Duration::from_millis(5)));
     for round in 0..20 {
-        let cancelled: Vec<_> = (0..10).map(|number| Box::pin(get(&client, format!("k{number}")))).collect();
+        let cancelled: Vec<_> =
+            (0..10).map(|number| Box::pin(get(&client, format!("k{number}")))).collect();
         for mut call in cancelled {
             let _ = poll_once(&mut call).await;
         }
@@ -207,13 +208,15 @@ async fn queue_that_is_full_refuses_and_empties_again() {
 async fn password_that_was_changed_fails_calls_at_once_until_it_is_right_again() {
     let server = server();
     let client = connect(&server).await;
-    let rule = server.fault(Fault::error("WRONGPASS invalid username-password pair or user is disabled.").on("HELLO"));
+    let rule = server.fault(
+        Fault::error("WRONGPASS invalid username-password pair or user is disabled.").on("HELLO"),
+    );
     cut(&server).await;
-    eventually("calls fail with the server's words", async || {
-        match client.ping().await {
-            Err(error) => error.kind() == ErrorKind::Handshake && error.to_string().contains("WRONGPASS"),
-            Ok(()) => false,
+    eventually("calls fail with the server's words", async || match client.ping().await {
+        Err(error) => {
+            error.kind() == ErrorKind::Handshake && error.to_string().contains("WRONGPASS")
         }
+        Ok(()) => false,
     })
     .await;
     rule.remove();

@@ -5,6 +5,8 @@ mod support;
 
 mod contract;
 
+mod cancel;
 mod exit;
 mod faults;
+mod holding;
 mod peers;

@@ -142,13 +142,13 @@ impl Running {
             Self::Embedded { profile: Profile::Redis6_2, .. }
             | Self::Real { kind: Kind::Redis6_2, .. } => old,
             Self::Embedded { profile: Profile::Redis7_0, .. }
-            | Self::Real { kind: Kind::Redis7_0, .. } => modern("redis", "7.0", false, false, false),
+            | Self::Real { kind: Kind::Redis7_0, .. } => {
+                modern("redis", "7.0", false, false, false)
+            }
             Self::Embedded { profile: Profile::Redis8_4, .. } => {
                 modern("redis", "8.4", true, false, true)
             }
-            Self::Embedded { .. } | Self::Real { .. } => {
-                modern("valkey", "9.", true, true, false)
-            }
+            Self::Embedded { .. } | Self::Real { .. } => modern("valkey", "9.", true, true, false),
         }
     }
 }

@@ -112,10 +112,7 @@ async fn counters_count(server: &Running) {
     assert!(stock.del("apples").await.unwrap());
     client.set("n", "not a number").await.unwrap();
     let error = client.incr("n").await.unwrap_err();
-    assert_eq!(
-        error.server().unwrap().message(),
-        "ERR value is not an integer or out of range"
-    );
+    assert_eq!(error.server().unwrap().message(), "ERR value is not an integer or out of range");
 }
 
 async fn several_keys_go_in_one_command(server: &Running) {
@@ -199,13 +196,15 @@ async fn server_knows_the_commands_of_its_version(server: &Running) {
     assert_eq!(client.exists("k").await.unwrap(), 1);
     let known = client.command("COMMAND").arg(("INFO", "DELIFEQ", "DELEX"));
     let known: Vec<tenure::Frame> = known.send().await.unwrap();
-    let known: Vec<_> = known.iter().map(|entry| matches!(entry, tenure::Frame::Array(_))).collect();
+    let known: Vec<_> =
+        known.iter().map(|entry| matches!(entry, tenure::Frame::Array(_))).collect();
     assert_eq!(known, [facts.delifeq, facts.delex]);
 }
 
 async fn big_values_come_back_whole(server: &Running) {
     let client = server.connect().await;
-    let value: Vec<u8> = (0..3_000_000_u32).map(|n| n.to_le_bytes()[0] ^ n.to_le_bytes()[1]).collect();
+    let value: Vec<u8> =
+        (0..3_000_000_u32).map(|n| n.to_le_bytes()[0] ^ n.to_le_bytes()[1]).collect();
     let (stored, pinged) = tokio::join!(client.set("big", &value), client.ping());
     stored.unwrap();
     pinged.unwrap();

@@ -33,7 +33,8 @@ mod open {
 
     async fn database_of_the_config_is_selected(server: &Running) {
         let [zero, three] = [0, 3].map(|db| server.config().db(db));
-        let (zero, three) = (Client::with_config(zero).await.unwrap(), Client::with_config(three).await.unwrap());
+        let (zero, three) =
+            (Client::with_config(zero).await.unwrap(), Client::with_config(three).await.unwrap());
         three.set("k", "three").await.unwrap();
         assert_eq!(zero.get("k").await.unwrap(), None);
         let guard = three.lock("l").acquire().await.unwrap();
@@ -143,11 +144,8 @@ mod limited {
 mod without_scripts {
     use super::*;
 
-    const NO_SCRIPTS: User = User {
-        name: "purist",
-        password: "p",
-        denied: &["eval", "evalsha", "script"],
-    };
+    const NO_SCRIPTS: User =
+        User { name: "purist", password: "p", denied: &["eval", "evalsha", "script"] };
 
     const ACCESS: Access = Access::with_user(NO_SCRIPTS);
 

@@ -192,7 +192,8 @@ async fn forced_release_ends_exactly_what_was_looked_at(server: &Running) {
 
 async fn close_releases_what_is_held(server: &Running) {
     let (client, other) = (server.connect().await, server.connect().await);
-    let guards = [client.lock("a").acquire().await.unwrap(), client.lock("b").acquire().await.unwrap()];
+    let guards =
+        [client.lock("a").acquire().await.unwrap(), client.lock("b").acquire().await.unwrap()];
     client.close(Duration::from_secs(5)).await;
     assert_eq!(other.exists(["lk:a", "lk:b"]).await.unwrap(), 0);
     assert!(guards.iter().all(|guard| !guard.is_held()));

@@ -1,0 +1,202 @@
+//! Every public future, dropped after each of its polls, in every situation: nothing is left behind, and nobody gets somebody
+//! else's reply. In process, on a paused clock.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tenure::client::SetOptions;
+use tenure::{Backoff, Client, Config, Script};
+use tenure_server::{Fault, Profile, Server};
+use tokio::time::sleep;
+
+const MS: Duration = Duration::from_millis(1);
+const RELEASE: &str = include_str!("../../src/lock/scripts/release.lua");
+
+/// Gives up on a future after a number of polls.
+struct DropAfter<F> {
+    polls: usize,
+    future: Pin<Box<F>>,
+}
+
+impl<F: Future> Future for DropAfter<F> {
+    type Output = bool;
+
+    /// Whether the future came to its end before.
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<bool> {
+        if self.future.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(true);
+        }
+        self.polls -= 1;
+        if self.polls == 0 { Poll::Ready(false) } else { Poll::Pending }
+    }
+}
+
+/// What the server is up to while a future is dropped.
+#[derive(Debug, Clone, Copy)]
+enum Situation {
+    Idle,
+    Slow,
+    Refusing,
+    Held,
+    Reconnecting,
+}
+
+struct Stage {
+    server: Server,
+    client: Client,
+    situation: Situation,
+}
+
+impl Stage {
+    async fn set(profile: Profile, situation: Situation) -> Self {
+        let server = Server::new(profile);
+        let config = Config::dialer(server.dialer()).reconnect(Backoff::new(3 * MS, 1.0, 3 * MS));
+        let client = Client::with_config(config).await.unwrap();
+        client.lock("warm").acquire().await.unwrap().release().await.unwrap();
+        server.set("canary", "sings");
+        match situation {
+            Situation::Idle => {}
+            Situation::Slow => {
+                server.fault(Fault::delay_reply(2 * MS));
+            }
+            Situation::Refusing => {
+                server.fault(Fault::loading().on("SET").times(3));
+            }
+            Situation::Held => server.set_for("lk:l", "theirs", 20 * MS),
+            Situation::Reconnecting => {
+                server.refuse_connections(true);
+                server.kill_connections();
+                let server = server.clone();
+                tokio::spawn(async move {
+                    sleep(10 * MS).await;
+                    server.refuse_connections(false);
+                });
+            }
+        }
+        Self { server, client, situation }
+    }
+
+    /// After a while nothing is left, and calls get their own replies.
+    async fn check(&self, what: &str, polls: usize) {
+        let place = format!("{what} dropped after {polls} polls, {:?}", self.situation);
+        sleep(2_000 * MS).await;
+        for _ in 0..3 {
+            let canary: Option<String> =
+                self.client.command("GET").arg("canary").send().await.expect(&place);
+            assert_eq!(canary.as_deref(), Some("sings"), "{place}");
+            let echoed: String =
+                self.client.command("ECHO").arg(&place).send().await.expect(&place);
+            assert_eq!(echoed, place);
+            self.client.lock("other").acquire().await.expect(&place).release().await.expect(&place);
+        }
+        let keys = self.server.keys();
+        let locks: Vec<_> = keys.iter().filter(|key| key.starts_with(b"lk:")).collect();
+        assert!(locks.is_empty(), "{place}: left {locks:?}");
+    }
+}
+
+/// Drops what `call` makes after one poll, two polls, …, until it comes to its end by itself.
+async fn drop_at_every_poll(what: &str, mut call: impl AsyncFnMut(Client)) {
+    for profile in [Profile::Redis6_2, Profile::Redis7_0, Profile::Valkey9] {
+        for situation in [
+            Situation::Idle,
+            Situation::Slow,
+            Situation::Refusing,
+            Situation::Held,
+            Situation::Reconnecting,
+        ] {
+            for polls in 1.. {
+                let stage = Stage::set(profile, situation).await;
+                let future = Box::pin(call(stage.client.clone()));
+                let ended = DropAfter { polls, future }.await;
+                stage.check(what, polls).await;
+                if ended {
+                    break;
+                }
+                assert!(polls < 1_000, "{what} never ends");
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn commands_dropped_at_any_poll_cost_nobody_their_reply() {
+    drop_at_every_poll("get", async |client| drop(client.get("k").await)).await;
+    drop_at_every_poll("set", async |client| drop(client.set("k", "v").await)).await;
+    drop_at_every_poll("set_and_get", async |client| {
+        drop(client.set_and_get("k", "v", &SetOptions::new()).await);
+    })
+    .await;
+    drop_at_every_poll("script", async |client| {
+        drop(Script::new(RELEASE).run::<i64>(&client, "k", "v").await);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn locks_dropped_at_any_poll_leave_nothing_behind() {
+    drop_at_every_poll("try_acquire", async |client| drop(client.lock("l").try_acquire().await))
+        .await;
+    drop_at_every_poll("acquire", async |client| drop(client.lock("l").acquire().await)).await;
+    drop_at_every_poll("acquire_for", async |client| {
+        drop(client.lock("l").acquire_for(50 * MS).await);
+    })
+    .await;
+    drop_at_every_poll("acquire and release", async |client| {
+        if let Ok(guard) = client.lock("l").acquire().await {
+            drop(guard.release().await);
+        }
+    })
+    .await;
+    drop_at_every_poll("acquire and wait for loss", async |client| {
+        if let Ok(guard) = client.lock("l").acquire().await {
+            let _ = tokio::time::timeout(30 * MS, guard.lost()).await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn operators_calls_dropped_at_any_poll_leave_nothing_behind() {
+    drop_at_every_poll("inspect and force_release", async |client| {
+        let lock = client.lock("l");
+        if let Ok(Some(seen)) = lock.inspect().await {
+            drop(lock.force_release(&seen).await);
+        }
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn connecting_dropped_at_any_poll_leaves_no_connection() {
+    let server = Server::new(Profile::Valkey9);
+    for polls in 1..100 {
+        let future = Box::pin(Client::with_config(Config::dialer(server.dialer())));
+        let ended = DropAfter { polls, future }.await;
+        sleep(2_000 * MS).await;
+        assert_eq!(server.connections(), 0, "dropped after {polls} polls");
+        if ended {
+            return;
+        }
+    }
+    panic!("connecting never ended");
+}
+
+#[tokio::test(start_paused = true)]
+async fn closing_dropped_at_any_poll_goes_on_in_the_background() {
+    for polls in 1..100 {
+        let server = Server::new(Profile::Redis7_0);
+        let client = Client::with_config(Config::dialer(server.dialer())).await.unwrap();
+        let guard = client.lock("l").acquire().await.unwrap();
+        let future = Box::pin(client.close(Duration::from_secs(1)));
+        let ended = DropAfter { polls, future }.await;
+        drop((client, guard));
+        sleep(2_000 * MS).await;
+        assert!(server.keys().is_empty(), "dropped after {polls} polls");
+        assert_eq!(server.connections(), 0, "dropped after {polls} polls");
+        if ended {
+            return;
+        }
+    }
+    panic!("closing never ended");
+}
