@@ -1,4 +1,50 @@
-//! Distributed locks over Redis or Valkey.
+//! A distributed lock over Redis or Valkey: one line to take it, a guard that releases it when it goes out of scope.
+//!
+//! ```no_run
+//! use std::time::Duration;
+//!
+//! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+//! let client = tenure::Client::connect("redis://127.0.0.1:6379").await?;
+//!
+//! let guard = client.lock("invoice:42").acquire_for(Duration::from_secs(2)).await?;
+//! client.incr("invoices").await?;
+//! guard.release().await?; // or drop it
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # What a lock promises, and what it does not
+//!
+//! While [`Guard::is_held`] is true and the server keeps the key, nobody else holds the lock. Only its owner can release or renew
+//! it. Dropping anything at any moment, a guard or a future that was acquiring one, leaves nothing behind on the server.
+//!
+//! If the server loses the key (a flush, an eviction, a failover that had not replicated it), somebody else can acquire it before
+//! the old holder learns of that, which is at its next renewal. And a holder that is paused between looking at its guard and
+//! acting may act too late: look at [`Guard::validity`] right before what must not happen twice, and keep that short. Locks are
+//! not reentrant. Data commands travel on another connection than locks: one whose future was dropped may still run after the
+//! release.
+//!
+//! The module [`lock`] says how it works and what is promised by what means.
+//!
+//! # What happens when it goes wrong
+//!
+//! | | |
+//! |---|---|
+//! | no connection | calls wait for it until their deadline, [`Config::response_timeout`], then fail with [`Outcome::NotSent`] |
+//! | connection lost | what was on its way fails with [`Outcome::Unknown`], and is not sent again by itself; dialling goes on for ever |
+//! | server silent | callers fail at their deadlines; after [`Config::stall_timeout`] the connection is replaced |
+//! | server refuses | [`ErrorKind::Server`] with its words; wrong credentials fail calls at once until they are right |
+//! | waiting for a lock | an outage is waited out until the caller's own deadline |
+//! | holding a lock | a renewal without an answer is tried again until the guard's own deadline; then [`Guard::lost`] resolves |
+//!
+//! # Runtime
+//!
+//! Connections are driven by tasks on the tokio runtime that called [`Client::connect`], or on [`Config::runtime`]; it needs I/O
+//! and time enabled. Guards may be dropped anywhere, also outside a runtime and after its end.
+//!
+//! # Weight
+//!
+//! Four crates: bytes, memchr, tokio and rand; thirteen with what they need. There are no features to choose.
 
 mod backoff;
 pub mod client;
