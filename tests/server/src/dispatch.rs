@@ -15,6 +15,9 @@ use std::time::Duration;
 
 const NO_AUTH: Refusal = Refusal::fixed("NOAUTH Authentication required.");
 
+/// So often keys that have expired are removed, whether or not anybody asks for them.
+const SWEEP: u64 = 4096;
+
 /// How a connection goes on after a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Next {
@@ -58,6 +61,9 @@ impl State {
         }
         self.journal.note(id, args);
         self.commands_run += 1;
+        if self.commands_run % SWEEP == 0 {
+            self.expire_all(now);
+        }
         self.current = Some(id);
         let answer = self.process(id, args, now);
         self.current = None;

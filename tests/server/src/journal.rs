@@ -6,6 +6,8 @@ use std::collections::VecDeque;
 
 /// Requests kept; older ones are forgotten.
 const REQUESTS: usize = 65_536;
+/// Bytes kept in all.
+const BYTES: usize = 64 << 20;
 /// Bytes of an argument that are kept.
 const ARGUMENT: usize = 4096;
 
@@ -36,15 +38,19 @@ impl Logged {
 #[derive(Debug, Default)]
 pub(crate) struct Journal {
     requests: VecDeque<Logged>,
+    bytes: usize,
 }
 
 impl Journal {
     pub(crate) fn note(&mut self, connection: ClientId, args: &[Bytes]) {
-        if self.requests.len() == REQUESTS {
-            self.requests.pop_front();
-        }
         let cut = |arg: &Bytes| Bytes::copy_from_slice(&arg[..arg.len().min(ARGUMENT)]);
-        self.requests.push_back(Logged { connection, args: args.iter().map(cut).collect() });
+        let logged = Logged { connection, args: args.iter().map(cut).collect() };
+        self.bytes += size(&logged);
+        self.requests.push_back(logged);
+        while self.requests.len() > REQUESTS || self.bytes > BYTES {
+            let Some(oldest) = self.requests.pop_front() else { break };
+            self.bytes -= size(&oldest);
+        }
     }
 
     pub(crate) fn all(&self) -> Vec<Logged> {
@@ -53,5 +59,32 @@ impl Journal {
 
     pub(crate) fn clear(&mut self) {
         self.requests.clear();
+        self.bytes = 0;
+    }
+}
+
+fn size(logged: &Logged) -> usize {
+    logged.args.iter().map(|arg| arg.len() + size_of::<Bytes>()).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_journal_forgets_the_oldest_instead_of_growing() {
+        let mut journal = Journal::default();
+        for number in 0..=REQUESTS {
+            journal.note(1, &[Bytes::from(number.to_string())]);
+        }
+        assert_eq!(journal.all().len(), REQUESTS);
+        assert_eq!(journal.all()[0].line(), "1");
+        let large = vec![Bytes::from(vec![b'x'; 10_000]); BYTES / ARGUMENT];
+        journal.note(1, &large[..10]);
+        journal.note(2, &large[..large.len() / 2]);
+        journal.note(3, &large[..large.len() / 2]);
+        assert!(journal.bytes <= BYTES);
+        assert_eq!(journal.all().last().unwrap().connection, 3);
+        assert_eq!(journal.all().last().unwrap().args[0].len(), ARGUMENT);
     }
 }

@@ -61,6 +61,8 @@ impl Entry {
 #[derive(Debug, Default)]
 pub(crate) struct Keyspace {
     entries: HashMap<Bytes, Entry>,
+    /// No key expires before this.
+    earliest: Option<i64>,
 }
 
 impl Keyspace {
@@ -81,7 +83,26 @@ impl Keyspace {
         for key in &keys {
             self.entries.remove(key);
         }
+        self.earliest = self.entries.values().filter_map(|entry| entry.expires_at).min();
         keys
+    }
+
+    /// A time before which no key expires; none if none will.
+    pub(crate) fn earliest_expiry(&self) -> Option<i64> {
+        self.earliest
+    }
+
+    fn note_expiry(&mut self, expires_at: Option<i64>) {
+        let both = self.earliest.into_iter().chain(expires_at);
+        self.earliest = both.min();
+    }
+
+    /// Sets when a key goes, if it is there.
+    pub(crate) fn set_expiry(&mut self, key: &[u8], expires_at: Option<i64>) {
+        if let Some(entry) = self.entries.get_mut(key) {
+            entry.expires_at = expires_at;
+            self.note_expiry(expires_at);
+        }
     }
 
     /// The entry of a key that has not expired: call [`Keyspace::take_expired`] first.
@@ -95,6 +116,7 @@ impl Keyspace {
 
     /// Stores a value. The bytes are copied, so that a small one never keeps a receive buffer alive.
     pub(crate) fn put(&mut self, key: &[u8], value: Value, expires_at: Option<i64>) {
+        self.note_expiry(expires_at);
         let entry = Entry { value, expires_at };
         match self.entries.get_mut(key) {
             Some(held) => *held = entry,
@@ -142,6 +164,7 @@ impl Keyspace {
 
     pub(crate) fn clear(&mut self) {
         self.entries.clear();
+        self.earliest = None;
     }
 
     /// Bytes of keys and strings: what counts as used memory.
@@ -166,6 +189,19 @@ mod tests {
         assert_eq!(keys.keys(1001), Vec::<Bytes>::new());
         assert!(keys.take_expired(b"k", 1001));
         assert!(keys.get(b"k").is_none());
+    }
+
+    #[test]
+    fn the_earliest_expiry_is_never_later_than_that_of_a_key() {
+        let mut keys = Keyspace::default();
+        let text = || Value::Text(Bytes::new());
+        keys.put(b"late", text(), Some(3000));
+        keys.put(b"stays", text(), None);
+        assert_eq!(keys.earliest_expiry(), Some(3000));
+        keys.set_expiry(b"stays", Some(1000));
+        assert_eq!(keys.earliest_expiry(), Some(1000));
+        assert_eq!(keys.take_all_expired(1001), vec![Bytes::from_static(b"stays")]);
+        assert_eq!(keys.earliest_expiry(), Some(3000));
     }
 
     #[test]

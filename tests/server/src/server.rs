@@ -274,7 +274,8 @@ impl Server {
 
 /// What happened, and what is to go wrong.
 impl Server {
-    /// Every request that was executed, oldest first. The last 65 536 are kept; see [`Server::clear_log`].
+    /// Every request that was taken up, oldest first; what a fault kept from being executed is not among them. The last
+    /// 65 536 are kept, or fewer large ones; see [`Server::clear_log`].
     pub fn log(&self) -> Vec<Logged> {
         self.shared().with(|core, _| core.state.journal.all())
     }

@@ -224,11 +224,10 @@ impl State {
         }
     }
 
-    /// When the next key goes that the connection tracks, in milliseconds since 1970.
+    /// A time before which no key expires, in milliseconds since 1970; none for a connection that tracks no keys.
     pub(crate) fn next_expiry_for(&self, id: ClientId) -> Option<i64> {
-        let mine = self.tracked.iter().filter(|(_, clients)| clients.contains(&id));
-        let ends = mine.flat_map(|(key, _)| self.dbs.iter().filter_map(|db| db.get(key)));
-        ends.filter_map(|entry| entry.expires_at).min()
+        self.sessions.get(&id).filter(|session| session.tracking.is_some())?;
+        self.dbs.iter().filter_map(Keyspace::earliest_expiry).min()
     }
 
     /// Breaks the transactions that watch one of `keys`.

@@ -187,7 +187,7 @@ fn ping(call: &mut Call<'_>, args: &[Bytes]) -> Result<Frame, Refusal> {
         let text = text.cloned().unwrap_or_default();
         return Ok(bulks([Bytes::from_static(b"pong"), text]));
     }
-    Ok(text.map_or(simple("PONG"), |text| Frame::Bulk(text.clone())))
+    Ok(text.map_or_else(|| simple("PONG"), |text| Frame::Bulk(text.clone())))
 }
 
 fn reset(call: &mut Call<'_>, _: &[Bytes]) -> Result<Frame, Refusal> {

@@ -152,9 +152,7 @@ fn expire(
     if at <= call.now.ms() {
         return Ok(yes_or_no(call.remove(key)));
     }
-    if let Some(entry) = call.keyspace().get_mut(key) {
-        entry.expires_at = Some(at);
-    }
+    call.keyspace().set_expiry(key, Some(at));
     call.changed(key);
     Ok(yes_or_no(true))
 }
@@ -164,9 +162,7 @@ fn persist(call: &mut Call<'_>, args: &[Bytes]) -> Result<Frame, Refusal> {
     if call.entry(key).is_none_or(|entry| entry.expires_at.is_none()) {
         return Ok(yes_or_no(false));
     }
-    if let Some(entry) = call.keyspace().get_mut(key) {
-        entry.expires_at = None;
-    }
+    call.keyspace().set_expiry(key, None);
     call.changed(key);
     Ok(yes_or_no(true))
 }

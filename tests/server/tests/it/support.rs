@@ -35,7 +35,7 @@ impl Peer {
         for word in words {
             request += &format!("${}\r\n{word}\r\n", word.len());
         }
-        self.stream.write_all(request.as_bytes()).await.unwrap();
+        self.stream.write_all(request.as_bytes()).await.expect("the server reads");
     }
 
     /// Sends a request and gives what comes back, line ends shown as spaces.
@@ -73,6 +73,9 @@ impl Peer {
                 Some(more) => heard.extend_from_slice(&more),
             }
         }
-        String::from_utf8(heard).unwrap().trim_end().replace("\r\n", " ")
+        String::from_utf8(heard)
+            .expect("these tests store text only")
+            .trim_end()
+            .replace("\r\n", " ")
     }
 }
