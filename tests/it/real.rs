@@ -1,0 +1,392 @@
+//! Starts private Redis and Valkey servers for tests, each on a port or socket of its own.
+//!
+//! A server ends with the value that stands for it, and also when the test process is killed: a small watchdog waits
+//! on a pipe that only the test process holds open. Which program is started is decided by [`program`]; one that is
+//! missing fails the test with the line that installs it, unless `TENURE_SERVERS=none` leaves all of them out.
+#![allow(dead_code, reason = "each test binary that includes this file uses a part of it")]
+
+use std::env;
+use std::fmt::Write as _;
+use std::fs::{self, DirBuilder, File};
+use std::io::{self, Read, Write};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How long a server may take from its start to its first answer, on a machine that is busy with other tests.
+const START: Duration = Duration::from_secs(20);
+/// How often another port is tried when somebody took the one that had been free.
+const CLASHES: usize = 10;
+/// What a server logs after it has bound its port and socket, so that an answer there is its own.
+const BOUND: &str = "ready to accept connections";
+
+/// A server that the project is tested against.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Redis6_2,
+    Redis7_0,
+    Valkey9_1,
+}
+
+impl Kind {
+    pub(crate) const ALL: [Self; 3] = [Self::Redis6_2, Self::Redis7_0, Self::Valkey9_1];
+
+    /// The environment variable that names its program.
+    fn variable(self) -> &'static str {
+        match self {
+            Self::Redis6_2 => "TENURE_REDIS_6_2",
+            Self::Redis7_0 => "TENURE_REDIS_7_0",
+            Self::Valkey9_1 => "TENURE_VALKEY_9_1",
+        }
+    }
+
+    /// Its folder below `target/servers`, and the name of its program.
+    fn place(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Redis6_2 => ("redis-6.2", "redis-server"),
+            Self::Redis7_0 => ("redis-7.0", "redis-server"),
+            Self::Valkey9_1 => ("valkey-9.1", "valkey-server"),
+        }
+    }
+
+    /// How `--version` begins.
+    fn calls_itself(self) -> &'static str {
+        match self {
+            Self::Redis6_2 => "Redis server v=6.2.",
+            Self::Redis7_0 => "Redis server v=7.0.",
+            Self::Valkey9_1 => "Valkey server v=9.1.",
+        }
+    }
+}
+
+/// How a server is set up. The default listens on a TCP port of the loopback address and lets everybody do everything.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Options {
+    /// Listens on a unix socket instead of a TCP port.
+    pub(crate) unix_socket: bool,
+    /// `requirepass`.
+    pub(crate) password: Option<String>,
+    /// ACL rules of users, as the words after `user`: `"ann on >secret ~* &* +@all"`.
+    pub(crate) users: Vec<String>,
+    /// More lines of the configuration file.
+    pub(crate) config: Vec<String>,
+}
+
+/// What [`RealServer::signal`] sends.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Signal {
+    /// The server hangs, with its connections open.
+    Stop,
+    /// It goes on where it stopped.
+    Cont,
+}
+
+impl Signal {
+    fn flag(self) -> &'static str {
+        match self {
+            Self::Stop => "-STOP",
+            Self::Cont => "-CONT",
+        }
+    }
+}
+
+/// Where a server listens.
+#[derive(Debug, Clone)]
+enum Address {
+    Tcp(u16),
+    Unix(PathBuf),
+}
+
+/// A running server with a folder of its own. Both are gone when this is dropped.
+#[derive(Debug)]
+pub(crate) struct RealServer {
+    program: PathBuf,
+    options: Options,
+    address: Address,
+    dir: Dir,
+    process: Option<Process>,
+}
+
+impl RealServer {
+    /// Whether real servers are to be tested; where not, says so past the output that the test runner captures.
+    pub(crate) fn available() -> bool {
+        let left_out = env::var_os("TENURE_SERVERS").is_some_and(|value| value == "none");
+        if left_out {
+            let line = b"TENURE_SERVERS=none: this test ran WITHOUT its real server\n";
+            let _ = io::stderr().write_all(line);
+        }
+        !left_out
+    }
+
+    /// Starts a server and returns once it answers.
+    ///
+    /// # Panics
+    ///
+    /// If its program is missing or it does not come up; the message has the cure or the server's log.
+    pub(crate) fn start(kind: Kind, options: Options) -> Self {
+        let program = program(kind);
+        let dir = Dir::new();
+        for _ in 0..CLASHES {
+            let address = if options.unix_socket {
+                Address::Unix(dir.0.join("socket"))
+            } else {
+                Address::Tcp(free_port())
+            };
+            if let Some(process) = Process::start(&program, &options, &address, &dir) {
+                return Self { program, options, address, dir, process: Some(process) };
+            }
+        }
+        panic!("{}: no free port in {CLASHES} tries", program.display());
+    }
+
+    /// An address for a client, without credentials.
+    pub(crate) fn url(&self) -> String {
+        match &self.address {
+            Address::Tcp(port) => format!("redis://127.0.0.1:{port}"),
+            Address::Unix(path) => format!("unix://{}", path.display()),
+        }
+    }
+
+    /// The TCP port.
+    ///
+    /// # Panics
+    ///
+    /// If the server listens on a unix socket.
+    pub(crate) fn port(&self) -> u16 {
+        match self.address {
+            Address::Tcp(port) => port,
+            Address::Unix(_) => panic!("this server was started with a unix socket, not a port"),
+        }
+    }
+
+    /// The unix socket.
+    ///
+    /// # Panics
+    ///
+    /// If the server listens on a TCP port.
+    pub(crate) fn socket_path(&self) -> &Path {
+        match &self.address {
+            Address::Unix(path) => path,
+            Address::Tcp(_) => panic!("this server was started with a port, not a unix socket"),
+        }
+    }
+
+    /// The server's folder.
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir.0
+    }
+
+    /// The process id.
+    ///
+    /// # Panics
+    ///
+    /// After [`kill`](Self::kill).
+    pub(crate) fn pid(&self) -> u32 {
+        self.process.as_ref().expect("the server was killed and not started again").server.id()
+    }
+
+    /// Kills the server on the spot, as a power cut would, and waits until it is gone. Its address stays its own.
+    pub(crate) fn kill(&mut self) {
+        self.process = None;
+    }
+
+    /// Kills the server if it still runs and starts it again, empty, at the same address.
+    ///
+    /// # Panics
+    ///
+    /// If it does not come up, or if somebody took its port in the meantime.
+    pub(crate) fn restart(&mut self) {
+        self.process = None;
+        let started = Process::start(&self.program, &self.options, &self.address, &self.dir);
+        assert!(started.is_some(), "{} was taken while its server was down", self.url());
+        self.process = started;
+    }
+
+    /// Stops or continues the process.
+    ///
+    /// # Panics
+    ///
+    /// After [`kill`](Self::kill).
+    pub(crate) fn signal(&self, signal: Signal) {
+        let sent = Command::new("kill").arg(signal.flag()).arg(self.pid().to_string()).status();
+        let sent = sent.expect("the command kill is on every unix");
+        assert!(sent.success(), "kill {} {}: {sent}", signal.flag(), self.pid());
+    }
+}
+
+/// A server's process and the watchdog that ends it when the test process dies.
+#[derive(Debug)]
+struct Process {
+    server: Child,
+    watchdog: Child,
+}
+
+impl Process {
+    /// `None` if the address was taken.
+    fn start(program: &Path, options: &Options, address: &Address, dir: &Dir) -> Option<Self> {
+        let (config, log) = (dir.0.join("server.conf"), dir.0.join("log"));
+        fs::write(&config, configuration(options, address, &dir.0))
+            .expect("own folder is writable");
+        let out = File::create(&log).expect("own folder is writable");
+        let server = Command::new(program)
+            .arg(&config)
+            .current_dir(&dir.0)
+            .stdin(Stdio::null())
+            .stdout(out.try_clone().expect("a log file can be shared by two streams"))
+            .stderr(out)
+            .spawn()
+            .unwrap_or_else(|error| panic!("{} cannot be started: {error}", program.display()));
+        let watchdog = watchdog(server.id(), &dir.0);
+        let mut process = Self { server, watchdog };
+        let until = Instant::now() + START;
+        loop {
+            let said = fs::read_to_string(&log).unwrap_or_default();
+            if said.to_ascii_lowercase().contains(BOUND) && answers(address) {
+                return Some(process);
+            }
+            if let Some(status) = process.server.try_wait().expect("the server is our child") {
+                let said = fs::read_to_string(&log).unwrap_or_default();
+                if said.contains("Address already in use") {
+                    return None;
+                }
+                panic!("{} ended with {status}:\n{said}", program.display());
+            }
+            let waited = Instant::now() < until;
+            assert!(waited, "{} does not answer within {START:?}:\n{said}", program.display());
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // The watchdog first: it must not live to kill whoever gets the process id next.
+        for child in [&mut self.watchdog, &mut self.server] {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+/// Waits for the end of its input, which comes when this process ends, however it ends; then cleans up after it.
+fn watchdog(pid: u32, dir: &Path) -> Child {
+    Command::new("sh")
+        .arg("-c")
+        .arg("trap '' HUP INT TERM; read -r _; kill -9 \"$1\"; rm -rf \"$2\"")
+        .arg("watchdog")
+        .arg(pid.to_string())
+        .arg(dir)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("sh is on every unix")
+}
+
+fn configuration(options: &Options, address: &Address, dir: &Path) -> String {
+    let mut text = format!("daemonize no\nsave \"\"\nappendonly no\ndir \"{}\"\n", dir.display());
+    let _ = match address {
+        Address::Tcp(port) => writeln!(text, "bind 127.0.0.1\nport {port}"),
+        Address::Unix(path) => writeln!(text, "port 0\nunixsocket \"{}\"", path.display()),
+    };
+    if let Some(password) = &options.password {
+        let _ = writeln!(text, "requirepass \"{password}\"");
+    }
+    for user in &options.users {
+        let _ = writeln!(text, "user {user}");
+    }
+    for line in &options.config {
+        let _ = writeln!(text, "{line}");
+    }
+    text
+}
+
+/// Whether a PING is answered: with PONG, or with the demand for credentials.
+fn answers(address: &Address) -> bool {
+    let answer = match address {
+        Address::Tcp(port) => TcpStream::connect((Ipv4Addr::LOCALHOST, *port))
+            .and_then(|stream| stream.set_read_timeout(Some(START)).and_then(|()| ping(stream))),
+        Address::Unix(path) => UnixStream::connect(path)
+            .and_then(|stream| stream.set_read_timeout(Some(START)).and_then(|()| ping(stream))),
+    };
+    answer.is_ok_and(|answer| &answer == b"+PONG" || &answer == b"-NOAU" || &answer == b"-NOPE")
+}
+
+fn ping(mut stream: impl Read + Write) -> io::Result<[u8; 5]> {
+    stream.write_all(b"PING\r\n")?;
+    let mut answer = [0; 5];
+    stream.read_exact(&mut answer)?;
+    Ok(answer)
+}
+
+fn free_port() -> u16 {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("loopback has a free port");
+    listener.local_addr().expect("a bound socket has an address").port()
+}
+
+/// A folder that only this user can read, removed on drop.
+#[derive(Debug)]
+struct Dir(PathBuf);
+
+impl Dir {
+    /// The name is short, as the path of a unix socket has room for about a hundred bytes.
+    fn new() -> Self {
+        static NEXT: AtomicUsize = AtomicUsize::new(0);
+        loop {
+            let number = NEXT.fetch_add(1, Ordering::Relaxed);
+            let name = format!("tenure-{}-{number}", std::process::id());
+            let path = env::temp_dir().join(name);
+            match DirBuilder::new().mode(0o700).create(&path) {
+                Ok(()) => return Self(path),
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => panic!("no folder {} for a server: {error}", path.display()),
+            }
+        }
+    }
+}
+
+impl Drop for Dir {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// The program of a server: the one its variable names, else the one that `tests/run` put under `target/servers`, else
+/// the first on `PATH` that has the version.
+fn program(kind: Kind) -> PathBuf {
+    let (folder, name) = kind.place();
+    if let Some(named) = env::var_os(kind.variable()) {
+        let named = PathBuf::from(named);
+        assert!(
+            is(kind, &named),
+            "{}={} is not \"{}…\" by its own --version",
+            kind.variable(),
+            named.display(),
+            kind.calls_itself()
+        );
+        return named;
+    }
+    let ours = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/servers").join(folder);
+    let path = env::var_os("PATH").unwrap_or_default();
+    let candidates = std::iter::once(ours).chain(env::split_paths(&path));
+    candidates.map(|folder| folder.join(name)).find(|program| is(kind, program)).unwrap_or_else(
+        || {
+            panic!(
+                "no \"{}…\" here: run `tests/run --install-servers`, or name one in {}, or set \
+                 TENURE_SERVERS=none to leave real servers out",
+                kind.calls_itself(),
+                kind.variable()
+            )
+        },
+    )
+}
+
+fn is(kind: Kind, program: &Path) -> bool {
+    let said = Command::new(program).arg("--version").stdin(Stdio::null()).output();
+    said.is_ok_and(|said| said.stdout.starts_with(kind.calls_itself().as_bytes()))
+}
