@@ -34,14 +34,18 @@ async fn commands_of_many_tasks_leave_in_few_writes() {
     let before = counting.writes();
     let calls = (0..200).map(|number| {
         let client = client.clone();
-        tokio::spawn(async move { client.set(format!("k{number}"), number).await })
+        tokio::spawn(async move {
+            for round in 0..5 {
+                client.set(format!("k{number}"), round).await.unwrap();
+            }
+        })
     });
     for call in calls.collect::<Vec<_>>() {
-        call.await.unwrap().unwrap();
+        call.await.unwrap();
     }
     assert_eq!(server.keys().len(), 200);
     let writes = counting.writes() - before;
-    assert!(writes <= 3, "{writes} writes for 200 commands");
+    assert!(writes <= 7, "{writes} writes for 5 rounds of 200 commands");
 }
 
 #[tokio::test(start_paused = true)]
