@@ -36,7 +36,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("|---|--:|--:|--:|--:|");
     for (name, runtime) in runtimes {
         let client = runtime.block_on(Client::connect(&url))?;
-        let native = runtime.block_on(client.command("DELIFEQ").arg(("k", "v")).send::<i64>()).is_ok();
+        let native =
+            runtime.block_on(client.command("DELIFEQ").arg(("k", "v")).send::<i64>()).is_ok();
         let lock = client.lock("bench");
         let mut raw = Raw::connect(&url, native)?;
         let (mut raw_all, mut our_all) = (histogram()?, histogram()?);

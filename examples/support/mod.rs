@@ -4,13 +4,13 @@ use tenure::{Client, Config, Error, Options};
 use tenure_server::{Profile, Server};
 
 /// The server named by `REDIS_URL`, or one inside this process.
-pub struct Backend {
+pub(crate) struct Backend {
     embedded: Option<Server>,
     prefix: String,
 }
 
 impl Backend {
-    pub fn from_env() -> Self {
+    pub(crate) fn from_env() -> Self {
         let embedded = match std::env::var_os("REDIS_URL") {
             Some(_) => None,
             None => Some(Server::new(Profile::Valkey9)),
@@ -21,7 +21,7 @@ impl Backend {
     }
 
     /// A client of its own, with its own connections.
-    pub async fn connect(&self) -> Result<Client, Error> {
+    pub(crate) async fn connect(&self) -> Result<Client, Error> {
         let config = match &self.embedded {
             Some(server) => Config::dialer(server.dialer()),
             None => Config::from_env()?,
@@ -31,12 +31,12 @@ impl Backend {
 
     /// A key that no other run uses.
     #[allow(dead_code, reason = "not every example has data beside its locks")]
-    pub fn key(&self, name: &str) -> String {
+    pub(crate) fn key(&self, name: &str) -> String {
         format!("{}{name}", self.prefix)
     }
 
     /// Options whose locks no other run meets.
-    pub fn options(&self) -> Options {
+    pub(crate) fn options(&self) -> Options {
         Options::new().key_prefix(format!("{}lk:", self.prefix))
     }
 }

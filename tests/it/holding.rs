@@ -328,6 +328,6 @@ async fn waiter_follows_the_end_of_a_lease_and_not_its_back_off() {
     server.set_for("lk:l", "dead", 700 * MS);
     let slow = Backoff::new(60 * SECOND, 1.0, 60 * SECOND);
     let begun = Instant::now();
-    client.lock("l").options(Options::new().backoff(slow)).acquire().await.unwrap();
+    let _guard = client.lock("l").options(Options::new().backoff(slow)).acquire().await.unwrap();
     assert!(begun.elapsed() <= 710 * MS, "{:?}", begun.elapsed());
 }

@@ -13,7 +13,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// A server that a contract test runs on.
 #[derive(Debug, Clone, Copy)]
-pub enum Target {
+pub(crate) enum Target {
     Embedded(Profile),
     EmbeddedTcp(Profile),
     Real(Kind),
@@ -22,55 +22,54 @@ pub enum Target {
 
 /// Who may do what on a server under test.
 #[derive(Debug, Clone, Copy)]
-pub struct Access {
+pub(crate) struct Access {
     /// `requirepass`.
-    pub password: Option<&'static str>,
+    pub(crate) password: Option<&'static str>,
     /// A user with every right but these commands.
-    pub user: Option<User>,
+    pub(crate) user: Option<User>,
 }
 
 impl Access {
     /// Everybody may do everything.
-    pub const OPEN: Self = Self { password: None, user: None };
+    pub(crate) const OPEN: Self = Self { password: None, user: None };
 
-    pub const fn with_password(password: &'static str) -> Self {
+    pub(crate) const fn with_password(password: &'static str) -> Self {
         Self { password: Some(password), user: None }
     }
 
-    pub const fn with_user(user: User) -> Self {
+    pub(crate) const fn with_user(user: User) -> Self {
         Self { password: None, user: Some(user) }
     }
 }
 
 #[derive(Debug, Clone, Copy)]
-pub struct User {
-    pub name: &'static str,
-    pub password: &'static str,
-    pub denied: &'static [&'static str],
+pub(crate) struct User {
+    pub(crate) name: &'static str,
+    pub(crate) password: &'static str,
+    pub(crate) denied: &'static [&'static str],
 }
 
 /// What a server under test can do, beyond what all can.
 #[derive(Debug, Clone, Copy)]
-pub struct Facts {
-    pub name: &'static str,
-    pub version: &'static str,
+pub(crate) struct Facts {
+    pub(crate) version: &'static str,
     /// `SET … NX … GET`
-    pub set_nx_get: bool,
+    pub(crate) set_nx_get: bool,
     /// `SET … IFEQ`
-    pub set_ifeq: bool,
-    pub delifeq: bool,
-    pub delex: bool,
+    pub(crate) set_ifeq: bool,
+    pub(crate) delifeq: bool,
+    pub(crate) delex: bool,
 }
 
 /// A server under test that runs.
-pub enum Running {
+pub(crate) enum Running {
     Embedded { server: Server, profile: Profile, tcp: Option<String> },
     Real { server: Box<RealServer>, kind: Kind },
 }
 
 impl Target {
     /// Starts the server; `None` where real servers were left out on purpose, which has been said aloud.
-    pub async fn start(self, access: Access) -> Option<Running> {
+    pub(crate) async fn start(self, access: Access) -> Option<Running> {
         match self {
             Self::Embedded(profile) => {
                 Some(Running::Embedded { server: embedded(profile, &access), profile, tcp: None })
@@ -115,7 +114,7 @@ fn start_real(kind: Kind, unix: bool, access: &Access) -> Option<Running> {
 
 impl Running {
     /// Settings that reach the server, without credentials.
-    pub fn config(&self) -> Config {
+    pub(crate) fn config(&self) -> Config {
         match self {
             Self::Embedded { server, tcp: None, .. } => Config::dialer(server.dialer()),
             Self::Embedded { tcp: Some(url), .. } => Config::from_url(url).unwrap(),
@@ -124,42 +123,37 @@ impl Running {
     }
 
     /// A client of its own.
-    pub async fn connect(&self) -> Client {
+    pub(crate) async fn connect(&self) -> Client {
         Client::with_config(self.config()).await.unwrap()
     }
 
-    pub fn facts(&self) -> Facts {
-        let modern = |name, version, ifeq: bool, delifeq, delex| Facts {
-            name,
+    pub(crate) fn facts(&self) -> Facts {
+        let modern = |version, ifeq: bool, delifeq, delex| Facts {
             version,
             set_nx_get: true,
             set_ifeq: ifeq,
             delifeq,
             delex,
         };
-        let old = Facts { set_nx_get: false, ..modern("redis", "6.2", false, false, false) };
+        let old = Facts { set_nx_get: false, ..modern("6.2", false, false, false) };
         match self {
             Self::Embedded { profile: Profile::Redis6_2, .. }
             | Self::Real { kind: Kind::Redis6_2, .. } => old,
             Self::Embedded { profile: Profile::Redis7_0, .. }
-            | Self::Real { kind: Kind::Redis7_0, .. } => {
-                modern("redis", "7.0", false, false, false)
-            }
-            Self::Embedded { profile: Profile::Redis8_4, .. } => {
-                modern("redis", "8.4", true, false, true)
-            }
-            Self::Embedded { .. } | Self::Real { .. } => modern("valkey", "9.", true, true, false),
+            | Self::Real { kind: Kind::Redis7_0, .. } => modern("7.0", false, false, false),
+            Self::Embedded { profile: Profile::Redis8_4, .. } => modern("8.4", true, false, true),
+            Self::Embedded { .. } | Self::Real { .. } => modern("9.", true, true, false),
         }
     }
 }
 
 /// Polls a future once.
-pub async fn poll_once<F: Future + Unpin>(future: &mut F) -> Poll<F::Output> {
+pub(crate) async fn poll_once<F: Future + Unpin>(future: &mut F) -> Poll<F::Output> {
     std::future::poll_fn(|cx| Poll::Ready(Pin::new(&mut *future).poll(cx))).await
 }
 
 /// Waits until `condition` holds; fails after ten seconds.
-pub async fn eventually(what: &str, mut condition: impl AsyncFnMut() -> bool) {
+pub(crate) async fn eventually(what: &str, mut condition: impl AsyncFnMut() -> bool) {
     let until = tokio::time::Instant::now() + Duration::from_secs(10);
     while !condition().await {
         assert!(tokio::time::Instant::now() < until, "not within 10 s: {what}");
@@ -169,13 +163,13 @@ pub async fn eventually(what: &str, mut condition: impl AsyncFnMut() -> bool) {
 
 /// Counts the writes of the connections that are dialled through it.
 #[derive(Debug, Clone, Default)]
-pub struct Counting {
+pub(crate) struct Counting {
     writes: Arc<AtomicUsize>,
 }
 
 impl Counting {
     /// Settings for a client of `server` whose writes are counted.
-    pub fn config(&self, server: &Server) -> Config {
+    pub(crate) fn config(&self, server: &Server) -> Config {
         let (dial, writes) = (server.dialer(), Arc::clone(&self.writes));
         Config::dialer(move || {
             let (dialled, writes) = (dial(), Arc::clone(&writes));
@@ -183,7 +177,7 @@ impl Counting {
         })
     }
 
-    pub fn writes(&self) -> usize {
+    pub(crate) fn writes(&self) -> usize {
         self.writes.load(Ordering::SeqCst)
     }
 }
