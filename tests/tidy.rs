@@ -1,0 +1,173 @@
+//! Rules that the compiler does not know: which folder may import which, what stays pure, how long things get, what the
+//! documentation must say, and how few crates the library stands on. Every failure names a file, a line and the rule.
+
+#[path = "tidy/checks.rs"]
+mod checks;
+#[path = "tidy/source.rs"]
+mod source;
+
+use checks::{Layer, Problem};
+use source::Source;
+use std::collections::BTreeSet;
+use std::env;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+/// Who may import from whom. A folder's name ends with a slash; a module or crate that is not named is forbidden.
+const LAYERS: [Layer; 12] = [
+    Layer { place: "src/lib.rs", modules: &["*"], crates: &["resp"] },
+    Layer {
+        place: "src/lock/",
+        modules: &["client", "config", "error", "backoff"],
+        crates: &["bytes", "tokio"],
+    },
+    Layer {
+        place: "src/client/",
+        modules: &["net", "config", "url", "error"],
+        crates: &["bytes", "resp", "tokio"],
+    },
+    Layer { place: "src/net/", modules: &["config", "dialer", "url"], crates: &["bytes", "tokio"] },
+    Layer {
+        place: "src/config.rs",
+        modules: &["backoff", "dialer", "error", "seam", "url"],
+        crates: &["tokio"],
+    },
+    Layer { place: "src/url.rs", modules: &["error"], crates: &[] },
+    Layer { place: "src/dialer.rs", modules: &[], crates: &["tokio"] },
+    Layer { place: "src/seam.rs", modules: &[], crates: &["rand", "tokio"] },
+    Layer { place: "src/backoff.rs", modules: &[], crates: &[] },
+    Layer { place: "src/error.rs", modules: &[], crates: &["resp"] },
+    Layer { place: "resp/src/", modules: &["*"], crates: &["bytes", "memchr"] },
+    Layer {
+        place: "tests/server/",
+        modules: &["*"],
+        crates: &["bytes", "resp", "tenure_server", "tokio"],
+    },
+];
+
+/// Deciders: told the time, handed entropy, they answer with what to do next.
+const PURE: [&str; 7] = [
+    "src/backoff.rs",
+    "src/url.rs",
+    "src/client/handshake.rs",
+    "src/client/slots.rs",
+    "src/lock/dialect.rs",
+    "src/lock/lease.rs",
+    "src/lock/options.rs",
+];
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Every file with this ending below a folder, by its path from the root, in order.
+fn files(below: &str, ending: &str) -> BTreeSet<String> {
+    const ELSEWHERE: [&str; 4] = ["target", "fuzz", "benches/peers", ".git"];
+    let mut found = BTreeSet::new();
+    let mut folders = vec![below.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(root().join(&folder)).expect("a folder that was just listed") {
+            let entry = entry.expect("a folder can be read to its end");
+            let name = entry.file_name().into_string().expect("our names are UTF-8");
+            let path = if folder.is_empty() { name } else { format!("{folder}/{name}") };
+            if entry.path().is_dir() && !ELSEWHERE.contains(&path.as_str()) {
+                folders.push(path);
+            } else if path.ends_with(ending) {
+                found.insert(path);
+            }
+        }
+    }
+    found
+}
+
+/// Reads files and checks them, all before the first failure is reported.
+fn check(files: &BTreeSet<String>, check: impl Fn(&Source) -> Vec<Problem>) {
+    assert!(!files.is_empty(), "no file was checked");
+    report(files.iter().flat_map(|path| check(&Source::read(root(), path))).collect());
+}
+
+fn report(problems: Vec<Problem>) {
+    let lines: Vec<_> = problems.iter().map(ToString::to_string).collect();
+    assert!(lines.is_empty(), "\n{}\n", lines.join("\n"));
+}
+
+fn shipped() -> BTreeSet<String> {
+    ["src", "resp/src", "tests/server/src"].iter().flat_map(|folder| files(folder, ".rs")).collect()
+}
+
+#[test]
+fn imports_point_down() {
+    let all: BTreeSet<_> = shipped();
+    check(&all, |source| checks::layers(source, &LAYERS, &all));
+}
+
+#[test]
+fn table_of_layers_has_no_cycle() {
+    let cycles = checks::cycles(&LAYERS);
+    assert!(cycles.is_empty(), "these can reach themselves: {cycles:?}");
+}
+
+#[test]
+fn deciders_are_pure() {
+    let mut deciders: BTreeSet<String> = PURE.iter().map(ToString::to_string).collect();
+    deciders.extend(files("resp/src", ".rs"));
+    check(&deciders, checks::pure);
+}
+
+#[test]
+fn files_and_functions_stay_small() {
+    check(&shipped(), checks::sizes);
+}
+
+#[test]
+fn public_async_functions_document_cancel_safety() {
+    check(&files("src", ".rs"), checks::cancel_safety);
+}
+
+#[test]
+fn public_fallible_functions_document_their_errors() {
+    check(
+        &files("src", ".rs").into_iter().chain(files("resp/src", ".rs")).collect(),
+        checks::errors,
+    );
+}
+
+#[test]
+fn scripts_say_what_they_take_and_return() {
+    let scripts = files("src", ".lua");
+    assert!(!scripts.is_empty(), "no script was checked");
+    let text = |path| fs::read_to_string(root().join(path)).expect("a script that was just listed");
+    report(scripts.iter().flat_map(|path| checks::lua(path, &text(path))).collect());
+}
+
+#[test]
+fn no_file_has_unsafe_code() {
+    check(&files("", ".rs"), checks::no_unsafe);
+}
+
+#[test]
+fn no_file_leaves_something_open() {
+    check(&files("", ".rs"), checks::nothing_left_open);
+}
+
+#[test]
+fn library_stands_on_few_crates() {
+    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let tree = Command::new(cargo)
+        .args("tree --offline --locked -e normal --prefix depth -p tenure".split(' '))
+        .args(["--target", "x86_64-unknown-linux-gnu"])
+        .current_dir(root())
+        .output()
+        .expect("cargo runs this test, so it can be run");
+    let (said, complaint) =
+        (String::from_utf8_lossy(&tree.stdout), String::from_utf8_lossy(&tree.stderr));
+    assert!(tree.status.success(), "cargo tree: {complaint}");
+    report(checks::dependencies(&said));
+}
+
+#[test]
+fn lock_file_has_no_redis_crate_of_others() {
+    let text = fs::read_to_string(root().join("Cargo.lock")).expect("the lock file is committed");
+    report(checks::lock_file(&text));
+}

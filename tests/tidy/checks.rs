@@ -1,0 +1,491 @@
+//! The checks: each takes texts and answers with what is wrong, so that each can be shown to fail.
+
+use crate::source::{Source, is_name, line, words};
+use std::collections::BTreeSet;
+use std::fmt;
+
+pub(crate) const FILE_LINES: usize = 400;
+pub(crate) const FUNCTION_LINES: usize = 70;
+pub(crate) const THIRD_PARTY: usize = 13;
+
+/// The only third-party crates that the library names itself.
+pub(crate) const DIRECT: [&str; 4] = ["bytes", "memchr", "rand", "tokio"];
+
+/// Clients and codecs of others. Comparing with one happens in a workspace of its own.
+const REDIS_CRATES: [&str; 14] = [
+    "bb8-redis",
+    "deadpool-redis",
+    "fred",
+    "glide-core",
+    "mini-redis",
+    "r2d2_redis",
+    "redis",
+    "redis-async",
+    "redis-protocol",
+    "redlock",
+    "rslock",
+    "rustis",
+    "simple-redis",
+    "valkey-glide",
+];
+
+/// Crates that a `use` may name; which of them a layer may name stands in its row.
+const CRATES: [&str; 7] = ["bytes", "memchr", "rand", "resp", "tenure", "tenure_server", "tokio"];
+
+/// What a decider has no business with.
+const IMPURE: [&str; 9] = [
+    "tokio",
+    "rand",
+    "std::net",
+    "std::fs",
+    "std::thread",
+    "Instant::now",
+    "SystemTime",
+    "TcpStream",
+    "UnixStream",
+];
+
+/// One thing that is wrong.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Problem {
+    file: String,
+    line: usize,
+    rule: String,
+}
+
+impl Problem {
+    pub(crate) fn new(file: &str, line: usize, rule: impl Into<String>) -> Self {
+        Self { file: file.to_owned(), line, rule: rule.into() }
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}: {}", self.file, self.line, self.rule)
+    }
+}
+
+/// One row of the table of layers: a file or folder and what it may import.
+#[derive(Debug)]
+pub(crate) struct Layer {
+    /// A file, or a folder with a slash at its end.
+    pub(crate) place: &'static str,
+    /// Modules at the top of its crate; a folder may always import from itself.
+    pub(crate) modules: &'static [&'static str],
+    pub(crate) crates: &'static [&'static str],
+}
+
+impl Layer {
+    fn covers(&self, path: &str) -> bool {
+        path == self.place || self.place.ends_with('/') && path.starts_with(self.place)
+    }
+
+    /// The name that others import it by: `src/lock/` is `lock`, `src/url.rs` is `url`.
+    fn module(&self) -> &str {
+        let place = self.place.trim_end_matches('/').trim_end_matches(".rs");
+        place.rsplit('/').next().unwrap_or(place)
+    }
+}
+
+/// Imports only point down, and into a folder only through its door.
+pub(crate) fn layers(source: &Source, layers: &[Layer], files: &BTreeSet<String>) -> Vec<Problem> {
+    let Some(layer) = layers.iter().find(|layer| layer.covers(&source.path)) else {
+        return vec![Problem::new(&source.path, 1, "stands in no row of the table of layers")];
+    };
+    let mut problems = Vec::new();
+    for name in CRATES {
+        let foreign = !layer.crates.contains(&name);
+        for at in source.words(name).filter(|&at| foreign && names_a_crate(&source.code, at, name))
+        {
+            let rule = format!("{} may not name the crate {name}", layer.place);
+            problems.push(Problem::new(&source.path, source.line(at), rule));
+        }
+    }
+    if layer.modules == ["*"] {
+        return problems;
+    }
+    for (at, path) in imports(&source.code) {
+        let (module, inner) = path.split_once("::").unwrap_or((&path, ""));
+        let at = source.line(at);
+        if module == layer.module() || !layers.iter().any(|other| other.module() == module) {
+            continue;
+        }
+        if !layer.modules.contains(&module) {
+            let rule = format!("{} may not import from {module}", layer.place);
+            problems.push(Problem::new(&source.path, at, rule));
+        }
+        let behind = inner.split("::").next().unwrap_or_default();
+        if files.contains(&format!("src/{module}/{behind}.rs")) {
+            let rule = format!("imports from {module} only through src/{module}/mod.rs");
+            problems.push(Problem::new(&source.path, at, rule));
+        }
+    }
+    problems
+}
+
+/// `tokio::x` or `use tokio;`, but neither `self::tokio` nor a variable of that name.
+fn names_a_crate(code: &str, at: usize, name: &str) -> bool {
+    let (before, after) = (code[..at].trim_end(), &code[at + name.len()..]);
+    let own_path =
+        before.ends_with("::") && !before[..before.len() - 2].ends_with([' ', '\n', '(']);
+    !own_path
+        && (after.starts_with("::") || before.ends_with("use") && after.starts_with([';', ' ']))
+}
+
+/// What follows each `crate::`, with groups spread out: `crate::{a::b, c}` gives `a::b` and `c`.
+fn imports(code: &str) -> Vec<(usize, String)> {
+    let mut found = Vec::new();
+    for at in words(code, "crate").filter(|&at| code[at..].starts_with("crate::")) {
+        let rest = &code[at + "crate::".len()..];
+        let Some(group) = rest.strip_prefix('{') else {
+            found.push((at, path(rest)));
+            continue;
+        };
+        let mut depth = 0_usize;
+        let mut start = true;
+        for (offset, c) in group.char_indices() {
+            match c {
+                '{' => depth += 1,
+                '}' if depth == 0 => break,
+                '}' => depth -= 1,
+                ',' if depth == 0 => start = true,
+                c if start && is_name(c) => {
+                    found.push((at + offset, path(&group[offset..])));
+                    start = false;
+                }
+                _ => {}
+            }
+        }
+    }
+    found
+}
+
+fn path(code: &str) -> String {
+    code.chars().take_while(|&c| is_name(c) || c == ':').collect()
+}
+
+/// No row imports, over any number of steps, from a row that imports from it.
+pub(crate) fn cycles(layers: &[Layer]) -> Vec<String> {
+    let below = |module: &str| {
+        let row = layers.iter().find(|layer| layer.module() == module);
+        row.map_or(&[][..], |layer| layer.modules)
+    };
+    let reaches_itself = |start: &str| {
+        let mut seen = BTreeSet::new();
+        let mut next: Vec<&str> = below(start).to_vec();
+        while let Some(module) = next.pop() {
+            if seen.insert(module) {
+                next.extend(below(module));
+            }
+        }
+        seen.contains(start)
+    };
+    let modules = layers.iter().map(Layer::module);
+    modules.filter(|module| reaches_itself(module)).map(str::to_owned).collect()
+}
+
+/// A decider has no I/O, no clock and no randomness. It may know the type of an instant, not ask for one.
+pub(crate) fn pure(source: &Source) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    for name in IMPURE {
+        for at in source.words(name).filter(|&at| !is_instant(&source.code[at..])) {
+            let rule = format!("decides and may not use {name}");
+            problems.push(Problem::new(&source.path, source.line(at), rule));
+        }
+    }
+    problems
+}
+
+fn is_instant(code: &str) -> bool {
+    code.strip_prefix("tokio::time::Instant").is_some_and(|rest| !rest.starts_with("::"))
+}
+
+/// A file and each of its functions can be taken in at a glance.
+pub(crate) fn sizes(source: &Source) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    let lines = source.lines();
+    if lines > FILE_LINES {
+        let rule = format!("{lines} lines without tests, more than {FILE_LINES}");
+        problems.push(Problem::new(&source.path, 1, rule));
+    }
+    for function in source.functions() {
+        if function.lines > FUNCTION_LINES {
+            let (name, lines) = (&function.name, function.lines);
+            let rule = format!("fn {name} has {lines} lines, more than {FUNCTION_LINES}");
+            problems.push(Problem::new(&source.path, function.line, rule));
+        }
+    }
+    problems
+}
+
+/// Every public async function says what happens when its future is dropped.
+pub(crate) fn cancel_safety(source: &Source) -> Vec<Problem> {
+    missing_heading(source, "# Cancel safety", |function| function.is_async())
+}
+
+/// Every public function that can fail says how.
+pub(crate) fn errors(source: &Source) -> Vec<Problem> {
+    missing_heading(source, "# Errors", |function| {
+        let returns = function.returns().trim_start_matches("impl Future<Output = ");
+        returns.starts_with("Result<") || returns.starts_with("io::Result<")
+    })
+}
+
+fn missing_heading(
+    source: &Source,
+    heading: &str,
+    concerns: impl Fn(&crate::source::Function) -> bool,
+) -> Vec<Problem> {
+    let functions = source.functions().into_iter();
+    let concerned = functions.filter(|function| function.is_public() && concerns(function));
+    let silent = concerned.filter(|function| !function.docs.contains(heading));
+    silent
+        .map(|function| {
+            let rule = format!("pub fn {} documents no \"{heading}\"", function.name);
+            Problem::new(&source.path, function.line, rule)
+        })
+        .collect()
+}
+
+/// A script begins with a comment that names each of its keys and arguments, and what it returns.
+pub(crate) fn lua(path: &str, text: &str) -> Vec<Problem> {
+    let header: Vec<_> = text.lines().take_while(|line| line.starts_with("--")).collect();
+    let header = header.join("\n");
+    let mut problems = Vec::new();
+    for name in ["KEYS[", "ARGV["] {
+        for (at, _) in text.match_indices(name) {
+            let end = text[at..].find(']').map_or(text.len(), |end| at + end + 1);
+            if !header.contains(&text[at..end]) {
+                let rule = format!("the comment at the top does not name {}", &text[at..end]);
+                problems.push(Problem::new(path, line(text, at), rule));
+            }
+        }
+    }
+    if !header.contains("Returns") {
+        problems.push(Problem::new(path, 1, "the comment at the top does not say what it returns"));
+    }
+    problems
+}
+
+pub(crate) fn no_unsafe(source: &Source) -> Vec<Problem> {
+    let found = words(&source.code, concat!("un", "safe"));
+    found.map(|at| Problem::new(&source.path, source.line(at), "no unsafe code")).collect()
+}
+
+pub(crate) fn nothing_left_open(source: &Source) -> Vec<Problem> {
+    let marks = [concat!("TO", "DO"), concat!("FIX", "ME"), concat!("XX", "X")];
+    let mut problems = Vec::new();
+    for mark in marks {
+        for at in words(&source.text, mark) {
+            let rule = format!("{mark}: finish it, or write down elsewhere what is left");
+            problems.push(Problem::new(&source.path, source.line(at), rule));
+        }
+    }
+    problems
+}
+
+/// What `cargo tree -e normal --prefix depth` prints for the library: few crates, and four that it names itself.
+pub(crate) fn dependencies(tree: &str) -> Vec<Problem> {
+    const OURS: [&str; 2] = ["tenure", "resp"];
+    let mut third_party = BTreeSet::new();
+    let mut problems = Vec::new();
+    let mut parents: Vec<&str> = Vec::new();
+    for (at, row) in tree.lines().enumerate() {
+        let digits = row.len() - row.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+        let (Ok(depth), Some(name)) = (row[..digits].parse(), row[digits..].split(' ').next())
+        else {
+            problems.push(Problem::new("cargo tree", at + 1, format!("cannot be read: {row}")));
+            continue;
+        };
+        parents.truncate(depth);
+        let direct = parents.last().is_none_or(|parent| OURS.contains(parent));
+        if !OURS.contains(&name) {
+            third_party.insert(row[digits..].trim_end_matches(" (*)"));
+            if direct && !DIRECT.contains(&name) {
+                let rule = format!("{name} is a dependency of ours besides {DIRECT:?}");
+                problems.push(Problem::new("Cargo.toml", 1, rule));
+            }
+        }
+        parents.push(name);
+    }
+    if third_party.len() > THIRD_PARTY {
+        let count = third_party.len();
+        let rule = format!("{count} third-party crates, more than {THIRD_PARTY}: {third_party:?}");
+        problems.push(Problem::new("Cargo.toml", 1, rule));
+    }
+    if third_party.is_empty() {
+        problems.push(Problem::new("cargo tree", 1, "names no third-party crate at all"));
+    }
+    problems
+}
+
+/// No client of others gets into the lock file.
+pub(crate) fn lock_file(text: &str) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    for (at, row) in text.lines().enumerate() {
+        let name = row.strip_prefix("name = \"").and_then(|rest| rest.strip_suffix('"'));
+        if let Some(name) = name.filter(|name| REDIS_CRATES.contains(name)) {
+            let rule = format!("{name} is a Redis crate of others");
+            problems.push(Problem::new("Cargo.lock", at + 1, rule));
+        }
+    }
+    problems
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LAYERS: [Layer; 4] = [
+        Layer { place: "src/lock/", modules: &["client", "error"], crates: &["tokio"] },
+        Layer { place: "src/client/", modules: &["net", "error"], crates: &["resp"] },
+        Layer { place: "src/net/", modules: &["error"], crates: &[] },
+        Layer { place: "src/error.rs", modules: &[], crates: &[] },
+    ];
+
+    fn said(problems: &[Problem]) -> Vec<String> {
+        problems.iter().map(ToString::to_string).collect()
+    }
+
+    fn layered(path: &str, text: &str) -> Vec<String> {
+        let files = BTreeSet::from(["src/client/slots.rs".to_owned()]);
+        said(&layers(&Source::new(path, text), &LAYERS, &files))
+    }
+
+    #[test]
+    fn import_that_points_up_is_found() {
+        let up = layered("src/net/mod.rs", "use std::io;\nuse crate::lock::Guard;\n");
+        assert_eq!(up, ["src/net/mod.rs:2: src/net/ may not import from lock"]);
+        let inline = layered("src/error.rs", "fn f() { crate::net::dial() }");
+        assert_eq!(inline, ["src/error.rs:1: src/error.rs may not import from net"]);
+        let group = layered("src/lock/a.rs", "use crate::{error::{Error, Kind}, net};");
+        assert_eq!(group, ["src/lock/a.rs:1: src/lock/ may not import from net"]);
+    }
+
+    #[test]
+    fn import_past_the_door_of_a_folder_is_found() {
+        let behind = layered("src/lock/a.rs", "use crate::client::slots::Slots;");
+        assert_eq!(behind, ["src/lock/a.rs:1: imports from client only through src/client/mod.rs"]);
+        assert_eq!(layered("src/client/a.rs", "use crate::client::slots::Slots;"), [""; 0]);
+        assert_eq!(layered("src/lock/a.rs", "use crate::client::Reply;"), [""; 0]);
+    }
+
+    #[test]
+    fn crate_that_a_layer_may_not_name_is_found() {
+        let named = layered("src/lock/a.rs", "use tokio::time;\nuse resp::Frame;\n");
+        assert_eq!(named, ["src/lock/a.rs:2: src/lock/ may not name the crate resp"]);
+        let inline = layered("src/net/a.rs", "fn f(bytes: u8) { tokio::spawn(bytes) }");
+        assert_eq!(inline, ["src/net/a.rs:1: src/net/ may not name the crate tokio"]);
+        assert_eq!(layered("src/net/a.rs", "// tokio::spawn\nuse self::bytes::B;"), [""; 0]);
+    }
+
+    #[test]
+    fn file_without_a_layer_is_found() {
+        let stray = layered("src/stray.rs", "");
+        assert_eq!(stray, ["src/stray.rs:1: stands in no row of the table of layers"]);
+    }
+
+    #[test]
+    fn table_with_a_cycle_is_found() {
+        assert_eq!(cycles(&LAYERS), [""; 0]);
+        let [_, client, ..] = LAYERS;
+        let net = Layer { place: "src/net/", modules: &["client"], crates: &[] };
+        assert_eq!(cycles(&[client, net]), ["client", "net"]);
+    }
+
+    #[test]
+    fn decider_that_looks_at_the_clock_is_found() {
+        let source = Source::new("src/a.rs", "fn f(now: Instant) {}\nfn g() { Instant::now() }\n");
+        assert_eq!(said(&pure(&source)), ["src/a.rs:2: decides and may not use Instant::now"]);
+        let source = Source::new("src/a.rs", "use tokio::time::sleep;\nuse std::net::IpAddr;\n");
+        assert_eq!(pure(&source).len(), 2);
+        assert_eq!(pure(&Source::new("src/a.rs", "use tokio::time::Instant;\n")), []);
+        let source = Source::new("src/a.rs", "#[cfg(test)]\nmod tests {\n    use rand::rng;\n}\n");
+        assert_eq!(pure(&source), []);
+    }
+
+    #[test]
+    fn long_file_and_long_function_are_found() {
+        let body = "    f();\n".repeat(FUNCTION_LINES - 2);
+        let fits = format!("fn f() {{\n{body}}}\n");
+        assert_eq!(sizes(&Source::new("a.rs", fits)), []);
+        let long = format!("fn f() {{\n    f();\n{body}}}\n");
+        let rule = format!("a.rs:1: fn f has {} lines, more than 70", FUNCTION_LINES + 1);
+        assert_eq!(said(&sizes(&Source::new("a.rs", long))), [rule]);
+        let tests = format!("#[cfg(test)]\nmod tests {{\n{}}}\n", "\n".repeat(FILE_LINES));
+        assert_eq!(sizes(&Source::new("a.rs", format!("const A: u8 = 1;\n{tests}"))), []);
+        let long = "const A: u8 = 1;\n".repeat(FILE_LINES + 1);
+        let rule = "a.rs:1: 401 lines without tests, more than 400";
+        assert_eq!(said(&sizes(&Source::new("a.rs", long))), [rule]);
+    }
+
+    #[test]
+    fn public_async_fn_without_cancel_safety_is_found() {
+        let text = "/// Waits.\npub async fn wait() {}\n";
+        let rule = "a.rs:2: pub fn wait documents no \"# Cancel safety\"";
+        assert_eq!(said(&cancel_safety(&Source::new("a.rs", text))), [rule]);
+        let text = "/// Waits.\npub fn wait() -> impl Future<Output = u8> {}\n";
+        assert_eq!(cancel_safety(&Source::new("a.rs", text)).len(), 1);
+        let text = "/// Waits.\n///\n/// # Cancel safety\n///\n/// Yes.\npub async fn wait() {}\n";
+        assert_eq!(cancel_safety(&Source::new("a.rs", text)), []);
+        assert_eq!(cancel_safety(&Source::new("a.rs", "pub(crate) async fn wait() {}\n")), []);
+        assert_eq!(cancel_safety(&Source::new("a.rs", "pub fn wait() {}\n")), []);
+    }
+
+    #[test]
+    fn public_fallible_fn_without_errors_is_found() {
+        let text = "/// Reads.\npub fn read(f: fn(u8) -> u8) -> Result<(), Error> {}\n";
+        let rule = "a.rs:2: pub fn read documents no \"# Errors\"";
+        assert_eq!(said(&errors(&Source::new("a.rs", text))), [rule]);
+        assert_eq!(errors(&Source::new("a.rs", "pub fn r() -> io::Result<u8> {}\n")).len(), 1);
+        assert_eq!(errors(&Source::new("a.rs", "/// # Errors\npub fn r() -> Result<u8> {}\n")), []);
+        assert_eq!(errors(&Source::new("a.rs", "pub fn r(a: Result<u8, E>) -> u8 {}\n")), []);
+        assert_eq!(errors(&Source::new("a.rs", "fn fmt(&self) -> fmt::Result {}\n")), []);
+    }
+
+    #[test]
+    fn script_that_does_not_say_what_it_takes_is_found() {
+        let good = "-- Takes.\n--   KEYS[1]  key\n--   ARGV[1]  value\n-- Returns 1.\nreturn f(KEYS[1], ARGV[1])\n";
+        assert_eq!(lua("a.lua", good), []);
+        let silent = good.replace("--   ARGV[1]  value\n", "").replace("-- Returns 1.\n", "");
+        let rules = [
+            "a.lua:3: the comment at the top does not name ARGV[1]",
+            "a.lua:1: the comment at the top does not say what it returns",
+        ];
+        assert_eq!(said(&lua("a.lua", &silent)), rules);
+    }
+
+    #[test]
+    fn unsafe_code_is_found_and_the_word_is_not() {
+        let word = concat!("un", "safe");
+        let text = format!("// {word}\n#![forbid({word}_code)]\n{word} {{ f() }}\n");
+        assert_eq!(said(&no_unsafe(&Source::new("a.rs", text))), ["a.rs:3: no unsafe code"]);
+    }
+
+    #[test]
+    fn mark_of_something_left_open_is_found() {
+        let text = format!("fn f() {{}} // {}: later\n", concat!("TO", "DO"));
+        assert_eq!(nothing_left_open(&Source::new("a.rs", text)).len(), 1);
+        assert_eq!(nothing_left_open(&Source::new("a.rs", "const TODOS: u8 = 1;\n")), []);
+    }
+
+    #[test]
+    fn fifth_dependency_and_fourteenth_crate_are_found() {
+        let good = "0tenure v0.1.0 (/x)\n1resp v0.1.0 (/x)\n2bytes v1.0.0\n2memchr v2.0.0\n1tokio v1.0.0\n2mio v1.0.0\n";
+        assert_eq!(dependencies(good), []);
+        let fifth = format!("{good}1serde v1.0.0\n");
+        assert!(said(&dependencies(&fifth))[0].contains("serde is a dependency of ours"));
+        let behind_resp = good.replace("2memchr", "2nom");
+        assert!(said(&dependencies(&behind_resp))[0].contains("nom is a dependency of ours"));
+        let rows: Vec<_> = (0..10).map(|number| format!("3crate{number} v1.0.0\n")).collect();
+        assert!(said(&dependencies(&format!("{good}{}", rows.concat())))[0].contains("14 third"));
+        assert_eq!(dependencies(&format!("{good}{}", rows[1..].concat())), []);
+        assert_eq!(dependencies("").len(), 1);
+    }
+
+    #[test]
+    fn redis_crate_of_others_in_the_lock_file_is_found() {
+        let text = "[[package]]\nname = \"redis\"\n\n[[package]]\nname = \"resp\"\n";
+        assert_eq!(said(&lock_file(text)), ["Cargo.lock:2: redis is a Redis crate of others"]);
+    }
+}
