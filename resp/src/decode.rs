@@ -7,23 +7,14 @@
 use crate::DecodeErrorKind as Kind;
 use crate::limits::{HARD_DEPTH, MAX_DEPTH};
 use crate::line::{Count, Fault, Line, MAX_SHORT};
-use crate::number::{MAX_DOUBLE, double, is_big_number};
+use crate::number::is_big_number;
 use crate::stack::{Aggregate, Misplaced, Size, Stack};
-use crate::{DecodeError, Frame, Limits, Verbatim};
+use crate::value::{Content, content, scalar, status, textual};
+use crate::{DecodeError, Frame, Limits, Protocol};
 use bytes::{Buf as _, Bytes, BytesMut};
 
 /// What a slice may pin: one ordinary read.
 const SEGMENT: usize = 64 << 10;
-
-/// RESP2 or RESP3.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(clippy::exhaustive_enums, reason = "a third protocol would be a new major version")]
-pub enum Protocol {
-    /// Up to Redis 5, and after `HELLO 2`.
-    Resp2,
-    /// After `HELLO 3`. Reads RESP2 as well.
-    Resp3,
-}
 
 /// Turns the bytes that a server sends into frames.
 #[derive(Debug)]
@@ -47,14 +38,6 @@ pub struct Decoder {
 struct Payload {
     kind: Content,
     len: usize,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Content {
-    Bulk,
-    Error,
-    Verbatim,
-    Chunk,
 }
 
 /// What one step came to.
@@ -190,22 +173,14 @@ impl Decoder {
                 if kind == b'(' && !is_big_number(text) {
                     self.damaged(Kind::BadBigNumber);
                 }
-                let text = match (kind, text) {
-                    (b'+', b"OK") => Bytes::from_static(b"OK"),
-                    (b'+', b"QUEUED") => Bytes::from_static(b"QUEUED"),
-                    (b'+', b"PONG") => Bytes::from_static(b"PONG"),
-                    _ => {
-                        self.skip(input, 1);
-                        let text = self.take(input, len);
-                        self.skip(input, 2);
-                        return Ok(Step::Value(match kind {
-                            b'+' => Frame::Simple(text),
-                            b'-' => Frame::Error(text),
-                            _ => Frame::BigNumber(text),
-                        }));
-                    }
+                let shared = if kind == b'+' { status(text) } else { None };
+                let Some(frame) = shared else {
+                    self.skip(input, 1);
+                    let text = self.take(input, len);
+                    self.skip(input, 2);
+                    return Ok(Step::Value(textual(kind, text)));
                 };
-                Frame::Simple(text)
+                frame
             }
             b'.' => {
                 if len > 0 {
@@ -301,11 +276,7 @@ impl Decoder {
         }
         let bytes = self.take(input, len);
         self.skip(input, 2);
-        Ok(Step::Value(match kind {
-            Content::Error => Frame::BulkError(bytes),
-            Content::Verbatim => verbatim(bytes),
-            Content::Bulk | Content::Chunk => Frame::Bulk(bytes),
-        }))
+        Ok(Step::Value(content(kind, bytes)))
     }
 
     fn aggregate(
@@ -419,35 +390,4 @@ fn misplaced(misplaced: Misplaced) -> Fault {
         Misplaced::TooMany => Kind::TooMany,
     };
     (kind, 0)
-}
-
-/// A value that is a short line.
-fn scalar(kind: u8, text: &[u8]) -> Result<Frame, Kind> {
-    match (kind, text) {
-        (b'_', b"") => Ok(Frame::Null),
-        (b'_', _) => Err(Kind::BadNull),
-        (b'#', b"t") => Ok(Frame::Boolean(true)),
-        (b'#', b"f") => Ok(Frame::Boolean(false)),
-        (b'#', _) => Err(Kind::BadBoolean),
-        (b',', text) if text.len() <= MAX_DOUBLE => {
-            double(text).map(Frame::Double).ok_or(Kind::BadDouble)
-        }
-        (b',', _) => Err(Kind::BadDouble),
-        (_, text) => {
-            let digits = match text {
-                [b'+' | b'-', digits @ ..] => digits,
-                digits => digits,
-            };
-            let plain = !digits.is_empty() && digits.iter().all(u8::is_ascii_digit);
-            let text = std::str::from_utf8(text).ok().filter(|_| plain);
-            let number = text.and_then(|text| text.parse().ok());
-            number.map(Frame::Integer).ok_or(Kind::BadInteger)
-        }
-    }
-}
-
-/// Splits format and text; what lacks them was marked as damaged before.
-fn verbatim(bytes: Bytes) -> Frame {
-    let Some(&[a, b, c, _]) = bytes.get(..4) else { return Frame::Null };
-    Frame::Verbatim(Verbatim { format: [a, b, c], text: bytes.slice(4..) })
 }

@@ -50,11 +50,14 @@ mod frame;
 mod limits;
 mod line;
 mod number;
+mod protocol;
 mod request;
 mod stack;
+mod value;
 
-pub use decode::{Decoder, Protocol};
+pub use decode::Decoder;
 pub use error::{DecodeError, DecodeErrorKind};
 pub use frame::{Attributed, Frame, Verbatim};
 pub use limits::Limits;
+pub use protocol::Protocol;
 pub use request::RequestDecoder;
