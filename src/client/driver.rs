@@ -4,9 +4,11 @@
 //! writes, so that what they ask next leaves in one write; no timer delays a flush. One timer sweeps the deadlines of
 //! all callers; another notices a server that owes an answer and sends nothing.
 
-use crate::client::connection::{Pen, Phase, Shared, Wrote};
 use crate::client::handshake::Session;
+use crate::client::pen::{Pen, Wrote};
 use crate::client::redial::{self, Link};
+use crate::client::shared::{Phase, Shared};
+use crate::client::sweep::Sweep;
 use crate::error::{Error, ErrorKind, Outcome};
 use crate::net::Reader;
 use bytes::BytesMut;
@@ -359,32 +361,6 @@ impl Open {
         }
         cx.waker().wake_by_ref(); // there may be more; others first
         None
-    }
-}
-
-/// The timer for the deadlines of all callers.
-#[derive(Default)]
-struct Sweep {
-    timer: Option<Pin<Box<Sleep>>>,
-}
-
-impl Sweep {
-    fn poll(&mut self, cx: &mut Context<'_>, shared: &Shared, wakers: &mut Vec<Waker>) {
-        loop {
-            let Some(at) = shared.lock().sweep_at else { return };
-            let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(at)));
-            if timer.deadline() != at {
-                timer.as_mut().reset(at);
-            }
-            if timer.as_mut().poll(cx).is_pending() {
-                return;
-            }
-            {
-                let mut state = shared.lock();
-                state.expire(Instant::now(), wakers);
-            }
-            wakers.drain(..).for_each(Waker::wake);
-        }
     }
 }
 

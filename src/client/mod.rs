@@ -18,8 +18,8 @@
 //! |---|---|
 //! | `handle.rs`, `verbs.rs`, `set.rs`, `command.rs`, `script.rs`, `typed.rs` | what users call |
 //! | `convert.rs` | values to arguments, replies to values |
-//! | `connection.rs`, `slots.rs` | what callers and driver share |
-//! | `driver.rs`, `redial.rs`, `handshake.rs` | the task that owns the socket |
+//! | `connection.rs`, `shared.rs`, `slots.rs`, `pen.rs` | what callers and driver share |
+//! | `driver.rs`, `sweep.rs`, `redial.rs`, `handshake.rs` | the task that owns the socket |
 
 mod command;
 mod connection;
@@ -27,10 +27,13 @@ mod convert;
 mod driver;
 mod handle;
 mod handshake;
+mod pen;
 mod redial;
 mod script;
 mod set;
+mod shared;
 mod slots;
+mod sweep;
 mod typed;
 mod verbs;
 
@@ -42,7 +45,8 @@ pub use set::SetOptions;
 pub use typed::Typed;
 pub use verbs::Ttl;
 
-pub(crate) use connection::{Connection, Flush, Reply, runtime};
+pub(crate) use connection::{Connection, Reply, runtime};
 pub(crate) use convert::{answer, kind};
 pub(crate) use handshake::Session;
 pub(crate) use resp::{Frame, encode};
+pub(crate) use shared::Flush;

@@ -1,28 +1,21 @@
-//! The task that looks after what is held: renews leases in time, and sees every release through.
+//! Where guards meet the task that looks after what is held ([`upkeep`](super::upkeep)): a book of what is due, and of the
+//! releases to be seen through.
 //!
-//! Guards are entered and crossed out under a short lock; the task sleeps until the earliest is due, renews all that are due in
-//! one write, and reads the replies in order. A release whose answer did not come is sent again until the lease has surely
-//! ended, so none is lost, and the lease bounds how late one can be.
+//! Guards are entered and crossed out under a short lock, which the task takes once for all that is due.
 
 use crate::client::{Flush, Reply, runtime};
 use crate::config::Config;
-use crate::error::{Error, Outcome};
-use crate::lock::dialect::{Compared, compared};
+use crate::error::Error;
 use crate::lock::error::LostCause;
 use crate::lock::hold::{Hold, Status};
 use crate::lock::options::Renewal;
-use std::collections::{BTreeMap, VecDeque};
+use crate::lock::upkeep::Task;
+use std::collections::BTreeMap;
 use std::fmt;
-use std::future::poll_fn;
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker};
-use std::time::Duration;
+use std::task::Waker;
 use tokio::sync::{Notify, oneshot};
-use tokio::time::{Instant, Sleep, sleep_until};
-
-/// How long to wait before a release that failed is sent again.
-const RELEASE_AGAIN: Duration = Duration::from_millis(50);
+use tokio::time::Instant;
 
 /// Where guards meet the task.
 pub(crate) struct Keeper {
@@ -54,19 +47,19 @@ pub(crate) struct Ticket {
 }
 
 /// A command of the keeper's that waits for its reply, or for its turn to be sent.
-struct Errand {
-    hold: Arc<Hold>,
-    purpose: Purpose,
+pub(crate) struct Errand {
+    pub(crate) hold: Arc<Hold>,
+    pub(crate) purpose: Purpose,
 }
 
 /// A release on its way to the task.
-enum Arrival {
+pub(crate) enum Arrival {
     Sent(Errand, Reply),
     /// It could not be sent for now.
     Failed(Errand),
 }
 
-enum Purpose {
+pub(crate) enum Purpose {
     Renew { sent: Instant },
     Release(Followed),
 }
@@ -81,13 +74,14 @@ pub(crate) struct Followed {
 }
 
 impl Followed {
-    fn tell(self, released: Released) {
+    pub(crate) fn tell(self, released: Released) {
         if let Some(report) = self.report {
             let _ = report.send(released); // nobody may be listening any more
         }
     }
 
-    fn conclude_not_ours(mut self) {
+    /// The server says that the key is not ours (any more).
+    pub(crate) fn conclude_not_ours(mut self) {
         match self.doubt.take() {
             Some(doubt) => self.tell(Released::Unconfirmed(doubt)),
             None => self.tell(Released::NotOurs),
@@ -104,6 +98,15 @@ pub(crate) enum Released {
     Unconfirmed(Error),
 }
 
+/// How long the task may sleep.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Rest {
+    Until(Instant),
+    UntilWoken,
+    /// Nobody can come any more.
+    ForGood,
+}
+
 impl Keeper {
     /// Starts the task.
     ///
@@ -112,13 +115,7 @@ impl Keeper {
     /// If there is no runtime.
     pub(crate) fn start(config: &Config) -> Result<Arc<Self>, Error> {
         let keeper = Arc::new(Self { book: Mutex::default(), idle: Notify::new() });
-        let task = Task {
-            keeper: Arc::clone(&keeper),
-            sent: VecDeque::new(),
-            resting: Vec::new(),
-            timer: None,
-        };
-        runtime(config)?.spawn(task.run());
+        runtime(config)?.spawn(Task::new(Arc::clone(&keeper)).run());
         Ok(keeper)
     }
 
@@ -203,6 +200,61 @@ impl Keeper {
         };
         wake(waker);
     }
+
+    /// Takes over the releases that have come.
+    pub(crate) fn take_arrivals(&self) -> Vec<Arrival> {
+        std::mem::take(&mut self.book().arrivals)
+    }
+
+    /// Takes over the holds that are due.
+    pub(crate) fn take_due(&self, now: Instant) -> Vec<Arc<Hold>> {
+        let mut book = self.book();
+        let mut due = Vec::new();
+        while let Some(entry) = book.due.first_entry().filter(|entry| entry.key().due <= now) {
+            due.push(entry.remove());
+        }
+        due
+    }
+
+    /// Enters a hold anew, unless everything is being released.
+    pub(crate) fn keep(&self, hold: Arc<Hold>, due: Instant) {
+        let mut book = self.book();
+        if !book.closing {
+            book.enter(hold, due);
+        }
+    }
+
+    /// The task has `busy` errands under way, a timer `armed`, and nothing else to do: until when may it sleep?
+    pub(crate) fn rest(&self, busy: usize, armed: Option<Instant>, waker: &Waker) -> Rest {
+        let mut book = self.book();
+        book.busy = busy;
+        if book.is_quiet() {
+            self.idle.notify_waiters();
+            if book.stopping && book.due.is_empty() {
+                return Rest::ForGood;
+            }
+        }
+        if !book.arrivals.is_empty() {
+            waker.wake_by_ref();
+        }
+        book.waker = Some(waker.clone());
+        let next = book.due.first_key_value().map(|(ticket, _)| ticket.due);
+        // A timer that is set already stays: holds that come and go should not wake the task.
+        book.wakes_at = armed.into_iter().chain(next).min();
+        book.wakes_at.map_or(Rest::UntilWoken, Rest::Until)
+    }
+
+    /// The task is gone: what is held ends with its lease, and nothing keeps its client alive.
+    pub(crate) fn abandon(&self) {
+        let (due, arrivals) = {
+            let mut book = self.book();
+            book.closing = true;
+            book.busy = 0;
+            (std::mem::take(&mut book.due), std::mem::take(&mut book.arrivals))
+        };
+        self.idle.notify_waiters();
+        drop((due, arrivals)); // outside the lock: one may be the last of its client
+    }
 }
 
 impl fmt::Debug for Keeper {
@@ -242,222 +294,5 @@ fn first_due(hold: &Hold, sent: Instant) -> Instant {
 fn wake(waker: Option<Waker>) {
     if let Some(waker) = waker {
         waker.wake();
-    }
-}
-
-struct Task {
-    keeper: Arc<Keeper>,
-    /// In the order of sending, which is the order of the replies: only the first is polled.
-    sent: VecDeque<(Errand, Reply)>,
-    /// Releases that wait to be sent again.
-    resting: Vec<(Errand, Pin<Box<Sleep>>)>,
-    timer: Option<Pin<Box<Sleep>>>,
-}
-
-impl Task {
-    async fn run(mut self) {
-        poll_fn(|cx| self.turn(cx)).await;
-    }
-
-    fn turn(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        loop {
-            let mut moved = self.take_arrivals();
-            moved |= self.read_replies(cx);
-            moved |= self.send_again(cx);
-            for hold in self.take_due(Instant::now()) {
-                moved = true;
-                self.attend(hold);
-            }
-            if !moved {
-                return self.sleep(cx);
-            }
-        }
-    }
-
-    fn take_arrivals(&mut self) -> bool {
-        let arrivals = std::mem::take(&mut self.keeper.book().arrivals);
-        let some = !arrivals.is_empty();
-        for arrival in arrivals {
-            match arrival {
-                Arrival::Sent(errand, reply) => self.sent.push_back((errand, reply)),
-                Arrival::Failed(errand) => self.rest(errand),
-            }
-        }
-        some
-    }
-
-    fn rest(&mut self, errand: Errand) {
-        self.resting.push((errand, Box::pin(sleep_until(Instant::now() + RELEASE_AGAIN))));
-    }
-
-    fn read_replies(&mut self, cx: &mut Context<'_>) -> bool {
-        let mut some = false;
-        while let Some((_, reply)) = self.sent.front_mut() {
-            let Poll::Ready(reply) = Pin::new(reply).poll(cx) else { break };
-            if let Some((errand, _)) = self.sent.pop_front() {
-                self.conclude(errand, compared(reply));
-            }
-            some = true;
-        }
-        some
-    }
-
-    fn send_again(&mut self, cx: &mut Context<'_>) -> bool {
-        let mut rested = Vec::new();
-        let mut at = 0;
-        while let Some((_, timer)) = self.resting.get_mut(at) {
-            if timer.as_mut().poll(cx).is_ready() {
-                rested.push(self.resting.swap_remove(at).0);
-            } else {
-                at += 1;
-            }
-        }
-        let some = !rested.is_empty();
-        for Errand { hold, purpose } in rested {
-            if let Purpose::Release(followed) = purpose {
-                let sent = hold.send_release(Flush::Later, false);
-                self.keeper.see_through(hold, sent, followed);
-            }
-        }
-        some
-    }
-
-    fn take_due(&self, now: Instant) -> Vec<Arc<Hold>> {
-        let mut book = self.keeper.book();
-        let mut due = Vec::new();
-        while let Some(entry) = book.due.first_entry().filter(|entry| entry.key().due <= now) {
-            due.push(entry.remove());
-        }
-        due
-    }
-
-    /// A hold is due: renew it, or find that it has ended.
-    fn attend(&mut self, hold: Arc<Hold>) {
-        let now = Instant::now();
-        if hold.status(now) != Status::Held {
-            return;
-        }
-        match hold.renewal {
-            Renewal::Auto => self.renew(hold, false),
-            Renewal::Off => self.keep(hold, now + Duration::from_millis(1)),
-        }
-    }
-
-    fn renew(&mut self, hold: Arc<Hold>, in_full: bool) {
-        let sent = Instant::now();
-        match hold.send_renewal(sent, in_full) {
-            Ok(reply) => {
-                self.sent.push_back((Errand { hold, purpose: Purpose::Renew { sent } }, reply));
-            }
-            Err(_) => self.renew_later(hold),
-        }
-    }
-
-    fn renew_later(&self, hold: Arc<Hold>) {
-        let at = (Instant::now() + hold.lease.retry_after()).min(hold.deadline());
-        self.keep(hold, at);
-    }
-
-    fn keep(&self, hold: Arc<Hold>, due: Instant) {
-        let mut book = self.keeper.book();
-        if !book.closing {
-            book.enter(hold, due);
-        }
-    }
-
-    fn conclude(&mut self, errand: Errand, outcome: Compared) {
-        let hold = errand.hold;
-        match errand.purpose {
-            Purpose::Renew { sent } => self.conclude_renewal(hold, sent, outcome),
-            Purpose::Release(followed) => self.conclude_release(hold, followed, outcome),
-        }
-    }
-
-    fn conclude_renewal(&mut self, hold: Arc<Hold>, sent: Instant, outcome: Compared) {
-        match outcome {
-            Compared::Ours => {
-                hold.renewed(sent);
-                let due = hold.lease.renew_at(sent);
-                self.keep(hold, due);
-            }
-            Compared::NotOurs => {
-                hold.end(Status::Lost(LostCause::NotOurs));
-            }
-            // The hold may have ended while the reply was on its way: what has ended is not renewed.
-            Compared::InFull if hold.status(Instant::now()) == Status::Held => {
-                self.renew(hold, true);
-            }
-            Compared::InFull => {}
-            Compared::Unknown(_) => self.renew_later(hold),
-        }
-    }
-
-    fn conclude_release(&mut self, hold: Arc<Hold>, mut followed: Followed, outcome: Compared) {
-        match outcome {
-            Compared::Ours => followed.tell(Released::Yes),
-            Compared::NotOurs => followed.conclude_not_ours(),
-            Compared::InFull => {
-                let sent = hold.send_release(Flush::Later, true);
-                self.keeper.see_through(hold, sent, followed);
-            }
-            Compared::Unknown(error)
-                if error.is_closed() || Instant::now() >= hold.surely_over() =>
-            {
-                followed.tell(Released::Unconfirmed(error));
-            }
-            Compared::Unknown(error) => {
-                if error.outcome() == Outcome::Unknown {
-                    followed.doubt = Some(error);
-                }
-                self.rest(Errand { hold, purpose: Purpose::Release(followed) });
-            }
-        }
-    }
-
-    /// Sleeps until the next hold is due, or ends.
-    fn sleep(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let at = {
-            let mut book = self.keeper.book();
-            book.busy = self.sent.len() + self.resting.len();
-            if book.is_quiet() {
-                self.keeper.idle.notify_waiters();
-                if book.stopping && book.due.is_empty() {
-                    return Poll::Ready(());
-                }
-            }
-            if !book.arrivals.is_empty() {
-                cx.waker().wake_by_ref();
-            }
-            book.waker = Some(cx.waker().clone());
-            let next = book.due.first_key_value().map(|(ticket, _)| ticket.due);
-            // A timer that is set already stays: holds that come and go should not wake the task.
-            let armed = self.timer.as_ref().map(|timer| timer.deadline());
-            book.wakes_at = armed.into_iter().chain(next).min();
-            book.wakes_at
-        };
-        let Some(at) = at else { return Poll::Pending };
-        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(at)));
-        if timer.deadline() != at {
-            timer.as_mut().reset(at);
-        }
-        if timer.as_mut().poll(cx).is_ready() {
-            self.timer = None;
-            cx.waker().wake_by_ref();
-        }
-        Poll::Pending
-    }
-}
-
-/// Also when the runtime ends under it: what is held then ends with its lease, and nothing keeps its client alive.
-impl Drop for Task {
-    fn drop(&mut self) {
-        let (due, arrivals) = {
-            let mut book = self.keeper.book();
-            book.closing = true;
-            book.busy = 0;
-            (std::mem::take(&mut book.due), std::mem::take(&mut book.arrivals))
-        };
-        self.keeper.idle.notify_waiters();
-        drop((due, arrivals));
     }
 }

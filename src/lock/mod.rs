@@ -39,7 +39,7 @@
 //! |---|---|
 //! | `handle.rs`, `options.rs`, `guard.rs`, `inspect.rs`, `error.rs` | what users call |
 //! | `acquire.rs`, `waiting.rs` | trying, waiting, giving up, undoing |
-//! | `hold.rs`, `lease.rs`, `keeper.rs` | holding: validity, renewal, releases seen through |
+//! | `hold.rs`, `lease.rs`, `keeper.rs`, `upkeep.rs` | holding: validity, renewal, releases seen through |
 //! | `dialect.rs`, `token.rs` | what goes over the wire |
 //! | `locker.rs` | what all locks of a client share |
 
@@ -55,6 +55,7 @@ mod lease;
 mod locker;
 mod options;
 mod token;
+mod upkeep;
 mod waiting;
 
 pub use error::{AcquireError, LostCause, ReleaseError};

@@ -1,0 +1,91 @@
+//! The writing half of a socket, with the bytes that are on their way to it.
+//!
+//! Whoever holds the [`Pen`] may write, and nobody else. What it took out of the queue and has not written yet is known to the
+//! byte, so that a lost connection can tell commands that never left from those with an unknown outcome.
+
+use crate::net::Writer;
+use bytes::BytesMut;
+use std::io;
+use std::task::{Context, Poll};
+
+/// A buffer that grew beyond this for a burst is given back afterwards.
+const KEPT_CAPACITY: usize = 256 << 10;
+
+/// The writing half with the bytes that are on their way to the socket.
+pub(crate) struct Pen {
+    writer: Writer,
+    ink: BytesMut,
+    written: usize,
+    epoch: u64,
+    broken: Option<io::Error>,
+}
+
+/// What writing came to.
+#[derive(Debug)]
+pub(crate) enum Wrote {
+    /// Nothing is left.
+    All,
+    /// The socket takes no more for now; its waker is registered.
+    Blocked,
+    /// There is no pen: somebody else is writing, or there is no connection.
+    NoPen,
+    Broken(io::Error),
+}
+
+impl Pen {
+    pub(crate) fn new(writer: Writer, epoch: u64) -> Self {
+        Self { writer, ink: BytesMut::new(), written: 0, epoch, broken: None }
+    }
+
+    /// Whether it writes on a connection that is still the current one.
+    pub(crate) fn is_of(&self, epoch: u64) -> bool {
+        self.epoch == epoch
+    }
+
+    /// Takes the queue over; it must be dry.
+    pub(crate) fn dip(&mut self, out: &mut BytesMut) {
+        std::mem::swap(out, &mut self.ink);
+    }
+
+    /// Why an earlier write failed, if it did.
+    pub(crate) fn take_broken(&mut self) -> Option<io::Error> {
+        self.broken.take()
+    }
+
+    /// Nothing can be written any more: whoever tries next is told.
+    pub(crate) fn break_off(&mut self) {
+        self.broken = Some(io::ErrorKind::BrokenPipe.into());
+    }
+
+    /// Whether all it took was written.
+    pub(crate) fn is_dry(&self) -> bool {
+        self.written == self.ink.len() && self.broken.is_none()
+    }
+
+    /// What is left of bytes that were taken out of the queue.
+    pub(crate) fn unwritten(&self) -> &[u8] {
+        self.ink.get(self.written..).unwrap_or_default()
+    }
+
+    /// Writes what it holds, as far as the socket takes it.
+    pub(crate) fn write(&mut self, cx: &mut Context<'_>) -> Wrote {
+        while let Some(rest) = self.ink.get(self.written..).filter(|rest| !rest.is_empty()) {
+            match self.writer.poll_write(cx, rest) {
+                Poll::Pending => return Wrote::Blocked,
+                Poll::Ready(Ok(0)) => return Wrote::Broken(io::ErrorKind::WriteZero.into()),
+                Poll::Ready(Ok(count)) => self.written += count,
+                Poll::Ready(Err(error)) => return Wrote::Broken(error),
+            }
+        }
+        self.written = 0;
+        if self.ink.capacity() > KEPT_CAPACITY {
+            self.ink = BytesMut::new();
+        } else {
+            self.ink.clear();
+        }
+        match self.writer.poll_flush(cx) {
+            Poll::Ready(Err(error)) => Wrote::Broken(error),
+            _ => Wrote::All,
+        }
+    }
+}

@@ -1,0 +1,270 @@
+//! What callers and driver of one connection share: the write buffer with a queue of reply slots beside it.
+//!
+//! A caller encodes straight into the buffer and pushes its slot, both under one short lock; the driver (`driver.rs`)
+//! swaps the buffer out, writes, reads, fills the slots and wakes. A caller that finds nothing on its way writes
+//! by itself, and so does a dropped guard that finds nothing queued: the bytes are with the kernel before the call
+//! returns. The lock is never held across a system call.
+//!
+//! Invariant: bytes in `out` and unsent slots correspond one to one, in order (see `slots.rs`).
+
+use crate::client::handshake::{Session, Setup};
+use crate::client::pen::{Pen, Wrote};
+use crate::client::slots::{SlotId, Slots};
+use crate::config::Config;
+use crate::error::{Error, ErrorKind, Outcome};
+use bytes::BytesMut;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Waker};
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+/// What callers and driver share.
+pub(crate) struct Shared {
+    pub(crate) config: Config,
+    pub(crate) setup: Setup,
+    state: Mutex<State>,
+    phase: watch::Sender<Phase>,
+}
+
+/// What a connection is doing.
+#[derive(Debug, Clone)]
+pub(crate) enum Phase {
+    /// Dialling, or waiting to dial again.
+    Connecting,
+    /// Usable.
+    Ready(Arc<Session>),
+    /// Turned away for good with these words; dialling goes on, in case somebody changes that.
+    Refused(Error),
+    /// Over.
+    Closed(Error),
+}
+
+/// The state under the lock.
+pub(crate) struct State {
+    /// Encoded commands that nobody has taken to the socket yet.
+    pub(crate) out: BytesMut,
+    pub(crate) slots: Slots,
+    /// The writing half, unless somebody is writing or there is no connection.
+    pub(crate) pen: Option<Pen>,
+    /// Rises with every connection, so that a pen of an earlier one is not put back.
+    pub(crate) epoch: u64,
+    /// How many callers the last batch of replies woke. While it is above one they are about to ask again, and nobody
+    /// writes before the driver had its turn: their commands leave in one write.
+    pub(crate) crowd: usize,
+    /// Set while calls fail at once.
+    pub(crate) unusable: Option<Error>,
+    /// Why the last attempt to connect failed.
+    pub(crate) last_failure: Option<Error>,
+    /// Set once no more calls are taken.
+    pub(crate) closing: bool,
+    pub(crate) driver: Option<Waker>,
+    /// Whether the driver has been woken and has not looked yet.
+    pub(crate) notified: bool,
+    /// When the driver will look for callers whose deadline has come.
+    pub(crate) sweep_at: Option<Instant>,
+    pub(crate) smallest_rtt: Option<Duration>,
+}
+
+/// When a command's bytes go to the socket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Flush {
+    /// By the caller if nothing is on its way, else by the driver with whatever else has come.
+    Auto,
+    /// By the caller, with all that is queued ahead, unless somebody is writing at this very moment.
+    Now,
+    /// By the driver.
+    Later,
+}
+
+impl State {
+    /// Answers the callers whose deadline has come, and takes back what they had queued.
+    pub(crate) fn expire(&mut self, now: Instant, wakers: &mut Vec<Waker>) {
+        if self.slots.expire(now, self.last_failure.as_ref(), wakers) {
+            self.withdraw();
+        }
+        self.sweep_at = self.slots.next_deadline();
+    }
+
+    /// Takes the commands that nobody waits for any more out of the buffer.
+    pub(crate) fn withdraw(&mut self) {
+        let mut old = std::mem::take(&mut self.out);
+        let out = &mut self.out;
+        self.slots.withdraw(|len, keep| {
+            let command = old.split_to(len);
+            if keep {
+                out.extend_from_slice(&command);
+            }
+        });
+    }
+}
+
+impl Shared {
+    /// As before the first attempt to connect.
+    pub(crate) fn new(config: Config, setup: Setup) -> Self {
+        let state = State {
+            out: BytesMut::new(),
+            slots: Slots::default(),
+            pen: None,
+            epoch: 0,
+            crowd: 0,
+            unusable: None,
+            last_failure: None,
+            closing: false,
+            driver: None,
+            notified: false,
+            sweep_at: None,
+            smallest_rtt: None,
+        };
+        Self {
+            config,
+            setup,
+            state: Mutex::new(state),
+            phase: watch::Sender::new(Phase::Connecting),
+        }
+    }
+
+    /// What the connection is doing, now and from now on.
+    pub(crate) fn phases(&self) -> watch::Receiver<Phase> {
+        self.phase.subscribe()
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
+        // Nothing under this lock panics half-way, so what a panicking thread left is whole.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn announce(&self, phase: Phase) {
+        self.phase.send_replace(phase);
+    }
+
+    /// Writes all that is queued, as far as the socket takes it.
+    pub(crate) fn flush(&self, cx: &mut Context<'_>) -> Wrote {
+        loop {
+            let mut pen = {
+                let mut state = self.lock();
+                let Some(mut pen) = state.pen.take() else { return Wrote::NoPen };
+                if let Some(error) = pen.take_broken() {
+                    return Wrote::Broken(error);
+                }
+                if pen.is_dry() {
+                    if state.out.is_empty() {
+                        state.pen = Some(pen);
+                        return Wrote::All;
+                    }
+                    pen.dip(&mut state.out);
+                    state.slots.all_sent();
+                }
+                pen
+            };
+            let wrote = pen.write(cx);
+            let mut state = self.lock();
+            if !pen.is_of(state.epoch) {
+                return Wrote::NoPen; // the connection was lost meanwhile: what is in the pen counts as sent
+            }
+            let kept = state.pen.insert(pen);
+            match wrote {
+                Wrote::Broken(error) => {
+                    kept.break_off();
+                    return Wrote::Broken(error);
+                }
+                Wrote::All if !state.out.is_empty() => {}
+                wrote => return wrote,
+            }
+        }
+    }
+
+    /// As a caller: writes, and leaves to the driver what could not be written.
+    fn flush_here(&self) {
+        match self.flush(&mut Context::from_waker(Waker::noop())) {
+            Wrote::All => {}
+            Wrote::Blocked | Wrote::NoPen | Wrote::Broken(_) => self.wake_driver(),
+        }
+    }
+
+    /// Asks the server for a sign of life that nobody waits for.
+    pub(crate) fn ping(&self) {
+        let ping = |out: &mut BytesMut| resp::encode::command(&[b"PING"], out);
+        if let Ok(id) = self.submit(self.config.response_timeout, Flush::Now, ping) {
+            self.lock().slots.abandon(id);
+        }
+    }
+
+    fn wake_driver(&self) {
+        let waker = {
+            let mut state = self.lock();
+            state.notified = true;
+            state.driver.clone()
+        };
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    /// Ends the connection once what is queued has been written and answered, or soon.
+    pub(crate) fn close(&self) {
+        self.lock().closing = true;
+        self.wake_driver();
+    }
+
+    /// Queues one command, which `encode` appends whole.
+    ///
+    /// # Errors
+    ///
+    /// If nothing was queued: closed, refused by the server for good, or too much is queued.
+    pub(crate) fn submit(
+        &self,
+        patience: Duration,
+        flush: Flush,
+        encode: impl FnOnce(&mut BytesMut),
+    ) -> Result<SlotId, Error> {
+        let now = Instant::now();
+        let deadline = now + patience;
+        let (id, here, waker) = {
+            let mut state = self.lock();
+            if let Some(error) = &state.unusable {
+                return Err(error.clone());
+            }
+            if state.closing {
+                return Err(Error::closed(Outcome::NotSent));
+            }
+            if state.slots.bytes() > self.config.max_queued_bytes {
+                return Err(overloaded(state.slots.bytes()));
+            }
+            let before = state.out.len();
+            encode(&mut state.out);
+            let len = state.out.len() - before;
+            let id = state.slots.push(len, now, deadline);
+            let alone = state.slots.len() == 1 && state.crowd <= 1;
+            let here = state.pen.as_ref().is_some_and(Pen::is_dry)
+                && match flush {
+                    Flush::Auto => alone,
+                    Flush::Now => true,
+                    Flush::Later => false,
+                };
+            let sweep_is_late = state.sweep_at.is_none_or(|at| deadline < at);
+            if sweep_is_late {
+                state.sweep_at = Some(deadline);
+            }
+            let wake = (!here || sweep_is_late) && !state.notified;
+            state.notified |= wake;
+            let waker = if wake { state.driver.clone() } else { None };
+            (id, here, waker)
+        };
+        if here {
+            self.flush_here();
+        }
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+        Ok(id)
+    }
+}
+
+fn overloaded(queued: usize) -> Error {
+    Error::new(
+        ErrorKind::Overloaded,
+        Outcome::NotSent,
+        format!("{queued} bytes are queued already, which is more than max_queued_bytes"),
+    )
+}
