@@ -292,14 +292,13 @@ fn hex(byte: u8) -> Option<u8> {
 }
 
 fn unknown(what: &str, got: &str, valid: &[&str]) -> Error {
-    let nearest = valid.iter().min_by_key(|candidate| distance(got, candidate));
-    match nearest {
-        Some(nearest) => Error::config(format!(
-            "unknown {what} '{got}': did you mean '{nearest}'? valid are {}",
-            valid.join(", ")
-        )),
-        None => Error::config(format!("unknown {what} '{got}'")),
-    }
+    // A word that shares no letter in its place with any is no slip of the finger.
+    let nearest = valid.iter().map(|candidate| (distance(got, candidate), candidate)).min();
+    let hint = match nearest {
+        Some((distance, nearest)) if distance < got.len() => format!("did you mean '{nearest}'? "),
+        _ => String::new(),
+    };
+    Error::config(format!("unknown {what} '{got}': {hint}valid are {}", valid.join(", ")))
 }
 
 /// Letters to insert, remove or replace to get from one word to the other (Levenshtein).

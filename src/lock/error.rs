@@ -43,7 +43,7 @@ pub enum AcquireError {
     },
     /// The client was closed.
     Closed,
-    /// The server could not be asked, or refused for good; or the name or an option makes no sense.
+    /// The server could not be asked, or refused for good; or the name or an option makes no sense. Prints as the error within.
     Client(Error),
 }
 
@@ -96,11 +96,15 @@ impl fmt::Display for AcquireError {
                 key.escape_debug()
             ),
             Self::LeaseTooShort { rtt } => {
-                write!(f, "the lease is too short for a server that takes {rtt:?} to answer")
+                write!(
+                    f,
+                    "the lease is too short for a server that takes {rtt:?} to answer: \
+                     a hold takes three round trips at least"
+                )
             }
             Self::Unsupported { reason } => f.write_str(reason),
             Self::Closed => f.write_str("the client is closed"),
-            Self::Client(_) => f.write_str("the lock could not be asked for"),
+            Self::Client(error) => error.fmt(f),
         }
     }
 }
@@ -108,7 +112,7 @@ impl fmt::Display for AcquireError {
 impl std::error::Error for AcquireError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::Client(error) => Some(error),
+            Self::Client(error) => error.source(),
             Self::TimedOut { last_error, .. } => last_error.as_ref().map(|error| error as _),
             _ => None,
         }
@@ -163,11 +167,10 @@ mod tests {
     }
 
     #[test]
-    fn texts_print_one_level_and_leave_the_rest_to_source() {
+    fn refusal_is_printed_in_its_own_words_and_once() {
         let client = AcquireError::Client(Error::config("a lease must last"));
-        assert_eq!(client.to_string(), "the lock could not be asked for");
-        let source = std::error::Error::source(&client).unwrap();
-        assert_eq!(source.to_string(), "a lease must last");
+        assert_eq!(client.to_string(), "a lease must last");
+        assert!(std::error::Error::source(&client).is_none());
         let key = AcquireError::KeyInUse { key: "lk:a\n".into() };
         assert!(key.to_string().starts_with("key 'lk:a\\n' holds data that is not a lock"));
     }
