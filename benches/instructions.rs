@@ -56,7 +56,13 @@ fn table() -> Result<(), Failure> {
 }
 
 /// All instructions of one client, from its first to its last.
-fn count(runtime: &str, workload: &str, tasks: u32, rounds: u32, url: &str) -> Result<f64, Failure> {
+fn count(
+    runtime: &str,
+    workload: &str,
+    tasks: u32,
+    rounds: u32,
+    url: &str,
+) -> Result<f64, Failure> {
     let out = Command::new("valgrind")
         .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
         .arg(std::env::current_exe()?)

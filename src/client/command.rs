@@ -1,6 +1,7 @@
 //! Any command by name, except those that would break a connection that others share.
 
-use crate::client::convert::{Args, FromReply, ToArg};
+use crate::client::args::Args;
+use crate::client::convert::{FromReply, ToArg};
 use crate::client::handle::Client;
 use crate::error::Error;
 use std::time::Duration;
@@ -10,7 +11,6 @@ use std::time::Duration;
 #[must_use = "a command does nothing until it is sent"]
 pub struct Command<'a> {
     client: &'a Client,
-    name: String,
     args: Args,
     patience: Option<Duration>,
 }
@@ -27,7 +27,7 @@ impl Client {
     pub fn command(&self, name: &str) -> Command<'_> {
         let mut args = Args::default();
         args.push(name.as_bytes());
-        Command { client: self, name: name.to_ascii_uppercase(), args, patience: None }
+        Command { client: self, args, patience: None }
     }
 }
 
@@ -56,35 +56,44 @@ impl Command<'_> {
     ///
     /// Dropping the future does not stop a command that is on its way: it may still run. Its reply is dropped.
     pub async fn send<T: FromReply>(self) -> Result<T, Error> {
-        if let Some(why) = refusal(&self.name, &self.args) {
-            return Err(Error::refused(format!("{} is refused here: {why}", self.name)));
+        if let Some(why) = refusal(&self.args) {
+            let name = self.args.iter().next().unwrap_or_default().to_ascii_uppercase();
+            let name = String::from_utf8_lossy(&name);
+            return Err(Error::refused(format!("{name} is refused here: {why}")));
         }
-        T::from_reply(self.client.send(&self.args, self.patience).await?)
+        T::from_reply(self.client.send(self.args, self.patience).await?)
     }
 }
 
 /// Why a command must not go out on a connection that others share, and what to use instead.
-fn refusal(name: &str, args: &Args) -> Option<&'static str> {
+fn refusal(args: &Args) -> Option<&'static str> {
     const OWN: &str = "it changes the connection under everybody else";
-    match name {
-        "HELLO" | "AUTH" | "SELECT" => {
+    let name = args.iter().next().unwrap_or_default();
+    let mut upper = [0; 16]; // longer than the longest name below
+    let Some(upper) = upper.get_mut(..name.len()) else { return misspelt(name) };
+    upper.copy_from_slice(name);
+    upper.make_ascii_uppercase();
+    match &*upper {
+        b"HELLO" | b"AUTH" | b"SELECT" => {
             Some("it changes the connection under everybody else; say it in the URL or in Config")
         }
-        "RESET" | "QUIT" => Some("it ends the connection under everybody else; drop the Client"),
-        "MONITOR" | "SYNC" | "PSYNC" => Some("its answer never ends; use a tool such as redis-cli"),
-        "SUBSCRIBE" | "PSUBSCRIBE" | "SSUBSCRIBE" | "UNSUBSCRIBE" | "PUNSUBSCRIBE"
-        | "SUNSUBSCRIBE" => Some("its messages would mix with other replies"),
-        "MULTI" | "EXEC" | "DISCARD" | "WATCH" | "UNWATCH" => {
+        b"RESET" | b"QUIT" => Some("it ends the connection under everybody else; drop the Client"),
+        b"MONITOR" | b"SYNC" | b"PSYNC" => {
+            Some("its answer never ends; use a tool such as redis-cli")
+        }
+        b"SUBSCRIBE" | b"PSUBSCRIBE" | b"SSUBSCRIBE" | b"UNSUBSCRIBE" | b"PUNSUBSCRIBE"
+        | b"SUNSUBSCRIBE" => Some("its messages would mix with other replies"),
+        b"MULTI" | b"EXEC" | b"DISCARD" | b"WATCH" | b"UNWATCH" => {
             Some("other callers' commands would end up in the transaction; use a script")
         }
-        "WAIT" | "WAITAOF" => Some("everybody else would wait with it"),
-        "BLPOP" | "BRPOP" | "BRPOPLPUSH" | "BLMOVE" | "BLMPOP" | "BZPOPMIN" | "BZPOPMAX"
-        | "BZMPOP" => Some("everybody else would wait with it; use the command without B"),
-        "XREAD" | "XREADGROUP" => args
+        b"WAIT" | b"WAITAOF" => Some("everybody else would wait with it"),
+        b"BLPOP" | b"BRPOP" | b"BRPOPLPUSH" | b"BLMOVE" | b"BLMPOP" | b"BZPOPMIN" | b"BZPOPMAX"
+        | b"BZMPOP" => Some("everybody else would wait with it; use the command without B"),
+        b"XREAD" | b"XREADGROUP" => args
             .iter()
             .any(|arg| arg.eq_ignore_ascii_case(b"BLOCK"))
             .then_some("with BLOCK everybody else would wait with it; leave BLOCK out"),
-        "CLIENT" => args
+        b"CLIENT" => args
             .iter()
             .nth(1)
             .is_some_and(|sub| {
@@ -93,11 +102,14 @@ fn refusal(name: &str, args: &Args) -> Option<&'static str> {
                     .any(|word| sub.eq_ignore_ascii_case(word))
             })
             .then_some(OWN),
-        _ if name.is_empty() || name.contains(char::is_whitespace) => {
-            Some("a name is one word, the rest are arguments: command(\"CONFIG\").arg(\"GET\")")
-        }
-        _ => None,
+        _ => misspelt(name),
     }
+}
+
+/// A name that no server can know.
+fn misspelt(name: &[u8]) -> Option<&'static str> {
+    (name.is_empty() || name.iter().any(u8::is_ascii_whitespace))
+        .then_some("a name is one word, the rest are arguments: command(\"CONFIG\").arg(\"GET\")")
 }
 
 #[cfg(test)]
@@ -107,7 +119,7 @@ mod tests {
     fn refused(words: &[&str]) -> bool {
         let mut args = Args::default();
         words.write_args(&mut args);
-        refusal(&words[0].to_ascii_uppercase(), &args).is_some()
+        refusal(&args).is_some()
     }
 
     #[test]
@@ -122,6 +134,7 @@ mod tests {
             &["SELECT", "1"],
             &["WAIT", "1", "0"],
             &["CONFIG GET", "save"],
+            &["a name that is longer than any"],
             &[""],
         ] {
             assert!(refused(words), "{words:?}");
@@ -135,6 +148,7 @@ mod tests {
             &["XREAD", "COUNT", "1", "STREAMS", "s", "0"],
             &["LPOP", "k"],
             &["GET", "MONITOR"],
+            &["SOMEMODULE.SOMECOMMAND"],
         ] {
             assert!(!refused(words), "{words:?}");
         }

@@ -1,79 +1,9 @@
 //! The two traits between Rust values and the wire: [`ToArg`] for what is sent, [`FromReply`] for what comes back.
 
+use crate::client::args::Args;
 use crate::error::{Error, ErrorKind, Outcome, ServerError};
-use bytes::{Bytes, BytesMut};
-use resp::{Frame, encode};
-use std::fmt;
-
-/// Arguments of a command, encoded as they come.
-#[derive(Clone, Default)]
-pub struct Args {
-    encoded: BytesMut,
-    count: usize,
-    longest: usize,
-}
-
-impl Args {
-    /// Appends one argument.
-    pub fn push(&mut self, arg: &[u8]) {
-        encode::bulk(arg, &mut self.encoded);
-        self.count += 1;
-        self.longest = self.longest.max(arg.len());
-    }
-
-    /// Appends one argument: the number in decimal.
-    pub fn push_i64(&mut self, number: i64) {
-        encode::bulk_i64(number, &mut self.encoded);
-        self.count += 1;
-    }
-
-    /// How many arguments there are.
-    pub fn len(&self) -> usize {
-        self.count
-    }
-
-    /// Whether there is no argument.
-    pub fn is_empty(&self) -> bool {
-        self.count == 0
-    }
-
-    /// Appends what another list holds.
-    pub(crate) fn append(&mut self, other: &Self) {
-        self.encoded.extend_from_slice(&other.encoded);
-        self.count += other.count;
-        self.longest = self.longest.max(other.longest);
-    }
-
-    /// The arguments, read back.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &[u8]> {
-        let mut rest = &self.encoded[..];
-        std::iter::from_fn(move || {
-            let line = rest.get(1..)?.split(|&byte| byte == b'\r').next()?; // "$5\r\n"
-            let len: usize = std::str::from_utf8(line).ok()?.parse().ok()?;
-            let start = line.len() + 3;
-            let arg = rest.get(start..start + len)?;
-            rest = rest.get(start + len + 2..).unwrap_or_default();
-            Some(arg)
-        })
-    }
-
-    pub(crate) fn longest(&self) -> usize {
-        self.longest
-    }
-
-    /// Appends the whole command to a write buffer.
-    pub(crate) fn write(&self, out: &mut BytesMut) {
-        encode::array_header(self.count, out);
-        out.extend_from_slice(&self.encoded);
-    }
-}
-
-/// Shows how many, never what: an argument may be a secret.
-impl fmt::Debug for Args {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Args").field("count", &self.count).finish_non_exhaustive()
-    }
-}
+use bytes::Bytes;
+use resp::Frame;
 
 /// A value that can be sent as one or more arguments of a command.
 ///
@@ -385,6 +315,7 @@ tuples! {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use bytes::BytesMut;
 
     fn bulk(text: &'static str) -> Frame {
         Frame::Bulk(Bytes::from_static(text.as_bytes()))

@@ -1,7 +1,7 @@
 //! `Client`: the handle that users clone.
 
+use crate::client::args::Args;
 use crate::client::connection::{self, Connection};
-use crate::client::convert::Args;
 use crate::config::Config;
 use crate::error::Error;
 use resp::Frame;
@@ -94,7 +94,7 @@ impl Client {
     /// Sends what `args` say, and waits for the reply.
     pub(crate) async fn send(
         &self,
-        args: &Args,
+        args: Args,
         patience: Option<Duration>,
     ) -> Result<Frame, Error> {
         if args.longest() > MAX_ARGUMENT {
@@ -104,7 +104,7 @@ impl Client {
             )));
         }
         let patience = patience.unwrap_or_else(|| self.config().response_timeout);
-        self.data().call(patience, |out| args.write(out)).await
+        self.data().call(patience, move |out| args.write(out)).await
     }
 }
 

@@ -17,10 +17,11 @@
 //! | file | what it does |
 //! |---|---|
 //! | `handle.rs`, `verbs.rs`, `set.rs`, `command.rs`, `script.rs`, `typed.rs` | what users call |
-//! | `convert.rs` | values to arguments, replies to values |
+//! | `args.rs`, `convert.rs` | values to arguments, replies to values |
 //! | `connection.rs`, `shared.rs`, `slots.rs`, `pen.rs` | what callers and driver share |
 //! | `driver.rs`, `sweep.rs`, `redial.rs`, `handshake.rs` | the task that owns the socket |
 
+mod args;
 mod command;
 mod connection;
 mod convert;
@@ -37,8 +38,9 @@ mod sweep;
 mod typed;
 mod verbs;
 
+pub use args::Args;
 pub use command::Command;
-pub use convert::{Args, FromReply, ToArg};
+pub use convert::{FromReply, ToArg};
 pub use handle::Client;
 pub use script::Script;
 pub use set::SetOptions;

@@ -1,6 +1,7 @@
 //! Lua scripts, sent by digest.
 
-use crate::client::convert::{Args, FromReply, ToArg};
+use crate::client::args::Args;
+use crate::client::convert::{FromReply, ToArg};
 use crate::client::handle::Client;
 use crate::error::Error;
 use std::sync::OnceLock;
@@ -54,9 +55,9 @@ impl Script {
             }
         };
         let by_digest = script_args("EVALSHA", digest, &keys, &args);
-        let reply = match client.send(&by_digest, None).await {
+        let reply = match client.send(by_digest, None).await {
             Err(error) if error.server().is_some_and(|said| said.code() == "NOSCRIPT") => {
-                client.send(&script_args("EVAL", &self.text, &keys, &args), None).await
+                client.send(script_args("EVAL", &self.text, &keys, &args), None).await
             }
             reply => reply,
         };
@@ -80,7 +81,7 @@ impl Client {
         keys: impl ToArg,
         args: impl ToArg,
     ) -> Result<T, Error> {
-        T::from_reply(self.send(&script_args("EVAL", text, &keys, &args), None).await?)
+        T::from_reply(self.send(script_args("EVAL", text, &keys, &args), None).await?)
     }
 }
 

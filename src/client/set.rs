@@ -1,6 +1,7 @@
 //! The options of `SET`.
 
-use crate::client::convert::{Args, ToArg};
+use crate::client::args::Args;
+use crate::client::convert::ToArg;
 use std::time::Duration;
 
 /// Conditions and expiry of [`Client::set_with`](crate::Client::set_with). Without any, the value is stored for good.
@@ -68,8 +69,8 @@ impl SetOptions {
     pub(crate) fn write(&self, args: &mut Args) {
         match &self.condition {
             Condition::Always => {}
-            Condition::Absent => args.push(b"NX"),
-            Condition::Present => args.push(b"XX"),
+            Condition::Absent => args.push_encoded(1, b"$2\r\nNX\r\n"),
+            Condition::Present => args.push_encoded(1, b"$2\r\nXX\r\n"),
             Condition::Equal(value) => {
                 args.push(b"IFEQ");
                 args.append(value);
@@ -78,7 +79,7 @@ impl SetOptions {
         match self.expiry {
             Expiry::Never => {}
             Expiry::In(ttl) => {
-                args.push(b"PX");
+                args.push_encoded(1, b"$2\r\nPX\r\n");
                 args.push_i64(millis(ttl));
             }
             Expiry::Kept => args.push(b"KEEPTTL"),

@@ -1,6 +1,7 @@
 //! The commands that a service needs beside its locks, each with the type it returns.
 
-use crate::client::convert::{Args, FromReply, ToArg, kind};
+use crate::client::args::Args;
+use crate::client::convert::{FromReply, ToArg, kind};
 use crate::client::handle::Client;
 use crate::client::set::{SetOptions, millis};
 use crate::error::Error;
@@ -40,7 +41,7 @@ impl Client {
         let mut args = Args::default();
         args.push(name.as_bytes());
         values.write_args(&mut args);
-        T::from_reply(self.send(&args, None).await?)
+        T::from_reply(self.send(args, None).await?)
     }
 
     /// The value of a key, if it exists (`GET`).
@@ -84,7 +85,7 @@ impl Client {
         value: impl ToArg,
         options: &SetOptions,
     ) -> Result<bool, Error> {
-        match self.send(&set_args(key, value, options)?, None).await? {
+        match self.send(set_args(key, value, options)?, None).await? {
             Frame::Null => Ok(false),
             Frame::Simple(_) => Ok(true),
             other => Err(Error::unexpected("OK or null", kind(&other))),
@@ -109,7 +110,7 @@ impl Client {
     ) -> Result<Option<Bytes>, Error> {
         let mut args = set_args(key, value, options)?;
         args.push(b"GET");
-        FromReply::from_reply(self.send(&args, None).await?)
+        FromReply::from_reply(self.send(args, None).await?)
     }
 
     /// Stores a value if the key does not exist; tells whether it did (`SETNX`).
@@ -258,7 +259,7 @@ impl Client {
 
 fn set_args(key: impl ToArg, value: impl ToArg, options: &SetOptions) -> Result<Args, Error> {
     let mut args = Args::default();
-    args.push(b"SET");
+    args.push_encoded(1, b"$3\r\nSET\r\n");
     (key, value).write_args(&mut args);
     if args.len() != 3 {
         let given = args.len() - 1;

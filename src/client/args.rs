@@ -1,0 +1,134 @@
+//! `Args`: the arguments of one command, encoded as they come.
+
+use bytes::BytesMut;
+use resp::encode;
+use std::cell::Cell;
+use std::fmt;
+
+/// A buffer that one long command made larger than this is not kept.
+const KEPT_CAPACITY: usize = 16 << 10;
+
+thread_local! {
+    /// The buffer of the last command that this thread encoded: the next one needs no allocation.
+    static SPARE: Cell<BytesMut> = Cell::new(BytesMut::new());
+}
+
+/// Arguments of a command, encoded as they come.
+#[derive(Clone)]
+pub struct Args {
+    encoded: BytesMut,
+    count: usize,
+    longest: usize,
+}
+
+impl Args {
+    /// Appends one argument.
+    pub fn push(&mut self, arg: &[u8]) {
+        encode::bulk(arg, &mut self.encoded);
+        self.count += 1;
+        self.longest = self.longest.max(arg.len());
+    }
+
+    /// Appends one argument: the number in decimal.
+    pub fn push_i64(&mut self, number: i64) {
+        encode::bulk_i64(number, &mut self.encoded);
+        self.count += 1;
+    }
+
+    /// How many arguments there are.
+    pub fn len(&self) -> usize {
+        self.count
+    }
+
+    /// Whether there is no argument.
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// Appends `count` short arguments that are bulk strings already, such as `$2\r\nNX\r\n`.
+    pub(crate) fn push_encoded(&mut self, count: usize, bulks: &'static [u8]) {
+        self.encoded.extend_from_slice(bulks);
+        self.count += count;
+    }
+
+    /// Appends what another list holds.
+    pub(crate) fn append(&mut self, other: &Self) {
+        self.encoded.extend_from_slice(&other.encoded);
+        self.count += other.count;
+        self.longest = self.longest.max(other.longest);
+    }
+
+    /// The arguments, read back.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        let mut rest = &self.encoded[..];
+        std::iter::from_fn(move || {
+            let line = rest.get(1..)?.split(|&byte| byte == b'\r').next()?; // "$5\r\n"
+            let len: usize = std::str::from_utf8(line).ok()?.parse().ok()?;
+            let start = line.len() + 3;
+            let arg = rest.get(start..start + len)?;
+            rest = rest.get(start + len + 2..).unwrap_or_default();
+            Some(arg)
+        })
+    }
+
+    pub(crate) fn longest(&self) -> usize {
+        self.longest
+    }
+
+    /// Appends the whole command to a write buffer.
+    pub(crate) fn write(&self, out: &mut BytesMut) {
+        encode::array_header(self.count, out);
+        out.extend_from_slice(&self.encoded);
+    }
+}
+
+impl Default for Args {
+    fn default() -> Self {
+        let encoded = SPARE.try_with(Cell::take).unwrap_or_default();
+        Self { encoded, count: 0, longest: 0 }
+    }
+}
+
+impl Drop for Args {
+    fn drop(&mut self) {
+        if self.encoded.capacity() <= KEPT_CAPACITY {
+            self.encoded.clear();
+            let encoded = std::mem::take(&mut self.encoded);
+            // A thread that is ending has no place for it.
+            let _ = SPARE.try_with(|spare| spare.set(encoded));
+        }
+    }
+}
+
+/// Shows how many, never what: an argument may be a secret.
+impl fmt::Debug for Args {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Args").field("count", &self.count).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn buffer_is_used_again_but_never_what_was_in_it() {
+        let mut first = Args::default();
+        first.push(b"secret");
+        let memory = first.encoded.as_ptr();
+        drop(first);
+        let second = Args::default();
+        assert_eq!(second.encoded.as_ptr(), memory);
+        assert!(second.is_empty() && second.iter().next().is_none());
+        let third = Args::default(); // while the second is in use
+        assert_ne!(third.encoded.as_ptr(), memory);
+    }
+
+    #[test]
+    fn buffer_of_a_long_command_is_not_kept() {
+        let mut long = Args::default();
+        long.push(&vec![b'x'; KEPT_CAPACITY]);
+        drop(long);
+        assert!(Args::default().encoded.capacity() <= KEPT_CAPACITY);
+    }
+}
