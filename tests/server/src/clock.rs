@@ -38,22 +38,32 @@ impl Now {
 pub(crate) struct Clock {
     origin: Instant,
     wall_us: i64,
+    /// Microseconds that it gains in a second of tokio's.
+    gains_us: i64,
 }
 
 impl Clock {
     /// A clock that agrees with the machine's now, and goes with tokio's from here.
     pub(crate) fn new() -> Self {
         let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Self { origin: Instant::now(), wall_us: micros(wall) }
+        Self { origin: Instant::now(), wall_us: micros(wall), gains_us: 0 }
     }
 
     pub(crate) fn now(&self) -> Now {
-        let elapsed = Instant::now().saturating_duration_since(self.origin);
-        Now { us: self.wall_us.saturating_add(micros(elapsed)) }
+        let elapsed = micros(Instant::now().saturating_duration_since(self.origin));
+        let gained = elapsed.saturating_mul(self.gains_us) / 1_000_000;
+        Now { us: self.wall_us.saturating_add(elapsed).saturating_add(gained) }
     }
 
     pub(crate) fn advance(&mut self, by: Duration) {
         self.wall_us = self.wall_us.saturating_add(micros(by));
+    }
+
+    /// From now on gains so many microseconds in a second, or loses them.
+    pub(crate) fn drift(&mut self, gains_us: i64) {
+        self.wall_us = self.now().us;
+        self.origin = Instant::now();
+        self.gains_us = gains_us;
     }
 
     /// Sets the wall clock, forward or back.

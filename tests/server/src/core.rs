@@ -8,7 +8,7 @@ use crate::command::flag;
 use crate::session::ClientId;
 use crate::state::{Output, State};
 use bytes::Bytes;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -40,7 +40,7 @@ pub(crate) struct Core {
     pub(crate) max_clients: usize,
     stopped: bool,
     stalled_until: Option<Instant>,
-    links: HashMap<ClientId, Link>,
+    links: BTreeMap<ClientId, Link>,
     listeners: Vec<AbortHandle>,
     sockets: Vec<PathBuf>,
 }
@@ -70,7 +70,7 @@ impl Core {
             max_clients,
             stopped: false,
             stalled_until: None,
-            links: HashMap::new(),
+            links: BTreeMap::new(),
             listeners: Vec::new(),
             sockets: Vec::new(),
         }

@@ -58,7 +58,7 @@ impl Entry {
 }
 
 /// One numbered database.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Keyspace {
     entries: HashMap<Bytes, Entry>,
     /// No key expires before this.

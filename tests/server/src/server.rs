@@ -18,7 +18,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::DuplexStream;
+use tokio::io::{AsyncRead, AsyncWrite, DuplexStream};
 use tokio::net::{TcpListener, UnixListener};
 
 /// Bytes that an in-memory connection holds in each direction: about what sockets do.
@@ -110,7 +110,7 @@ impl Server {
         Builder { profile, users: Users::default(), databases, max_clients }
     }
 
-    fn shared(&self) -> &Arc<Shared> {
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
         &self.last.shared
     }
 
@@ -171,6 +171,19 @@ impl Server {
         let (near, far) = tokio::io::duplex(PIPE);
         serve(self.shared(), far, None, "127.0.0.1:6379".to_owned());
         near
+    }
+
+    /// Serves a stream of the caller's on the current runtime: the server's end of a link that a test has made. It ends at
+    /// once if the server is stopped or refuses connections.
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime.
+    pub fn accept<S>(&self, stream: S)
+    where
+        S: AsyncRead + AsyncWrite + Send + 'static,
+    {
+        serve(self.shared(), stream, None, "127.0.0.1:6379".to_owned());
     }
 
     /// A closure that opens connections in memory: what `tenure::Config::dialer` takes. While connections are refused,

@@ -13,7 +13,7 @@ use crate::profile::Profile;
 use crate::session::{ClientId, Session};
 use bytes::{Bytes, BytesMut};
 use resp::{Frame, encode};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// What is to be done to a connection.
@@ -59,7 +59,7 @@ pub(crate) struct State {
     pub(crate) users: Users,
     pub(crate) scripts: BTreeSet<String>,
     pub(crate) config: BTreeMap<String, String>,
-    pub(crate) tracked: HashMap<Bytes, BTreeSet<ClientId>>,
+    pub(crate) tracked: BTreeMap<Bytes, BTreeSet<ClientId>>,
     pub(crate) pause: Option<Pause>,
     pub(crate) condition: Condition,
     pub(crate) rules: Rules,
@@ -86,7 +86,7 @@ impl State {
             users,
             scripts: BTreeSet::new(),
             config: crate::config::defaults(databases),
-            tracked: HashMap::new(),
+            tracked: BTreeMap::new(),
             pause: None,
             condition: Condition::default(),
             rules: Rules::default(),
@@ -110,6 +110,14 @@ impl State {
         session.authenticated = !self.users.default_needs_password();
         self.sessions.insert(id, session);
         id
+    }
+
+    /// Begins anew as a server does that was started again: what only lives in memory beside the data is gone.
+    pub(crate) fn begin_anew(&mut self, now: Now) {
+        self.scripts.clear();
+        self.tracked.clear();
+        self.pause = None;
+        self.started = now;
     }
 
     /// Forgets a connection.

@@ -4,4 +4,5 @@ mod facts;
 mod faults;
 mod lifecycle;
 mod pushes;
+mod restarts;
 mod support;
