@@ -70,6 +70,9 @@ pub(crate) struct Handshake<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Expected {
     Select,
+    /// The last one. Its answer is unlike the others, so none of theirs was lost or came twice; and a server that still loads
+    /// its data, which answers `HELLO`, refuses it.
+    Ping,
     /// Its refusal changes nothing: names, version notes.
     Courtesy,
     Setup,
@@ -129,21 +132,24 @@ impl<'a> Handshake<'a> {
             }
             return Err(self.refusal(text));
         }
-        let Some(fields) = pairs(reply) else {
-            return Err(Error::new(
-                ErrorKind::Protocol,
-                Outcome::NotSent,
-                "the answer to HELLO is not a map: this is not a Redis or Valkey server",
-            ));
-        };
-        for (key, value) in fields {
+        let mut protocol = None;
+        for (key, value) in pairs(reply).unwrap_or_default() {
             match (text(&key), value) {
-                ("proto", Frame::Integer(3)) => self.session.protocol = Protocol::Resp3,
+                ("proto", Frame::Integer(2)) => protocol = Some(Protocol::Resp2),
+                ("proto", Frame::Integer(3)) => protocol = Some(Protocol::Resp3),
                 ("server", value) => self.session.server = text(&value).to_owned(),
                 ("version", value) => self.session.version = version(text(&value)),
                 _ => {}
             }
         }
+        // Anything else is the answer to something else, and all later ones would be shifted with it.
+        self.session.protocol = protocol.ok_or_else(|| {
+            Error::new(
+                ErrorKind::Protocol,
+                Outcome::NotSent,
+                "the answer to HELLO names no protocol: this is not a Redis or Valkey server",
+            )
+        })?;
         Ok(self.settle())
     }
 
@@ -186,26 +192,26 @@ impl<'a> Handshake<'a> {
             encode::command(&args, &mut out);
             self.expected.push(Expected::Setup);
         }
+        encode::command(&[b"PING"], &mut out);
+        self.expected.push(Expected::Ping);
         self.expected.reverse();
-        if self.expected.is_empty() {
-            return Step::Ready(self.session.clone());
-        }
         Step::Send(out)
     }
 
     fn on_settled(&mut self, reply: Frame) -> Result<Step, Error> {
         match (self.expected.pop(), reply) {
             (Some(Expected::Select), Frame::Error(text)) => Err(self.refusal(&text)),
+            (Some(Expected::Ping), Frame::Error(text)) if text.starts_with(b"LOADING") => {
+                Err(self.refusal(&text))
+            }
             (Some(Expected::Setup), reply) => {
                 self.session.setup.push(reply);
                 Ok(self.progress())
             }
-            (Some(_), _) => Ok(self.progress()),
-            (None, _) => Err(Error::new(
-                ErrorKind::Protocol,
-                Outcome::NotSent,
-                "the server answered more often than it was asked",
-            )),
+            (Some(Expected::Ping), Frame::Simple(text)) if text != "PONG" => Err(shifted()),
+            (Some(Expected::Ping), Frame::Simple(_) | Frame::Error(_))
+            | (Some(Expected::Select | Expected::Courtesy), _) => Ok(self.progress()),
+            (Some(Expected::Ping) | None, _) => Err(shifted()),
         }
     }
 
@@ -247,6 +253,11 @@ impl<'a> Handshake<'a> {
         };
         Error::handshake(error, cure)
     }
+}
+
+fn shifted() -> Error {
+    let message = "the answers during the handshake are not those to what was asked";
+    Error::new(ErrorKind::Protocol, Outcome::NotSent, message)
 }
 
 /// User and password, where there is a password.
@@ -307,6 +318,10 @@ mod tests {
         ])
     }
 
+    fn pong() -> Frame {
+        Frame::Simple("PONG".into())
+    }
+
     fn config(url: &str) -> Config {
         Config::from_url(url).unwrap().client_name("")
     }
@@ -327,12 +342,12 @@ mod tests {
     }
 
     #[test]
-    fn plain_server_is_ready_after_one_reply() {
+    fn plain_server_is_ready_once_it_shows_that_it_answers() {
         let config = config("redis://h");
         let (mut handshake, _) = Handshake::start(&config, Vec::new());
-        let Step::Ready(session) = handshake.on_reply(hello("7.0.15", 3)).unwrap() else {
-            panic!("not ready")
-        };
+        let step = handshake.on_reply(hello("7.0.15", 3)).unwrap();
+        assert_eq!(sent(&step), "*1 $4 PING ");
+        let Step::Ready(session) = handshake.on_reply(pong()).unwrap() else { panic!("not ready") };
         assert_eq!(session.version, (7, 0));
         assert_eq!(session.protocol, Protocol::Resp3);
     }
@@ -344,9 +359,10 @@ mod tests {
         let step = handshake.on_reply(error("ERR unknown command `HELLO`")).unwrap();
         assert_eq!(sent(&step), "*2 $4 AUTH $1 p ");
         let step = handshake.on_reply(Frame::Simple("OK".into())).unwrap();
-        assert_eq!(sent(&step), "*2 $6 SELECT $1 2 ");
+        assert_eq!(sent(&step), "*2 $6 SELECT $1 2 *1 $4 PING ");
+        assert!(matches!(handshake.on_reply(Frame::Simple("OK".into())), Ok(Step::Wait)));
         assert!(matches!(
-            handshake.on_reply(Frame::Simple("OK".into())).unwrap(),
+            handshake.on_reply(pong()).unwrap(),
             Step::Ready(Session { protocol: Protocol::Resp2, .. })
         ));
     }
@@ -373,13 +389,12 @@ mod tests {
         let (mut handshake, _) = Handshake::start(&config, setup);
         assert_eq!(
             sent(&handshake.on_reply(hello("7.0.0", 3)).unwrap()),
-            "*2 $6 SELECT $1 1 *1 $1 A *1 $1 B "
+            "*2 $6 SELECT $1 1 *1 $1 A *1 $1 B *1 $4 PING "
         );
         assert!(matches!(handshake.on_reply(Frame::Simple("OK".into())), Ok(Step::Wait)));
         assert!(matches!(handshake.on_reply(error("NOPERM no")), Ok(Step::Wait)));
-        let Ok(Step::Ready(session)) = handshake.on_reply(Frame::Integer(1)) else {
-            panic!("not ready")
-        };
+        assert!(matches!(handshake.on_reply(Frame::Integer(1)), Ok(Step::Wait)));
+        let Ok(Step::Ready(session)) = handshake.on_reply(pong()) else { panic!("not ready") };
         assert_eq!(session.setup, [error("NOPERM no"), Frame::Integer(1)]);
     }
 
@@ -393,10 +408,37 @@ mod tests {
     }
 
     #[test]
-    fn answer_that_is_no_map_is_not_redis() {
+    fn answer_that_names_no_protocol_is_not_the_one_to_hello() {
         let config = config("redis://h");
-        let (mut handshake, _) = Handshake::start(&config, Vec::new());
-        let refusal = handshake.on_reply(Frame::Simple("OK".into())).unwrap_err();
-        assert_eq!(refusal.kind(), ErrorKind::Protocol);
+        let other_map = Frame::Map(vec![(bulk("field"), bulk("value"))]);
+        for answer in [Frame::Simple("OK".into()), Frame::Null, other_map] {
+            let (mut handshake, _) = Handshake::start(&config, Vec::new());
+            let refusal = handshake.on_reply(answer).unwrap_err();
+            assert_eq!(refusal.kind(), ErrorKind::Protocol);
+        }
+    }
+
+    #[test]
+    fn answers_that_are_shifted_by_one_never_make_a_connection() {
+        let config = config("redis://h/1");
+        for answer in [Frame::Simple("OK".into()), Frame::Null, hello("7.0.0", 3)] {
+            let (mut handshake, _) = Handshake::start(&config, Vec::new());
+            handshake.on_reply(hello("7.0.0", 3)).unwrap();
+            handshake.on_reply(Frame::Simple("OK".into())).unwrap();
+            assert_eq!(handshake.on_reply(answer).unwrap_err().kind(), ErrorKind::Protocol);
+        }
+    }
+
+    #[test]
+    fn server_that_loads_its_data_is_not_ready_and_one_that_forbids_ping_is() {
+        let config = config("redis://h");
+        let ping = |answer| {
+            let (mut handshake, _) = Handshake::start(&config, Vec::new());
+            handshake.on_reply(hello("7.0.15", 3)).unwrap();
+            handshake.on_reply(answer)
+        };
+        let refusal = ping(error("LOADING Redis is loading the dataset in memory")).unwrap_err();
+        assert!(refusal.is_transient(), "{refusal}");
+        assert!(matches!(ping(error("NOPERM no permissions to run ping")), Ok(Step::Ready(_))));
     }
 }

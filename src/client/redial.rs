@@ -86,6 +86,7 @@ async fn attempt(
                 wire.write(config, &bytes).await?;
             }
             Step::Ready(session) => {
+                wire.nothing_more(config)?;
                 wire.decoder.set_protocol(session.protocol);
                 return Ok(Link {
                     reader: wire.reader,
@@ -118,6 +119,19 @@ impl Wire {
             }
         }
         poll_fn(|cx| self.writer.poll_flush(cx)).await.map_err(|error| lost(config, &error))
+    }
+
+    /// # Errors
+    ///
+    /// If more has come than was asked for: the first call would take it for its reply. Pushes may come at any time.
+    fn nothing_more(&self, config: &Config) -> Result<(), Error> {
+        match self.received.first() {
+            None | Some(b'>') => Ok(()),
+            Some(_) => {
+                let message = format!("{} answered more often than it was asked", config.address);
+                Err(Error::new(ErrorKind::Protocol, Outcome::NotSent, message))
+            }
+        }
     }
 
     /// The next reply; pushes are not replies.
