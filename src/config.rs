@@ -64,8 +64,8 @@ impl Config {
             protocol: ProtocolChoice::Auto,
             connect_timeout: Duration::from_secs(3),
             response_timeout: Duration::from_secs(1),
-            keepalive: Duration::from_secs(10),
-            stall_timeout: Duration::from_secs(4),
+            keepalive: Duration::from_millis(2_500),
+            stall_timeout: Duration::from_secs(2),
             reconnect: Backoff::new(Duration::from_millis(10), 2.0, Duration::from_secs(2)),
             max_queued_bytes: 64 << 20,
             dial: None,
@@ -184,13 +184,20 @@ impl Config {
         self
     }
 
-    /// How long a connection may be silent before the client asks whether the server is still there. Default: 10 s.
+    /// How long a connection may be silent before the client asks whether the server is still there. Default: 2.5 s.
+    ///
+    /// Together with [`Config::stall_timeout`] it bounds how long a server that froze, or a connection of which only this end
+    /// is left, goes unnoticed, also while nobody calls: 4.5 s unless set. Half a second each makes it one.
     pub fn keepalive(mut self, interval: Duration) -> Self {
         self.keepalive = interval;
         self
     }
 
-    /// How long a server that owes an answer may send nothing at all before the connection is given up. Default: 4 s.
+    /// How long a server that owes an answer may send nothing at all before the connection is given up. Default: 2 s,
+    /// twice what a call waits, so that one slow answer is a time-out and not a lost connection.
+    ///
+    /// Whatever is in flight then fails with [`Outcome::Unknown`](crate::Outcome::Unknown). A call that was given more time than the client's calls
+    /// usually get, as by [`Command::timeout`](crate::client::Command::timeout), has that time first.
     pub fn stall_timeout(mut self, timeout: Duration) -> Self {
         self.stall_timeout = timeout;
         self

@@ -4,7 +4,16 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
+use tokio::time::Instant;
+
+/// What counts as never: tokio's timers reach no further either.
+const FAR: Duration = Duration::from_secs(60 * 60 * 24 * 365 * 30);
+
+/// The instant `by` after another, also for a duration that means "never", such as [`Duration::MAX`].
+pub(crate) fn after(at: Instant, by: Duration) -> Instant {
+    at.checked_add(by.min(FAR)).unwrap_or(at)
+}
 
 /// Where wall time and random numbers come from.
 #[derive(Clone)]

@@ -19,12 +19,12 @@ const LAYERS: [Layer; 12] = [
     Layer { place: "src/lib.rs", modules: &["*"], crates: &["resp"] },
     Layer {
         place: "src/lock/",
-        modules: &["client", "config", "error", "backoff"],
+        modules: &["client", "config", "error", "backoff", "seam"],
         crates: &["bytes", "tokio"],
     },
     Layer {
         place: "src/client/",
-        modules: &["net", "config", "url", "error"],
+        modules: &["net", "config", "url", "error", "seam"],
         crates: &["bytes", "resp", "tokio"],
     },
     Layer { place: "src/net/", modules: &["config", "dialer", "url"], crates: &["bytes", "tokio"] },
@@ -47,9 +47,10 @@ const LAYERS: [Layer; 12] = [
 ];
 
 /// Deciders: told the time, handed entropy, they answer with what to do next.
-const PURE: [&str; 7] = [
+const PURE: [&str; 8] = [
     "src/backoff.rs",
     "src/url.rs",
+    "src/client/canary.rs",
     "src/client/handshake.rs",
     "src/client/slots.rs",
     "src/lock/dialect.rs",

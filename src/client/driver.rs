@@ -2,12 +2,14 @@
 //!
 //! Reading never waits for writing. After a batch of replies that woke several callers it yields once before it
 //! writes, so that what they ask next leaves in one write; no timer delays a flush. One timer sweeps the deadlines of
-//! all callers; another notices a server that owes an answer and sends nothing.
+//! all callers; another (`pulse.rs`) notices a server that owes an answer and sends nothing.
 
 use crate::client::handshake::Session;
 use crate::client::pen::{Pen, Wrote};
+use crate::client::pulse::Pulse;
 use crate::client::redial::{self, Link};
 use crate::client::shared::{Phase, Shared};
+use crate::client::slots::Slip;
 use crate::client::sweep::Sweep;
 use crate::error::{Error, ErrorKind, Outcome};
 use crate::net::Reader;
@@ -45,8 +47,7 @@ struct Open {
     received: BytesMut,
     replies: Vec<Frame>,
     wakers: Vec<Waker>,
-    last_read: Instant,
-    pulse: Pin<Box<Sleep>>,
+    pulse: Pulse,
     /// When to stop waiting for the last replies, once closing.
     linger: Option<Pin<Box<Sleep>>>,
 }
@@ -138,15 +139,13 @@ impl Driver {
         }
         self.previous = Some(Arc::clone(&session));
         self.shared.announce(Phase::Ready(session));
-        let now = Instant::now();
         let mut open = Open {
             reader: link.reader,
             decoder: link.decoder,
             received: link.received,
             replies: Vec::new(),
             wakers: Vec::new(),
-            last_read: now,
-            pulse: Box::pin(sleep_until(now + self.shared.config.keepalive)),
+            pulse: Pulse::new(&self.shared.config),
             linger: None,
         };
         poll_fn(|cx| self.turn(&mut open, cx)).await
@@ -163,15 +162,17 @@ impl Driver {
         if let Some(error) = ended {
             return Poll::Ready(error);
         }
+        self.sweep.poll(cx, &self.shared, &mut open.wakers);
+        if let Some(silence) = open.pulse.poll(cx, &self.shared) {
+            return Poll::Ready(disconnected(format!(
+                "the server owes an answer and sent nothing for {silence:?}"
+            )));
+        }
         if woken > 1 {
             // They are about to ask again: their turn first, then one write for all of it.
             cx.waker().wake_by_ref();
         } else if let Wrote::Broken(error) = self.write(cx) {
             return Poll::Ready(disconnected(format!("writing failed: {error}")));
-        }
-        self.sweep.poll(cx, &self.shared, &mut open.wakers);
-        if let Some(error) = self.keep_alive(open, cx) {
-            return Poll::Ready(error);
         }
         if closing && self.has_lingered(open, cx) {
             return Poll::Ready(Error::closed(Outcome::Unknown));
@@ -199,47 +200,18 @@ impl Driver {
                         state.smallest_rtt = smaller(state.smallest_rtt, took);
                         open.wakers.extend(waker);
                     }
-                    Err(stray) => {
-                        result = Err(unasked(&stray));
+                    Err(slip) => {
+                        result = Err(slipped(&slip));
                         break;
                     }
                 }
             }
             state.crowd = open.wakers.len();
+            state.let_canary_sing(now);
         }
         let woken = open.wakers.len();
         open.wakers.drain(..).for_each(Waker::wake);
         result.map(|()| woken)
-    }
-
-    /// Asks a silent server whether it is there, and gives up one that owes an answer for too long.
-    fn keep_alive(&self, open: &mut Open, cx: &mut Context<'_>) -> Option<Error> {
-        let config = &self.shared.config;
-        loop {
-            let owed_since = self.shared.lock().slots.owed_since();
-            let due = match owed_since {
-                Some(since) => since.max(open.last_read) + config.stall_timeout,
-                None => open.last_read + config.keepalive,
-            };
-            // A pulse that comes too early finds out and waits on; one that would come too late is moved.
-            if due < open.pulse.deadline() || open.pulse.is_elapsed() {
-                open.pulse.as_mut().reset(due);
-            }
-            if open.pulse.as_mut().poll(cx).is_pending() {
-                return None;
-            }
-            if Instant::now() < due {
-                continue;
-            }
-            if owed_since.is_some() {
-                let silence = config.stall_timeout;
-                return Some(disconnected(format!(
-                    "the server owes an answer and sent nothing for {silence:?}"
-                )));
-            }
-            open.last_read = Instant::now(); // the next question comes a whole interval later
-            self.shared.ping();
-        }
     }
 
     /// Whether a closing connection has nothing left to wait for.
@@ -353,7 +325,7 @@ impl Open {
                 Poll::Ready(Ok(0)) => {
                     return Some(disconnected("the server closed the connection"));
                 }
-                Poll::Ready(Ok(_)) => self.last_read = Instant::now(),
+                Poll::Ready(Ok(_)) => self.pulse.heard(),
                 Poll::Ready(Err(error)) => {
                     return Some(disconnected(format!("reading failed: {error}")));
                 }
@@ -368,12 +340,13 @@ fn disconnected(why: impl std::fmt::Display) -> Error {
     Error::new(ErrorKind::Disconnected, Outcome::Unknown, format!("the connection was lost: {why}"))
 }
 
-fn unasked(frame: &Frame) -> Error {
-    let what = match frame {
-        Frame::Error(text) => {
+fn slipped(slip: &Slip) -> Error {
+    let what = match slip {
+        Slip::Unasked(Frame::Error(text)) => {
             format!("an error that nobody asked for: {}", String::from_utf8_lossy(text))
         }
-        _ => "an answer that nobody asked for".to_owned(),
+        Slip::Unasked(_) => "an answer that nobody asked for".to_owned(),
+        Slip::Shifted => "an answer in the place of another: one was lost or came twice".to_owned(),
     };
     Error::new(ErrorKind::Protocol, Outcome::Unknown, format!("the server sent {what}"))
 }

@@ -18,10 +18,11 @@
 //! |---|---|
 //! | `handle.rs`, `verbs.rs`, `set.rs`, `command.rs`, `script.rs`, `typed.rs` | what users call |
 //! | `args.rs`, `convert.rs` | values to arguments, replies to values |
-//! | `connection.rs`, `shared.rs`, `slots.rs`, `pen.rs` | what callers and driver share |
-//! | `driver.rs`, `sweep.rs`, `redial.rs`, `handshake.rs` | the task that owns the socket |
+//! | `connection.rs`, `shared.rs`, `slots.rs`, `canary.rs`, `pen.rs` | what callers and driver share |
+//! | `driver.rs`, `sweep.rs`, `pulse.rs`, `redial.rs`, `handshake.rs` | the task that owns the socket |
 
 mod args;
+mod canary;
 mod command;
 mod connection;
 mod convert;
@@ -29,6 +30,7 @@ mod driver;
 mod handle;
 mod handshake;
 mod pen;
+mod pulse;
 mod redial;
 mod script;
 mod set;

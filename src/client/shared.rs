@@ -7,11 +7,13 @@
 //!
 //! Invariant: bytes in `out` and unsent slots correspond one to one, in order (see `slots.rs`).
 
+use crate::client::canary::Canary;
 use crate::client::handshake::{Session, Setup};
 use crate::client::pen::{Pen, Wrote};
 use crate::client::slots::{SlotId, Slots};
 use crate::config::Config;
 use crate::error::{Error, ErrorKind, Outcome};
+use crate::seam::after;
 use bytes::BytesMut;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Waker};
@@ -83,7 +85,20 @@ impl State {
         if self.slots.expire(now, self.last_failure.as_ref(), wakers) {
             self.withdraw();
         }
+        self.let_canary_sing(now);
         self.sweep_at = self.slots.next_deadline();
+    }
+
+    /// Queues the canary if it is time for it to sing.
+    pub(crate) fn let_canary_sing(&mut self, now: Instant) {
+        if self.closing {
+            return;
+        }
+        if let Some(words) = self.slots.canary_due() {
+            let before = self.out.len();
+            resp::encode::command(&[&b"PING"[..], &words], &mut self.out);
+            self.slots.push_canary(self.out.len() - before, now);
+        }
     }
 
     /// Takes the commands that nobody waits for any more out of the buffer.
@@ -104,7 +119,7 @@ impl Shared {
     pub(crate) fn new(config: Config, setup: Setup) -> Self {
         let state = State {
             out: BytesMut::new(),
-            slots: Slots::default(),
+            slots: Slots::new(Canary::new(config.seam.entropy())),
             pen: None,
             epoch: 0,
             crowd: 0,
@@ -182,14 +197,6 @@ impl Shared {
         }
     }
 
-    /// Asks the server for a sign of life that nobody waits for.
-    pub(crate) fn ping(&self) {
-        let ping = |out: &mut BytesMut| resp::encode::command(&[b"PING"], out);
-        if let Ok(id) = self.submit(self.config.response_timeout, Flush::Now, ping) {
-            self.lock().slots.abandon(id);
-        }
-    }
-
     fn wake_driver(&self) {
         let waker = {
             let mut state = self.lock();
@@ -219,7 +226,7 @@ impl Shared {
         encode: impl FnOnce(&mut BytesMut),
     ) -> Result<SlotId, Error> {
         let now = Instant::now();
-        let deadline = now + patience;
+        let deadline = after(now, patience);
         let (id, here, waker) = {
             let mut state = self.lock();
             if let Some(error) = &state.unusable {

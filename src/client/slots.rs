@@ -2,10 +2,12 @@
 //!
 //! Invariant: `order` holds every command that still owes or expects a reply, oldest first; the first `sent` of them
 //! have left the write buffer, the bytes of the others are in it, in the same order. A slot stays in `order` when its
-//! caller goes or gives up, until the reply has come, so no reply can ever reach another caller.
+//! caller goes or gives up, until the reply has come, so no reply can ever reach another caller. That the server keeps to
+//! the order is what the canary (`canary.rs`) proves from time to time.
 //!
 //! Pure: time comes in as an argument, and wakers go out to be woken outside the lock.
 
+use crate::client::canary::{Canary, Words};
 use crate::error::{Error, Outcome};
 use resp::Frame;
 use std::collections::VecDeque;
@@ -28,6 +30,17 @@ enum Caller {
     Answered(Result<Frame, Error>),
     /// Went away, or never was: the reply is dropped.
     Gone,
+    /// Nobody: the reply must be the canary's words.
+    Canary,
+}
+
+/// Why a reply can be nobody's.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Slip {
+    /// No command has been sent that it could answer.
+    Unasked(Frame),
+    /// Replies no longer belong to their commands.
+    Shifted,
 }
 
 #[derive(Debug)]
@@ -42,9 +55,18 @@ struct Slot {
     deadline: Instant,
 }
 
+/// An answer that the server owes.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Owed {
+    pub(crate) since: Instant,
+    /// How long its caller said that it may take, where that is longer than usual.
+    pub(crate) allowed_until: Instant,
+}
+
 /// All slots of one connection.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Slots {
+    canary: Canary,
     slots: Vec<Slot>,
     free: Vec<usize>,
     order: VecDeque<usize>,
@@ -53,6 +75,17 @@ pub(crate) struct Slots {
 }
 
 impl Slots {
+    pub(crate) fn new(canary: Canary) -> Self {
+        Self {
+            canary,
+            slots: Vec::new(),
+            free: Vec::new(),
+            order: VecDeque::new(),
+            sent: 0,
+            bytes: 0,
+        }
+    }
+
     /// Commands that wait for their reply, sent or not.
     pub(crate) fn len(&self) -> usize {
         self.order.len()
@@ -65,7 +98,26 @@ impl Slots {
 
     /// Appends a slot for a command of `len` bytes that was just put at the end of the write buffer.
     pub(crate) fn push(&mut self, len: usize, now: Instant, deadline: Instant) -> SlotId {
-        let caller = Caller::Waiting(None);
+        self.push_for(Caller::Waiting(None), len, now, deadline)
+    }
+
+    /// What the canary is to sing now, if it is time. The caller puts it at the end of the write buffer, and says so with
+    /// [`Slots::push_canary`].
+    pub(crate) fn canary_due(&mut self) -> Option<Words> {
+        self.canary.due()
+    }
+
+    /// Appends a slot for the canary's command.
+    pub(crate) fn push_canary(&mut self, len: usize, now: Instant) {
+        self.push_for(Caller::Canary, len, now, now);
+    }
+
+    /// Lets the canary sing when it can next.
+    pub(crate) fn doubt(&mut self) {
+        self.canary.doubt();
+    }
+
+    fn push_for(&mut self, caller: Caller, len: usize, now: Instant, deadline: Instant) -> SlotId {
         let index = match self.free.pop() {
             Some(index) => index,
             None => {
@@ -103,17 +155,25 @@ impl Slots {
     ///
     /// # Errors
     ///
-    /// Gives the frame back if no command has been sent that it could answer.
+    /// If the reply cannot be the oldest command's; nobody gets it, and no later one can be trusted.
     pub(crate) fn complete(
         &mut self,
         reply: Frame,
         now: Instant,
-    ) -> Result<(Duration, Option<Waker>), Frame> {
-        if self.sent == 0 {
-            return Err(reply);
+    ) -> Result<(Duration, Option<Waker>), Slip> {
+        let oldest = self.order.front().filter(|_| self.sent > 0);
+        let Some(slot) = oldest.and_then(|&index| self.slots.get(index)) else {
+            return Err(Slip::Unasked(reply));
+        };
+        let queued_at = slot.queued_at;
+        let shifted = match slot.caller {
+            Caller::Canary => self.canary.is_wrong(&reply),
+            _ => self.canary.is_mine(&reply),
+        };
+        if shifted {
+            return Err(Slip::Shifted);
         }
         self.sent -= 1;
-        let Some(queued_at) = self.oldest().map(|slot| slot.queued_at) else { return Err(reply) };
         Ok((now.saturating_duration_since(queued_at), self.answer_oldest(Ok(reply))))
     }
 
@@ -137,7 +197,9 @@ impl Slots {
                 }
                 Poll::Ready(answer)
             }
-            Caller::Waiting(_) | Caller::Gone => Poll::Ready(Err(Error::closed(Outcome::Unknown))),
+            Caller::Waiting(_) | Caller::Gone | Caller::Canary => {
+                Poll::Ready(Err(Error::closed(Outcome::Unknown)))
+            }
         }
     }
 
@@ -165,14 +227,18 @@ impl Slots {
             .min()
     }
 
-    /// Since when the server owes the answer that is due next.
-    pub(crate) fn owed_since(&self) -> Option<Instant> {
-        if self.sent == 0 { None } else { self.oldest().map(|slot| slot.queued_at) }
+    /// The answer that is due next, if the server owes one. Calls usually get `patience`.
+    pub(crate) fn owed(&self, patience: Duration) -> Option<Owed> {
+        let slot = self.oldest().filter(|_| self.sent > 0)?;
+        let since = slot.queued_at;
+        let longer = slot.deadline.saturating_duration_since(since) > patience;
+        let allowed_until = if longer { slot.deadline } else { since };
+        Some(Owed { since, allowed_until })
     }
 
     /// Answers the callers whose deadline has come; `cause` is why nothing was sent, where that is known.
     ///
-    /// Sent commands keep their slots. Tells whether some were not sent: [`Slots::withdraw`] takes those back.
+    /// Sent commands keep their slots, and the canary has reason to sing. Tells whether some were not sent: [`Slots::withdraw`] takes those back.
     pub(crate) fn expire(
         &mut self,
         now: Instant,
@@ -189,6 +255,7 @@ impl Slots {
                 wakers.extend(waker.take());
                 let patience = slot.deadline.saturating_duration_since(slot.queued_at);
                 let error = if position < self.sent {
+                    self.canary.doubt();
                     Error::timeout(patience, Outcome::Unknown, None)
                 } else {
                     unsent = true;
@@ -206,7 +273,7 @@ impl Slots {
         let mut unsent = self.order.split_off(self.sent.min(self.order.len()));
         unsent.retain(|&index| {
             let Some(slot) = self.slots.get_mut(index) else { return false };
-            let wanted = matches!(slot.caller, Caller::Waiting(_));
+            let wanted = matches!(slot.caller, Caller::Waiting(_) | Caller::Canary);
             keep(slot.len, wanted);
             if !wanted {
                 slot.owed = false;
@@ -274,6 +341,12 @@ impl Slots {
                 self.free.push(index);
                 None
             }
+            Caller::Canary => {
+                self.canary.silenced();
+                slot.caller = Caller::Gone;
+                self.free.push(index);
+                None
+            }
         }
     }
 }
@@ -284,6 +357,17 @@ mod tests {
     use crate::error::ErrorKind;
 
     const PATIENCE: Duration = Duration::from_secs(1);
+
+    fn empty() -> Slots {
+        Slots::new(Canary::new(7))
+    }
+
+    fn sing(slots: &mut Slots, now: Instant) -> Frame {
+        slots.doubt();
+        let words = slots.canary_due().expect("none is on its way");
+        slots.push_canary(20, now);
+        Frame::Bulk(bytes::Bytes::copy_from_slice(&words))
+    }
 
     fn push(slots: &mut Slots, now: Instant) -> SlotId {
         slots.push(10, now, now + PATIENCE)
@@ -315,7 +399,7 @@ mod tests {
 
     #[test]
     fn reply_of_an_abandoned_command_reaches_nobody_else() {
-        let (mut slots, now) = (Slots::default(), Instant::now());
+        let (mut slots, now) = (empty(), Instant::now());
         let [first, second, third] = [(); 3].map(|()| push(&mut slots, now));
         slots.all_sent();
         slots.abandon(first);
@@ -329,15 +413,73 @@ mod tests {
 
     #[test]
     fn reply_to_a_command_that_was_not_sent_is_given_back() {
-        let (mut slots, now) = (Slots::default(), Instant::now());
+        let (mut slots, now) = (empty(), Instant::now());
         push(&mut slots, now);
-        assert_eq!(slots.complete(Frame::Integer(1), now).unwrap_err(), Frame::Integer(1));
+        assert_eq!(
+            slots.complete(Frame::Integer(1), now).unwrap_err(),
+            Slip::Unasked(Frame::Integer(1))
+        );
         assert_eq!(slots.len(), 1);
     }
 
     #[test]
+    fn canary_that_hears_its_own_words_costs_nobody_anything() {
+        let (mut slots, now) = (empty(), Instant::now());
+        let words = sing(&mut slots, now);
+        let next = push(&mut slots, now);
+        slots.all_sent();
+        slots.complete(words, now).unwrap();
+        slots.complete(Frame::Integer(1), now).unwrap();
+        assert_integer(poll(&mut slots, next), 1);
+        assert_eq!((slots.len(), slots.bytes(), slots.free.len()), (0, 0, 2));
+    }
+
+    #[test]
+    fn reply_that_was_lost_is_noticed_by_the_canary_behind_it() {
+        let (mut slots, now) = (empty(), Instant::now());
+        let late = push(&mut slots, now);
+        slots.all_sent();
+        slots.expire(now + PATIENCE, None, &mut Vec::new());
+        assert_outcome(poll(&mut slots, late), Outcome::Unknown);
+        let words = sing(&mut slots, now);
+        slots.all_sent();
+        // The answer to the canary comes where the lost one was expected.
+        assert_eq!(slots.complete(words, now).unwrap_err(), Slip::Shifted);
+    }
+
+    #[test]
+    fn reply_that_came_twice_is_noticed_by_the_canary_behind_it() {
+        let (mut slots, now) = (empty(), Instant::now());
+        push(&mut slots, now);
+        sing(&mut slots, now);
+        let next = push(&mut slots, now);
+        slots.all_sent();
+        slots.complete(Frame::Integer(1), now).unwrap();
+        assert_eq!(slots.complete(Frame::Integer(1), now).unwrap_err(), Slip::Shifted);
+        assert!(poll(&mut slots, next).is_pending(), "nobody was given it");
+    }
+
+    #[test]
+    fn canary_that_was_not_sent_survives_a_withdrawal_and_a_lost_connection() {
+        let (mut slots, now) = (empty(), Instant::now());
+        let words = sing(&mut slots, now);
+        push(&mut slots, now);
+        slots.expire(now + PATIENCE, None, &mut Vec::new());
+        let mut seen = Vec::new();
+        slots.withdraw(|len, keep| seen.push((len, keep)));
+        assert_eq!(seen, [(20, true), (10, false)]);
+        slots.disconnected(0, &lost(), &mut Vec::new());
+        slots.all_sent();
+        slots.complete(words, now).unwrap();
+        sing(&mut slots, now);
+        slots.all_sent();
+        slots.disconnected(0, &lost(), &mut Vec::new());
+        sing(&mut slots, now); // the one before was lost: there is room for another
+    }
+
+    #[test]
     fn expired_command_keeps_its_slot_until_its_reply_has_come() {
-        let (mut slots, now) = (Slots::default(), Instant::now());
+        let (mut slots, now) = (empty(), Instant::now());
         let [late, prompt] = [push(&mut slots, now), slots.push(10, now, now + 2 * PATIENCE)];
         slots.all_sent();
         assert!(!slots.expire(now + PATIENCE, None, &mut Vec::new()));
@@ -350,7 +492,7 @@ mod tests {
 
     #[test]
     fn expired_command_that_was_not_sent_is_withdrawn_from_the_buffer() {
-        let (mut slots, now) = (Slots::default(), Instant::now());
+        let (mut slots, now) = (empty(), Instant::now());
         let sent = push(&mut slots, now);
         slots.all_sent();
         let late = push(&mut slots, now);
@@ -368,8 +510,21 @@ mod tests {
     }
 
     #[test]
+    fn answer_is_owed_once_sent_and_may_take_as_long_as_its_caller_said() {
+        let (mut slots, now) = (empty(), Instant::now());
+        push(&mut slots, now);
+        slots.push(10, now, now + 9 * PATIENCE);
+        assert_eq!(slots.owed(PATIENCE), None);
+        slots.all_sent();
+        assert_eq!(slots.owed(PATIENCE), Some(Owed { since: now, allowed_until: now }));
+        slots.complete(Frame::Null, now).unwrap();
+        let allowed_until = now + 9 * PATIENCE;
+        assert_eq!(slots.owed(PATIENCE), Some(Owed { since: now, allowed_until }));
+    }
+
+    #[test]
     fn lost_connection_keeps_only_what_never_reached_the_socket_whole() {
-        let (mut slots, now) = (Slots::default(), Instant::now());
+        let (mut slots, now) = (empty(), Instant::now());
         let ids = [(); 4].map(|()| push(&mut slots, now));
         slots.all_sent();
         // 25 of 40 bytes did not get out: the third and fourth command whole, the second in part.
@@ -386,7 +541,7 @@ mod tests {
 
     #[test]
     fn slot_is_not_answered_through_an_id_of_its_earlier_use() {
-        let (mut slots, now) = (Slots::default(), Instant::now());
+        let (mut slots, now) = (empty(), Instant::now());
         let old = push(&mut slots, now);
         slots.all_sent();
         slots.complete(Frame::Integer(1), now).unwrap();
@@ -401,7 +556,7 @@ mod tests {
 
     #[test]
     fn callers_that_wait_are_woken_once_when_all_is_failed() {
-        let (mut slots, now) = (Slots::default(), Instant::now());
+        let (mut slots, now) = (empty(), Instant::now());
         let ids = [(); 3].map(|()| push(&mut slots, now));
         assert!(poll(&mut slots, ids[0]).is_pending());
         slots.abandon(ids[1]);

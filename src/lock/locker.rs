@@ -6,6 +6,7 @@ use crate::lock::dialect::{self, Dialect};
 use crate::lock::keeper::Keeper;
 use crate::lock::options::Options;
 use crate::lock::token::{self, OwnerToken};
+use crate::seam::after;
 use bytes::Bytes;
 use std::sync::Arc;
 use std::time::Duration;
@@ -59,7 +60,7 @@ impl Locker {
 
     /// Releases what is held, waits at most `patience` for the answers, and ends.
     pub(crate) async fn close(&self, patience: Duration) {
-        let until = Instant::now() + patience;
+        let until = after(Instant::now(), patience);
         self.keeper.close(until).await;
         self.connection.close(until.saturating_duration_since(Instant::now())).await;
     }

@@ -66,6 +66,7 @@ pub use options::{Options, Renewal};
 pub use token::Holder;
 
 use crate::client::Client;
+use crate::seam::after;
 use locker::Locker;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -78,7 +79,7 @@ impl Client {
     ///
     /// Cancel safe: what was begun goes on in the background.
     pub async fn close(&self, timeout: Duration) {
-        let until = Instant::now() + timeout;
+        let until = after(Instant::now(), timeout);
         if let Some(locker) = Locker::existing(self) {
             locker.close(timeout).await;
         }
