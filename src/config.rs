@@ -37,8 +37,16 @@ pub struct Config {
     pub(crate) reconnect: Backoff,
     pub(crate) max_queued_bytes: usize,
     pub(crate) dial: Option<BoxedDial>,
-    pub(crate) runtime: Option<Handle>,
+    pub(crate) placement: Placement,
     pub(crate) seam: Seam,
+}
+
+/// Where connections are driven.
+#[derive(Clone)]
+pub(crate) enum Placement {
+    Caller,
+    Runtime(Handle),
+    OwnThread,
 }
 
 /// User and password; neither is ever printed.
@@ -69,7 +77,7 @@ impl Config {
             reconnect: Backoff::new(Duration::from_millis(10), 2.0, Duration::from_secs(2)),
             max_queued_bytes: 64 << 20,
             dial: None,
-            runtime: None,
+            placement: Placement::Caller,
             seam: Seam::system(),
         }
     }
@@ -216,9 +224,19 @@ impl Config {
         self
     }
 
-    /// The runtime that drives the connections. Default: the one on which `connect` is called.
+    /// The runtime that opens and drives the connections. Default: the one on which `connect` is called, because a
+    /// reply then wakes its caller on the worker that read it.
     pub fn runtime(mut self, handle: Handle) -> Self {
-        self.runtime = Some(handle);
+        self.placement = Placement::Runtime(handle);
+        self
+    }
+
+    /// Lets a thread of its own open and drive the connections: the client then outlives the runtime on which it was
+    /// made, renews leases while that one is busy, and sends commands from anywhere, also without a runtime; acquiring
+    /// a lock needs one, for its timers. Each reply crosses a thread for it. The thread ends with the client's last
+    /// handle and guard, once what they left is sent. Default: off.
+    pub fn own_thread(mut self) -> Self {
+        self.placement = Placement::OwnThread;
         self
     }
 

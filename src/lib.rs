@@ -39,8 +39,9 @@
 //!
 //! # Runtime
 //!
-//! Connections are driven by tasks on the tokio runtime that called [`Client::connect`], or on [`Config::runtime`]; it needs I/O
-//! and time enabled. Guards may be dropped anywhere, also outside a runtime and after its end.
+//! Connections are driven by tasks on the tokio runtime that called [`Client::connect`], on the one of [`Config::runtime`], or on
+//! a thread of their own, [`Config::own_thread`]; a runtime of yours needs I/O and time enabled. Guards may be dropped anywhere,
+//! also outside a runtime and after its end.
 //!
 //! # Weight
 //!

@@ -3,6 +3,8 @@
 use crate::client::convert::answer;
 use crate::client::driver;
 use crate::client::handshake::{Session, Setup};
+use crate::client::home::Home;
+use crate::client::redial::{self, Link};
 use crate::client::shared::{Flush, Phase, Shared};
 use crate::client::slots::SlotId;
 use crate::config::Config;
@@ -14,7 +16,6 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::runtime::Handle;
 use tokio::time::timeout;
 
 /// A handle on one connection; when the last one is dropped, the connection ends.
@@ -35,30 +36,23 @@ impl Connection {
     /// # Errors
     ///
     /// Whatever went wrong with the attempt.
-    pub(crate) async fn connect(config: Config, setup: Setup) -> Result<Self, Error> {
-        let link = crate::client::redial::open(&config, setup, None).await?;
-        Self::spawn(config, setup, Some(link))
+    pub(crate) async fn connect(home: &Home, config: Config, setup: Setup) -> Result<Self, Error> {
+        let open =
+            async move { redial::open(&config, setup, None).await.map(|link| (config, link)) };
+        let (config, link) = home.run(open).await??;
+        Ok(Self::spawn(home, config, setup, Some(link)))
     }
 
     /// A connection that is opened in the background; calls wait for it.
-    ///
-    /// # Errors
-    ///
-    /// If there is no runtime to drive it.
-    pub(crate) fn lazy(config: Config, setup: Setup) -> Result<Self, Error> {
-        Self::spawn(config, setup, None)
+    pub(crate) fn lazy(home: &Home, config: Config, setup: Setup) -> Self {
+        Self::spawn(home, config, setup, None)
     }
 
-    fn spawn(
-        config: Config,
-        setup: Setup,
-        link: Option<crate::client::redial::Link>,
-    ) -> Result<Self, Error> {
-        let runtime = runtime(&config)?;
+    fn spawn(home: &Home, config: Config, setup: Setup, link: Option<Link>) -> Self {
         let shared = Arc::new(Shared::new(config, setup));
         let connection = Self(Arc::new(Owner(Arc::clone(&shared))));
-        runtime.spawn(driver::Driver::new(shared, link).run());
-        Ok(connection)
+        home.spawn(driver::Driver::new(shared, link).run());
+        connection
     }
 
     fn shared(&self) -> &Arc<Shared> {
@@ -136,18 +130,6 @@ impl Connection {
         };
         // Out of patience is no error: the driver ends by itself soon after.
         let _ = timeout(patience, ended).await;
-    }
-}
-
-/// The runtime that drives a connection.
-pub(crate) fn runtime(config: &Config) -> Result<Handle, Error> {
-    match &config.runtime {
-        Some(handle) => Ok(handle.clone()),
-        None => Handle::try_current().map_err(|_| {
-            Error::config(
-                "there is no tokio runtime here: connect inside one, or set Config::runtime",
-            )
-        }),
     }
 }
 

@@ -1,7 +1,8 @@
 //! `Client`: the handle that users clone.
 
 use crate::client::args::Args;
-use crate::client::connection::{self, Connection};
+use crate::client::connection::Connection;
+use crate::client::home::Home;
 use crate::config::Config;
 use crate::error::Error;
 use resp::Frame;
@@ -31,6 +32,7 @@ const MAX_ARGUMENT: usize = 512 << 20;
 pub struct Client(Arc<Inner>);
 
 struct Inner {
+    home: Home,
     data: Connection,
     /// Whatever a layer above keeps with a client, made on first use.
     companion: OnceLock<Arc<dyn Any + Send + Sync>>,
@@ -65,15 +67,19 @@ impl Client {
     ///
     /// Cancel safe: dropping the future closes what was opened.
     pub async fn with_config(config: Config) -> Result<Self, Error> {
-        let runtime = connection::runtime(&config)?;
-        let config = config.runtime(runtime);
-        let data = Connection::connect(config, |_| Vec::new()).await?;
-        Ok(Self(Arc::new(Inner { data, companion: OnceLock::new() })))
+        let home = Home::of(&config)?;
+        let data = Connection::connect(&home, config, |_| Vec::new()).await?;
+        Ok(Self(Arc::new(Inner { home, data, companion: OnceLock::new() })))
     }
 
     /// The settings of this client.
     pub fn config(&self) -> &Config {
         self.0.data.config()
+    }
+
+    /// Where this client's tasks run.
+    pub(crate) fn home(&self) -> &Home {
+        &self.0.home
     }
 
     pub(crate) fn data(&self) -> &Connection {

@@ -20,6 +20,7 @@
 //! | `args.rs`, `convert.rs` | values to arguments, replies to values |
 //! | `connection.rs`, `shared.rs`, `slots.rs`, `canary.rs`, `pen.rs` | what callers and driver share |
 //! | `driver.rs`, `sweep.rs`, `pulse.rs`, `redial.rs`, `handshake.rs` | the task that owns the socket |
+//! | `home.rs` | where that task runs |
 
 mod args;
 mod canary;
@@ -29,6 +30,7 @@ mod convert;
 mod driver;
 mod handle;
 mod handshake;
+mod home;
 mod pen;
 mod pulse;
 mod redial;
@@ -49,8 +51,9 @@ pub use set::SetOptions;
 pub use typed::Typed;
 pub use verbs::Ttl;
 
-pub(crate) use connection::{Connection, Reply, runtime};
+pub(crate) use connection::{Connection, Reply};
 pub(crate) use convert::{answer, kind};
 pub(crate) use handshake::Session;
+pub(crate) use home::Home;
 pub(crate) use resp::{Frame, encode};
 pub(crate) use shared::Flush;

@@ -64,7 +64,7 @@ impl<'a> Acquiring<'a> {
     pub(crate) fn new(lock: &'a Lock) -> Result<Self, AcquireError> {
         lock.check()?;
         let lease = Lease::new(lock.options.lease)?;
-        let locker = Locker::of(&lock.client)?;
+        let locker = Locker::of(&lock.client);
         let value = locker.value(&lock.options);
         Ok(Self {
             options: &lock.options,

@@ -51,7 +51,7 @@ impl Lock {
     /// Cancel safe: reading changes nothing.
     pub async fn inspect(&self) -> Result<Option<Observed>, Error> {
         self.check()?;
-        let locker = Locker::of(&self.client)?;
+        let locker = Locker::of(&self.client);
         let (connection, key) = (&locker.connection, self.key());
         let patience = connection.config().response_timeout;
         let get = connection.submit(patience, Flush::Later, |out| {
@@ -78,7 +78,7 @@ impl Lock {
     /// Dropping the future does not stop a command on its way.
     pub async fn force_release(&self, observed: &Observed) -> Result<bool, AcquireError> {
         self.check()?;
-        let locker = Locker::of(&self.client)?;
+        let locker = Locker::of(&self.client);
         let connection = &locker.connection;
         let session = connection.ready().await?;
         let dialect = Locker::dialect(&session);

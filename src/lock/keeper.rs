@@ -3,8 +3,7 @@
 //!
 //! Guards are entered and crossed out under a short lock, which the task takes once for all that is due.
 
-use crate::client::{Flush, Reply, runtime};
-use crate::config::Config;
+use crate::client::{Flush, Home, Reply};
 use crate::error::Error;
 use crate::lock::error::LostCause;
 use crate::lock::hold::{Hold, Status};
@@ -109,14 +108,10 @@ pub(crate) enum Rest {
 
 impl Keeper {
     /// Starts the task.
-    ///
-    /// # Errors
-    ///
-    /// If there is no runtime.
-    pub(crate) fn start(config: &Config) -> Result<Arc<Self>, Error> {
+    pub(crate) fn start(home: &Home) -> Arc<Self> {
         let keeper = Arc::new(Self { book: Mutex::default(), idle: Notify::new() });
-        runtime(config)?.spawn(Task::new(Arc::clone(&keeper)).run());
-        Ok(keeper)
+        home.spawn(Task::new(Arc::clone(&keeper)).run());
+        keeper
     }
 
     fn book(&self) -> MutexGuard<'_, Book> {

@@ -1,7 +1,6 @@
 //! `Locker`: what all locks of one client share. One lock connection, one keeper, one identity.
 
 use crate::client::{Client, Connection, Session};
-use crate::error::Error;
 use crate::lock::dialect::{self, Dialect};
 use crate::lock::keeper::Keeper;
 use crate::lock::options::Options;
@@ -21,24 +20,19 @@ pub(crate) struct Locker {
 
 impl Locker {
     /// The locker of a client; the first call opens the lock connection in the background.
-    ///
-    /// # Errors
-    ///
-    /// If there is no runtime to drive it.
-    pub(crate) fn of(client: &Client) -> Result<Arc<Self>, Error> {
-        let shared = client.companion(|| Self::new(client).map(Arc::new));
-        (*shared).clone()
+    pub(crate) fn of(client: &Client) -> Arc<Self> {
+        client.companion(|| Self::new(client))
     }
 
     /// The locker of a client that has one.
     pub(crate) fn existing(client: &Client) -> Option<Arc<Self>> {
-        client.existing_companion::<Result<Arc<Self>, Error>>()?.as_ref().clone().ok()
+        client.existing_companion()
     }
 
-    fn new(client: &Client) -> Result<Self, Error> {
-        let connection = Connection::lazy(client.config().clone(), dialect::setup)?;
-        let keeper = Keeper::start(client.config())?;
-        Ok(Self { connection, keeper, host: host() })
+    fn new(client: &Client) -> Self {
+        let home = client.home();
+        let connection = Connection::lazy(home, client.config().clone(), dialect::setup);
+        Self { connection, keeper: Keeper::start(home), host: host() }
     }
 
     /// A value for one acquire call, with an owner token of its own.

@@ -11,3 +11,4 @@ mod exit;
 mod faults;
 mod holding;
 mod peers;
+mod place;
