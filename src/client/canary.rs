@@ -80,6 +80,11 @@ impl Canary {
     fn sang(&self, reply: &Frame) -> bool {
         match (reply, &self.words) {
             (Frame::Bulk(heard), Some(said)) => heard.len() == LEN && heard[..] == said[..],
+            // A subscriber on RESP2 is answered in an array of two: "pong" and the words.
+            (Frame::Array(items), Some(_)) => match &items[..] {
+                [Frame::Bulk(_), words @ Frame::Bulk(_)] => self.sang(words),
+                _ => false,
+            },
             _ => false,
         }
     }
@@ -120,6 +125,16 @@ mod tests {
         let second = canary.due().unwrap();
         assert_ne!(first, second);
         assert!(canary.is_wrong(&bulk(&first)));
+    }
+
+    #[test]
+    fn subscriber_on_resp2_is_answered_in_an_array() {
+        let mut canary = Canary::new(1);
+        canary.doubt();
+        let words = canary.due().unwrap();
+        let answer = |words: &[u8]| Frame::Array(vec![bulk(b"pong"), bulk(words)]);
+        assert!(canary.is_wrong(&answer(b"")));
+        assert!(!canary.is_wrong(&answer(&words)));
     }
 
     #[test]

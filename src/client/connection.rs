@@ -4,6 +4,7 @@ use crate::client::convert::answer;
 use crate::client::driver;
 use crate::client::handshake::{Session, Setup};
 use crate::client::home::Home;
+use crate::client::listener::{Listener, Tag};
 use crate::client::redial::{self, Link};
 use crate::client::shared::{Flush, Phase, Shared};
 use crate::client::slots::SlotId;
@@ -40,16 +41,21 @@ impl Connection {
         let open =
             async move { redial::open(&config, setup, None).await.map(|link| (config, link)) };
         let (config, link) = home.run(open).await??;
-        Ok(Self::spawn(home, config, setup, Some(link)))
+        Ok(Self::spawn(home, Shared::new(config, setup, None), Some(link)))
     }
 
-    /// A connection that is opened in the background; calls wait for it.
-    pub(crate) fn lazy(home: &Home, config: Config, setup: Setup) -> Self {
-        Self::spawn(home, config, setup, None)
+    /// A connection that is opened in the background; calls wait for it. `listener` is told of everything else.
+    pub(crate) fn lazy(
+        home: &Home,
+        config: Config,
+        setup: Setup,
+        listener: Option<Arc<dyn Listener>>,
+    ) -> Self {
+        Self::spawn(home, Shared::new(config, setup, listener), None)
     }
 
-    fn spawn(home: &Home, config: Config, setup: Setup, link: Option<Link>) -> Self {
-        let shared = Arc::new(Shared::new(config, setup));
+    fn spawn(home: &Home, shared: Shared, link: Option<Link>) -> Self {
+        let shared = Arc::new(shared);
         let connection = Self(Arc::new(Owner(Arc::clone(&shared))));
         home.spawn(driver::Driver::new(shared, link).run());
         connection
@@ -77,6 +83,28 @@ impl Connection {
     ) -> Result<Reply, Error> {
         let id = self.shared().submit(patience, flush, encode)?;
         Ok(Reply { shared: Arc::clone(self.shared()), id, fetched: false })
+    }
+
+    /// Queues one command whose reply the listener is told under `tag`; [`Connection::settle`] is to follow, unless this
+    /// is the listener being told something.
+    ///
+    /// # Errors
+    ///
+    /// As [`Connection::submit`]; then the listener is not told.
+    #[allow(dead_code, reason = "the lock's engine is its first user")]
+    pub(crate) fn post(
+        &self,
+        tag: Tag,
+        patience: Duration,
+        encode: impl FnOnce(&mut BytesMut),
+    ) -> Result<(), Error> {
+        self.shared().post(tag, patience, encode)
+    }
+
+    /// Sees to it that what was posted is written.
+    #[allow(dead_code, reason = "the lock's engine is its first user")]
+    pub(crate) fn settle(&self, flush: Flush) {
+        self.shared().settle(flush);
     }
 
     /// Queues one command and waits for its reply.

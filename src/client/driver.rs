@@ -5,6 +5,7 @@
 //! all callers; another (`pulse.rs`) notices a server that owes an answer and sends nothing.
 
 use crate::client::handshake::Session;
+use crate::client::listener::{Heard, Notice, Outbox, sort};
 use crate::client::pen::{Pen, Wrote};
 use crate::client::pulse::Pulse;
 use crate::client::redial::{self, Link};
@@ -14,11 +15,11 @@ use crate::client::sweep::Sweep;
 use crate::error::{Error, ErrorKind, Outcome};
 use crate::net::Reader;
 use bytes::BytesMut;
-use resp::{Decoder, Frame};
+use resp::{Decoder, Frame, Protocol};
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::AsyncReadExt as _;
 use tokio::time::{Instant, Sleep, sleep_until};
@@ -45,8 +46,11 @@ struct Open {
     reader: Reader,
     decoder: Decoder,
     received: BytesMut,
-    replies: Vec<Frame>,
-    wakers: Vec<Waker>,
+    /// Replies, and pushes if anybody listens, in order.
+    frames: Vec<Frame>,
+    protocol: Protocol,
+    listens: bool,
+    out: Outbox,
     pulse: Pulse,
     /// When to stop waiting for the last replies, once closing.
     linger: Option<Pin<Box<Sleep>>>,
@@ -103,12 +107,12 @@ impl Driver {
     /// Waits for `future` while deadlines go on being kept; `None` once the connection is closed.
     async fn or_closing<F: Future>(&mut self, future: F) -> Option<F::Output> {
         let mut future = pin!(future);
-        let mut wakers = Vec::new();
+        let mut out = Outbox::default();
         poll_fn(|cx| {
             if self.begin_turn(cx) {
                 return Poll::Ready(None);
             }
-            self.sweep.poll(cx, &self.shared, &mut wakers);
+            self.sweep.poll(cx, &self.shared, &mut out);
             future.as_mut().poll(cx).map(Some)
         })
         .await
@@ -117,7 +121,7 @@ impl Driver {
     /// Registers this turn's waker, and tells whether the connection is closing.
     fn begin_turn(&self, cx: &Context<'_>) -> bool {
         let mut state = self.shared.lock();
-        state.notified = false;
+        state.begin_turn();
         if !state.driver.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
             state.driver = Some(cx.waker().clone());
         }
@@ -138,20 +142,23 @@ impl Driver {
             state.smallest_rtt = smaller(state.smallest_rtt, link.round_trip);
         }
         self.previous = Some(Arc::clone(&session));
+        let protocol = session.protocol;
         self.shared.announce(Phase::Ready(session));
         let mut open = Open {
             reader: link.reader,
             decoder: link.decoder,
             received: link.received,
-            replies: Vec::new(),
-            wakers: Vec::new(),
+            frames: Vec::new(),
+            protocol,
+            listens: self.shared.listener().is_some(),
+            out: Outbox::default(),
             pulse: Pulse::new(&self.shared.config),
             linger: None,
         };
         poll_fn(|cx| self.turn(&mut open, cx)).await
     }
 
-    /// One turn: read, give replies out, write, keep time.
+    /// One turn: read, give replies out, keep time, write what all that has led to.
     fn turn(&mut self, open: &mut Open, cx: &mut Context<'_>) -> Poll<Error> {
         let closing = self.begin_turn(cx);
         let ended = open.read(cx);
@@ -162,7 +169,7 @@ impl Driver {
         if let Some(error) = ended {
             return Poll::Ready(error);
         }
-        self.sweep.poll(cx, &self.shared, &mut open.wakers);
+        self.sweep.poll(cx, &self.shared, &mut open.out);
         if let Some(silence) = open.pulse.poll(cx, &self.shared) {
             return Poll::Ready(disconnected(format!(
                 "the server owes an answer and sent nothing for {silence:?}"
@@ -187,30 +194,34 @@ impl Driver {
 
     /// Hands out what was read; tells how many callers that woke.
     fn deliver(&self, open: &mut Open) -> Result<usize, Error> {
-        if open.replies.is_empty() {
+        if open.frames.is_empty() {
             return Ok(0);
         }
         let now = Instant::now();
         let mut result = Ok(());
         {
             let mut state = self.shared.lock();
-            for reply in open.replies.drain(..) {
-                match state.slots.complete(reply, now) {
-                    Ok((took, waker)) => {
-                        state.smallest_rtt = smaller(state.smallest_rtt, took);
-                        open.wakers.extend(waker);
+            for frame in open.frames.drain(..) {
+                let reply = match sort(frame, open.protocol) {
+                    Heard::Reply(reply) => reply,
+                    Heard::Push(items) => {
+                        open.out.notices.push(Notice::Push(items));
+                        continue;
                     }
+                };
+                match state.slots.complete(reply, now, &mut open.out) {
+                    Ok(took) => state.smallest_rtt = smaller(state.smallest_rtt, took),
                     Err(slip) => {
                         result = Err(slipped(&slip));
                         break;
                     }
                 }
             }
-            state.crowd = open.wakers.len();
+            state.crowd = open.out.wakers.len();
             state.let_canary_sing(now);
         }
-        let woken = open.wakers.len();
-        open.wakers.drain(..).for_each(Waker::wake);
+        let woken = open.out.wakers.len();
+        open.out.deliver(self.shared.listener());
         result.map(|()| woken)
     }
 
@@ -229,7 +240,7 @@ impl Driver {
 
     /// The socket is gone: what was sent has an unknown outcome, what was not waits for the next one.
     fn detach(&self, error: &Error) {
-        let mut wakers = Vec::new();
+        let mut out = Outbox::default();
         {
             let mut state = self.shared.lock();
             state.epoch += 1;
@@ -237,44 +248,46 @@ impl Driver {
             let state = &mut *state;
             let pen = state.pen.take();
             let unwritten = pen.as_ref().map(Pen::unwritten).unwrap_or_default();
-            let kept = state.slots.disconnected(unwritten.len(), error, &mut wakers);
+            let kept = state.slots.disconnected(unwritten.len(), error, &mut out);
             if let Some(kept) = unwritten.len().checked_sub(kept).and_then(|at| unwritten.get(at..))
             {
-                let mut out = BytesMut::with_capacity(kept.len() + state.out.len());
-                out.extend_from_slice(kept);
-                out.extend_from_slice(&state.out);
-                state.out = out;
+                let mut queue = BytesMut::with_capacity(kept.len() + state.out.len());
+                queue.extend_from_slice(kept);
+                queue.extend_from_slice(&state.out);
+                state.out = queue;
             }
             state.withdraw();
         }
+        out.tell(self.shared.listener());
         self.shared.announce(Phase::Connecting);
-        wakers.drain(..).for_each(Waker::wake);
+        out.wake();
     }
 
     /// A refusal that only a person can change fails the calls at once; anything else lets them wait.
     fn note_failure(&self, error: &Error) {
         let definite = error.kind() == ErrorKind::Handshake && !error.is_transient();
-        let mut wakers = Vec::new();
+        let mut out = Outbox::default();
         {
             let mut state = self.shared.lock();
             state.last_failure = Some(error.clone());
             if definite {
                 state.unusable = Some(error.clone());
                 state.out.clear();
-                state.slots.fail_all(error, &mut wakers);
+                state.slots.fail_all(error, &mut out);
             }
         }
         if definite {
+            out.tell(self.shared.listener());
             self.shared.announce(Phase::Refused(error.clone()));
+            out.wake();
         }
-        wakers.drain(..).for_each(Waker::wake);
     }
 }
 
 /// Also when the runtime is shut down under it, in which case nobody would ever answer.
 impl Drop for Driver {
     fn drop(&mut self) {
-        let mut wakers = Vec::new();
+        let mut out = Outbox::default();
         let error = {
             let mut state = self.shared.lock();
             let error = if state.closing {
@@ -292,12 +305,13 @@ impl Drop for Driver {
             state.pen = None;
             state.driver = None;
             state.out = BytesMut::new();
-            state.slots.disconnected(0, &error, &mut wakers);
-            state.slots.fail_all(&error, &mut wakers);
+            state.slots.disconnected(0, &error, &mut out);
+            state.slots.fail_all(&error, &mut out);
             error
         };
+        out.tell(self.shared.listener());
         self.shared.announce(Phase::Closed(error));
-        wakers.drain(..).for_each(Waker::wake);
+        out.wake();
     }
 }
 
@@ -307,8 +321,8 @@ impl Open {
         for _ in 0..READS_PER_TURN {
             loop {
                 match self.decoder.decode(&mut self.received) {
-                    Ok(Some(Frame::Push(_))) => {} // nobody here subscribes or tracks
-                    Ok(Some(reply)) => self.replies.push(reply),
+                    Ok(Some(Frame::Push(_))) if !self.listens => {} // nobody subscribes or tracks
+                    Ok(Some(frame)) => self.frames.push(frame),
                     Ok(None) => break,
                     Err(error) => {
                         let message = format!("the server broke the protocol: {error}");

@@ -18,7 +18,7 @@
 //! |---|---|
 //! | `handle.rs`, `verbs.rs`, `set.rs`, `command.rs`, `script.rs`, `typed.rs` | what users call |
 //! | `args.rs`, `convert.rs` | values to arguments, replies to values |
-//! | `connection.rs`, `shared.rs`, `slots.rs`, `canary.rs`, `pen.rs` | what callers and driver share |
+//! | `connection.rs`, `shared.rs`, `slots.rs`, `canary.rs`, `pen.rs`, `listener.rs` | what callers and driver share |
 //! | `driver.rs`, `sweep.rs`, `pulse.rs`, `redial.rs`, `handshake.rs` | the task that owns the socket |
 //! | `home.rs` | where that task runs |
 
@@ -31,6 +31,7 @@ mod driver;
 mod handle;
 mod handshake;
 mod home;
+mod listener;
 mod pen;
 mod pulse;
 mod redial;
@@ -55,5 +56,9 @@ pub(crate) use connection::{Connection, Reply};
 pub(crate) use convert::{answer, kind};
 pub(crate) use handshake::Session;
 pub(crate) use home::Home;
+#[allow(unused_imports, reason = "the lock's engine is the first to listen")]
+pub(crate) use listener::{Listener, Notice, Tag};
 pub(crate) use resp::{Frame, encode};
 pub(crate) use shared::Flush;
+#[allow(unused_imports, reason = "the lock's engine is the first to listen")]
+pub(crate) use shared::Phase;

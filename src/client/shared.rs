@@ -9,6 +9,7 @@
 
 use crate::client::canary::Canary;
 use crate::client::handshake::{Session, Setup};
+use crate::client::listener::{Listener, Outbox, Tag};
 use crate::client::pen::{Pen, Wrote};
 use crate::client::slots::{SlotId, Slots};
 use crate::config::Config;
@@ -27,6 +28,7 @@ pub(crate) struct Shared {
     pub(crate) setup: Setup,
     state: Mutex<State>,
     phase: watch::Sender<Phase>,
+    listener: Option<Arc<dyn Listener>>,
 }
 
 /// What a connection is doing.
@@ -65,6 +67,8 @@ pub(crate) struct State {
     pub(crate) notified: bool,
     /// When the driver will look for callers whose deadline has come.
     pub(crate) sweep_at: Option<Instant>,
+    /// Whether that has moved forward since the driver looked.
+    sweep_is_late: bool,
     pub(crate) smallest_rtt: Option<Duration>,
 }
 
@@ -81,8 +85,8 @@ pub(crate) enum Flush {
 
 impl State {
     /// Answers the callers whose deadline has come, and takes back what they had queued.
-    pub(crate) fn expire(&mut self, now: Instant, wakers: &mut Vec<Waker>) {
-        if self.slots.expire(now, self.last_failure.as_ref(), wakers) {
+    pub(crate) fn expire(&mut self, now: Instant, out: &mut Outbox) {
+        if self.slots.expire(now, self.last_failure.as_ref(), out) {
             self.withdraw();
         }
         self.let_canary_sing(now);
@@ -101,6 +105,26 @@ impl State {
         }
     }
 
+    /// Who writes what was just queued. `alone` says that nothing is on its way but what the caller has queued.
+    fn kick(&mut self, flush: Flush, alone: bool) -> Kick {
+        let write = self.pen.as_ref().is_some_and(Pen::is_dry)
+            && match flush {
+                Flush::Auto => alone && self.crowd <= 1,
+                Flush::Now => true,
+                Flush::Later => false,
+            };
+        let wake = (!write || self.sweep_is_late) && !self.notified;
+        self.notified |= wake;
+        let driver = if wake { self.driver.clone() } else { None };
+        Kick { write, driver }
+    }
+
+    /// The driver begins a turn.
+    pub(crate) fn begin_turn(&mut self) {
+        self.notified = false;
+        self.sweep_is_late = false;
+    }
+
     /// Takes the commands that nobody waits for any more out of the buffer.
     pub(crate) fn withdraw(&mut self) {
         let mut old = std::mem::take(&mut self.out);
@@ -116,7 +140,7 @@ impl State {
 
 impl Shared {
     /// As before the first attempt to connect.
-    pub(crate) fn new(config: Config, setup: Setup) -> Self {
+    pub(crate) fn new(config: Config, setup: Setup, listener: Option<Arc<dyn Listener>>) -> Self {
         let state = State {
             out: BytesMut::new(),
             slots: Slots::new(Canary::new(config.seam.entropy())),
@@ -129,6 +153,7 @@ impl Shared {
             driver: None,
             notified: false,
             sweep_at: None,
+            sweep_is_late: false,
             smallest_rtt: None,
         };
         Self {
@@ -136,7 +161,12 @@ impl Shared {
             setup,
             state: Mutex::new(state),
             phase: watch::Sender::new(Phase::Connecting),
+            listener,
         }
+    }
+
+    pub(crate) fn listener(&self) -> Option<&dyn Listener> {
+        self.listener.as_deref()
     }
 
     /// What the connection is doing, now and from now on.
@@ -150,6 +180,9 @@ impl Shared {
     }
 
     pub(crate) fn announce(&self, phase: Phase) {
+        if let Some(listener) = self.listener() {
+            listener.changed(&phase);
+        }
         self.phase.send_replace(phase);
     }
 
@@ -225,47 +258,89 @@ impl Shared {
         flush: Flush,
         encode: impl FnOnce(&mut BytesMut),
     ) -> Result<SlotId, Error> {
-        let now = Instant::now();
-        let deadline = after(now, patience);
-        let (id, here, waker) = {
+        let (id, kick) = {
             let mut state = self.lock();
-            if let Some(error) = &state.unusable {
-                return Err(error.clone());
-            }
-            if state.closing {
-                return Err(Error::closed(Outcome::NotSent));
-            }
-            if state.slots.bytes() > self.config.max_queued_bytes {
-                return Err(overloaded(state.slots.bytes()));
-            }
-            let before = state.out.len();
-            encode(&mut state.out);
-            let len = state.out.len() - before;
+            let (len, now, deadline) = self.enqueue(&mut state, patience, encode)?;
             let id = state.slots.push(len, now, deadline);
-            let alone = state.slots.len() == 1 && state.crowd <= 1;
-            let here = state.pen.as_ref().is_some_and(Pen::is_dry)
-                && match flush {
-                    Flush::Auto => alone,
-                    Flush::Now => true,
-                    Flush::Later => false,
-                };
-            let sweep_is_late = state.sweep_at.is_none_or(|at| deadline < at);
-            if sweep_is_late {
-                state.sweep_at = Some(deadline);
-            }
-            let wake = (!here || sweep_is_late) && !state.notified;
-            state.notified |= wake;
-            let waker = if wake { state.driver.clone() } else { None };
-            (id, here, waker)
+            let alone = state.slots.len() == 1;
+            (id, state.kick(flush, alone))
         };
-        if here {
-            self.flush_here();
-        }
-        if let Some(waker) = waker {
-            waker.wake();
-        }
+        self.perform(kick);
         Ok(id)
     }
+
+    /// Queues one command whose reply the listener is told under `tag`. Nothing is written before [`Shared::settle`], or
+    /// before the driver's next turn: that is for the caller to see to.
+    ///
+    /// # Errors
+    ///
+    /// As [`Shared::submit`]; then the listener is not told.
+    pub(crate) fn post(
+        &self,
+        tag: Tag,
+        patience: Duration,
+        encode: impl FnOnce(&mut BytesMut),
+    ) -> Result<(), Error> {
+        let mut state = self.lock();
+        let (len, now, deadline) = self.enqueue(&mut state, patience, encode)?;
+        state.slots.push_tagged(tag, len, now, deadline);
+        Ok(())
+    }
+
+    /// Sees to it that what was posted is written.
+    pub(crate) fn settle(&self, flush: Flush) {
+        let kick = {
+            let mut state = self.lock();
+            if state.out.is_empty() && !state.sweep_is_late {
+                return; // the driver was faster
+            }
+            let alone = state.slots.owed(self.config.response_timeout).is_none();
+            state.kick(flush, alone)
+        };
+        self.perform(kick);
+    }
+
+    /// Encodes one command at the end of the queue; its slot is still to be pushed.
+    fn enqueue(
+        &self,
+        state: &mut State,
+        patience: Duration,
+        encode: impl FnOnce(&mut BytesMut),
+    ) -> Result<(usize, Instant, Instant), Error> {
+        if let Some(error) = &state.unusable {
+            return Err(error.clone());
+        }
+        if state.closing {
+            return Err(Error::closed(Outcome::NotSent));
+        }
+        if state.slots.bytes() > self.config.max_queued_bytes {
+            return Err(overloaded(state.slots.bytes()));
+        }
+        let now = Instant::now();
+        let deadline = after(now, patience);
+        let before = state.out.len();
+        encode(&mut state.out);
+        if state.sweep_at.is_none_or(|at| deadline < at) {
+            state.sweep_at = Some(deadline);
+            state.sweep_is_late = true;
+        }
+        Ok((state.out.len() - before, now, deadline))
+    }
+
+    fn perform(&self, kick: Kick) {
+        if kick.write {
+            self.flush_here();
+        }
+        if let Some(driver) = kick.driver {
+            driver.wake();
+        }
+    }
+}
+
+/// What whoever has queued something does next, without the lock.
+struct Kick {
+    write: bool,
+    driver: Option<Waker>,
 }
 
 fn overloaded(queued: usize) -> Error {

@@ -5,9 +5,10 @@
 //! caller goes or gives up, until the reply has come, so no reply can ever reach another caller. That the server keeps to
 //! the order is what the canary (`canary.rs`) proves from time to time.
 //!
-//! Pure: time comes in as an argument, and wakers go out to be woken outside the lock.
+//! Pure: time comes in as an argument, and wakers and notices go out to be delivered outside the lock.
 
 use crate::client::canary::{Canary, Words};
+use crate::client::listener::{Notice, Outbox, Tag};
 use crate::error::{Error, Outcome};
 use resp::Frame;
 use std::collections::VecDeque;
@@ -32,6 +33,8 @@ enum Caller {
     Gone,
     /// Nobody: the reply must be the canary's words.
     Canary,
+    /// The connection's listener, who knows the command by this tag.
+    Listener(Tag),
 }
 
 /// Why a reply can be nobody's.
@@ -101,6 +104,11 @@ impl Slots {
         self.push_for(Caller::Waiting(None), len, now, deadline)
     }
 
+    /// The same for a command whose reply goes to the listener.
+    pub(crate) fn push_tagged(&mut self, tag: Tag, len: usize, now: Instant, deadline: Instant) {
+        self.push_for(Caller::Listener(tag), len, now, deadline);
+    }
+
     /// What the canary is to sing now, if it is time. The caller puts it at the end of the write buffer, and says so with
     /// [`Slots::push_canary`].
     pub(crate) fn canary_due(&mut self) -> Option<Words> {
@@ -151,7 +159,7 @@ impl Slots {
         self.sent = self.order.len();
     }
 
-    /// Gives `reply` to the oldest command, and tells how long that took and whom to wake.
+    /// Gives `reply` to the oldest command, and tells how long that took.
     ///
     /// # Errors
     ///
@@ -160,7 +168,8 @@ impl Slots {
         &mut self,
         reply: Frame,
         now: Instant,
-    ) -> Result<(Duration, Option<Waker>), Slip> {
+        out: &mut Outbox,
+    ) -> Result<Duration, Slip> {
         let oldest = self.order.front().filter(|_| self.sent > 0);
         let Some(slot) = oldest.and_then(|&index| self.slots.get(index)) else {
             return Err(Slip::Unasked(reply));
@@ -174,7 +183,8 @@ impl Slots {
             return Err(Slip::Shifted);
         }
         self.sent -= 1;
-        Ok((now.saturating_duration_since(queued_at), self.answer_oldest(Ok(reply))))
+        self.answer_oldest(Ok(reply), out);
+        Ok(now.saturating_duration_since(queued_at))
     }
 
     /// Looks for the answer of a command; remembers the waker where there is none yet.
@@ -197,7 +207,7 @@ impl Slots {
                 }
                 Poll::Ready(answer)
             }
-            Caller::Waiting(_) | Caller::Gone | Caller::Canary => {
+            Caller::Waiting(_) | Caller::Gone | Caller::Canary | Caller::Listener(_) => {
                 Poll::Ready(Err(Error::closed(Outcome::Unknown)))
             }
         }
@@ -221,10 +231,7 @@ impl Slots {
     /// The earliest deadline of a caller that still waits.
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
         let waiting = self.order.iter().filter_map(|&index| self.slots.get(index));
-        waiting
-            .filter(|slot| matches!(slot.caller, Caller::Waiting(_)))
-            .map(|slot| slot.deadline)
-            .min()
+        waiting.filter(|slot| slot.is_wanted()).map(|slot| slot.deadline).min()
     }
 
     /// The answer that is due next, if the server owes one. Calls usually get `patience`.
@@ -238,31 +245,24 @@ impl Slots {
 
     /// Answers the callers whose deadline has come; `cause` is why nothing was sent, where that is known.
     ///
-    /// Sent commands keep their slots, and the canary has reason to sing. Tells whether some were not sent: [`Slots::withdraw`] takes those back.
-    pub(crate) fn expire(
-        &mut self,
-        now: Instant,
-        cause: Option<&Error>,
-        wakers: &mut Vec<Waker>,
-    ) -> bool {
+    /// Sent commands keep their slots, and the canary has reason to sing. Tells whether some were not sent:
+    /// [`Slots::withdraw`] takes those back.
+    pub(crate) fn expire(&mut self, now: Instant, cause: Option<&Error>, out: &mut Outbox) -> bool {
         let mut unsent = false;
         for (position, &index) in self.order.iter().enumerate() {
             let Some(slot) = self.slots.get_mut(index) else { continue };
-            if slot.deadline > now {
+            if slot.deadline > now || !slot.is_wanted() {
                 continue;
             }
-            if let Caller::Waiting(waker) = &mut slot.caller {
-                wakers.extend(waker.take());
-                let patience = slot.deadline.saturating_duration_since(slot.queued_at);
-                let error = if position < self.sent {
-                    self.canary.doubt();
-                    Error::timeout(patience, Outcome::Unknown, None)
-                } else {
-                    unsent = true;
-                    Error::timeout(patience, Outcome::NotSent, cause)
-                };
-                slot.caller = Caller::Answered(Err(error));
-            }
+            let patience = slot.deadline.saturating_duration_since(slot.queued_at);
+            let error = if position < self.sent {
+                self.canary.doubt();
+                Error::timeout(patience, Outcome::Unknown, None)
+            } else {
+                unsent = true;
+                Error::timeout(patience, Outcome::NotSent, cause)
+            };
+            slot.answer(Err(error), out);
         }
         unsent
     }
@@ -273,7 +273,7 @@ impl Slots {
         let mut unsent = self.order.split_off(self.sent.min(self.order.len()));
         unsent.retain(|&index| {
             let Some(slot) = self.slots.get_mut(index) else { return false };
-            let wanted = matches!(slot.caller, Caller::Waiting(_) | Caller::Canary);
+            let wanted = slot.is_wanted() || matches!(slot.caller, Caller::Canary);
             keep(slot.len, wanted);
             if !wanted {
                 slot.owed = false;
@@ -293,7 +293,7 @@ impl Slots {
         &mut self,
         unwritten: usize,
         error: &Error,
-        wakers: &mut Vec<Waker>,
+        out: &mut Outbox,
     ) -> usize {
         let mut kept = 0;
         while let Some(slot) = self.sent.checked_sub(1).and_then(|last| self.order.get(last)) {
@@ -306,17 +306,17 @@ impl Slots {
         }
         let lost = error.with_outcome(Outcome::Unknown);
         for _ in 0..std::mem::take(&mut self.sent) {
-            wakers.extend(self.answer_oldest(Err(lost.clone())));
+            self.answer_oldest(Err(lost.clone()), out);
         }
         kept
     }
 
     /// Fails every command that is left, none of which was sent.
-    pub(crate) fn fail_all(&mut self, error: &Error, wakers: &mut Vec<Waker>) {
+    pub(crate) fn fail_all(&mut self, error: &Error, out: &mut Outbox) {
         self.sent = 0;
         let error = error.with_outcome(Outcome::NotSent);
         while !self.order.is_empty() {
-            wakers.extend(self.answer_oldest(Err(error.clone())));
+            self.answer_oldest(Err(error.clone()), out);
         }
     }
 
@@ -324,29 +324,42 @@ impl Slots {
         self.order.front().and_then(|&index| self.slots.get(index))
     }
 
-    /// Takes the oldest command out of `order` and answers its caller; gives the waker of one who waits.
-    fn answer_oldest(&mut self, answer: Result<Frame, Error>) -> Option<Waker> {
-        let index = self.order.pop_front()?;
-        let slot = self.slots.get_mut(index)?;
+    /// Takes the oldest command out of `order` and answers its caller.
+    fn answer_oldest(&mut self, answer: Result<Frame, Error>, out: &mut Outbox) {
+        let Some(index) = self.order.pop_front() else { return };
+        let Some(slot) = self.slots.get_mut(index) else { return };
         slot.owed = false;
         self.bytes -= slot.len;
-        match &mut slot.caller {
+        if matches!(slot.caller, Caller::Canary) {
+            self.canary.silenced();
+            slot.caller = Caller::Gone;
+        }
+        slot.answer(answer, out);
+        if matches!(slot.caller, Caller::Gone) {
+            self.free.push(index);
+        }
+    }
+}
+
+impl Slot {
+    /// Whether anybody still waits for the reply.
+    fn is_wanted(&self) -> bool {
+        matches!(self.caller, Caller::Waiting(_) | Caller::Listener(_))
+    }
+
+    /// Answers whoever still waits, and puts down whom to tell.
+    fn answer(&mut self, answer: Result<Frame, Error>, out: &mut Outbox) {
+        match &mut self.caller {
             Caller::Waiting(waker) => {
-                let waker = waker.take();
-                slot.caller = Caller::Answered(answer);
-                waker
+                out.wakers.extend(waker.take());
+                self.caller = Caller::Answered(answer);
             }
-            Caller::Answered(_) => None, // gave up before, and has not fetched that yet
-            Caller::Gone => {
-                self.free.push(index);
-                None
+            Caller::Listener(tag) => {
+                out.notices.push(Notice::Reply(*tag, answer));
+                self.caller = Caller::Gone;
             }
-            Caller::Canary => {
-                self.canary.silenced();
-                slot.caller = Caller::Gone;
-                self.free.push(index);
-                None
-            }
+            // Gave up before, and may not have fetched that yet.
+            Caller::Answered(_) | Caller::Gone | Caller::Canary => {}
         }
     }
 }
@@ -377,6 +390,10 @@ mod tests {
         slots.poll(id, &Context::from_waker(Waker::noop()))
     }
 
+    fn complete(slots: &mut Slots, reply: Frame, now: Instant) {
+        slots.complete(reply, now, &mut Outbox::default()).unwrap();
+    }
+
     fn lost() -> Error {
         Error::new(ErrorKind::Disconnected, Outcome::Unknown, "lost")
     }
@@ -405,7 +422,7 @@ mod tests {
         slots.abandon(first);
         slots.abandon(second);
         for number in 1..=3 {
-            slots.complete(Frame::Integer(number), now).unwrap();
+            complete(&mut slots, Frame::Integer(number), now);
         }
         assert_integer(poll(&mut slots, third), 3);
         assert_eq!((slots.len(), slots.bytes(), slots.free.len()), (0, 0, 3));
@@ -416,7 +433,7 @@ mod tests {
         let (mut slots, now) = (empty(), Instant::now());
         push(&mut slots, now);
         assert_eq!(
-            slots.complete(Frame::Integer(1), now).unwrap_err(),
+            slots.complete(Frame::Integer(1), now, &mut Outbox::default()).unwrap_err(),
             Slip::Unasked(Frame::Integer(1))
         );
         assert_eq!(slots.len(), 1);
@@ -428,8 +445,8 @@ mod tests {
         let words = sing(&mut slots, now);
         let next = push(&mut slots, now);
         slots.all_sent();
-        slots.complete(words, now).unwrap();
-        slots.complete(Frame::Integer(1), now).unwrap();
+        complete(&mut slots, words, now);
+        complete(&mut slots, Frame::Integer(1), now);
         assert_integer(poll(&mut slots, next), 1);
         assert_eq!((slots.len(), slots.bytes(), slots.free.len()), (0, 0, 2));
     }
@@ -439,12 +456,12 @@ mod tests {
         let (mut slots, now) = (empty(), Instant::now());
         let late = push(&mut slots, now);
         slots.all_sent();
-        slots.expire(now + PATIENCE, None, &mut Vec::new());
+        slots.expire(now + PATIENCE, None, &mut Outbox::default());
         assert_outcome(poll(&mut slots, late), Outcome::Unknown);
         let words = sing(&mut slots, now);
         slots.all_sent();
         // The answer to the canary comes where the lost one was expected.
-        assert_eq!(slots.complete(words, now).unwrap_err(), Slip::Shifted);
+        assert_eq!(slots.complete(words, now, &mut Outbox::default()).unwrap_err(), Slip::Shifted);
     }
 
     #[test]
@@ -454,8 +471,11 @@ mod tests {
         sing(&mut slots, now);
         let next = push(&mut slots, now);
         slots.all_sent();
-        slots.complete(Frame::Integer(1), now).unwrap();
-        assert_eq!(slots.complete(Frame::Integer(1), now).unwrap_err(), Slip::Shifted);
+        complete(&mut slots, Frame::Integer(1), now);
+        assert_eq!(
+            slots.complete(Frame::Integer(1), now, &mut Outbox::default()).unwrap_err(),
+            Slip::Shifted
+        );
         assert!(poll(&mut slots, next).is_pending(), "nobody was given it");
     }
 
@@ -464,16 +484,16 @@ mod tests {
         let (mut slots, now) = (empty(), Instant::now());
         let words = sing(&mut slots, now);
         push(&mut slots, now);
-        slots.expire(now + PATIENCE, None, &mut Vec::new());
+        slots.expire(now + PATIENCE, None, &mut Outbox::default());
         let mut seen = Vec::new();
         slots.withdraw(|len, keep| seen.push((len, keep)));
         assert_eq!(seen, [(20, true), (10, false)]);
-        slots.disconnected(0, &lost(), &mut Vec::new());
+        slots.disconnected(0, &lost(), &mut Outbox::default());
         slots.all_sent();
-        slots.complete(words, now).unwrap();
+        complete(&mut slots, words, now);
         sing(&mut slots, now);
         slots.all_sent();
-        slots.disconnected(0, &lost(), &mut Vec::new());
+        slots.disconnected(0, &lost(), &mut Outbox::default());
         sing(&mut slots, now); // the one before was lost: there is room for another
     }
 
@@ -482,10 +502,10 @@ mod tests {
         let (mut slots, now) = (empty(), Instant::now());
         let [late, prompt] = [push(&mut slots, now), slots.push(10, now, now + 2 * PATIENCE)];
         slots.all_sent();
-        assert!(!slots.expire(now + PATIENCE, None, &mut Vec::new()));
+        assert!(!slots.expire(now + PATIENCE, None, &mut Outbox::default()));
         assert_outcome(poll(&mut slots, late), Outcome::Unknown);
-        slots.complete(Frame::Integer(1), now).unwrap();
-        slots.complete(Frame::Integer(2), now).unwrap();
+        complete(&mut slots, Frame::Integer(1), now);
+        complete(&mut slots, Frame::Integer(2), now);
         assert_integer(poll(&mut slots, prompt), 2);
         assert_eq!(slots.free.len(), 2);
     }
@@ -497,15 +517,15 @@ mod tests {
         slots.all_sent();
         let late = push(&mut slots, now);
         let patient = slots.push(7, now, now + 2 * PATIENCE);
-        assert!(slots.expire(now + PATIENCE, None, &mut Vec::new()));
+        assert!(slots.expire(now + PATIENCE, None, &mut Outbox::default()));
         let mut seen = Vec::new();
         slots.withdraw(|len, keep| seen.push((len, keep)));
         assert_eq!(seen, [(10, false), (7, true)]);
         assert_outcome(poll(&mut slots, late), Outcome::NotSent);
         assert_outcome(poll(&mut slots, sent), Outcome::Unknown);
         slots.all_sent();
-        slots.complete(Frame::Integer(1), now).unwrap();
-        slots.complete(Frame::Integer(2), now).unwrap();
+        complete(&mut slots, Frame::Integer(1), now);
+        complete(&mut slots, Frame::Integer(2), now);
         assert_integer(poll(&mut slots, patient), 2);
     }
 
@@ -517,7 +537,7 @@ mod tests {
         assert_eq!(slots.owed(PATIENCE), None);
         slots.all_sent();
         assert_eq!(slots.owed(PATIENCE), Some(Owed { since: now, allowed_until: now }));
-        slots.complete(Frame::Null, now).unwrap();
+        complete(&mut slots, Frame::Null, now);
         let allowed_until = now + 9 * PATIENCE;
         assert_eq!(slots.owed(PATIENCE), Some(Owed { since: now, allowed_until }));
     }
@@ -528,13 +548,13 @@ mod tests {
         let ids = [(); 4].map(|()| push(&mut slots, now));
         slots.all_sent();
         // 25 of 40 bytes did not get out: the third and fourth command whole, the second in part.
-        assert_eq!(slots.disconnected(25, &lost(), &mut Vec::new()), 20);
+        assert_eq!(slots.disconnected(25, &lost(), &mut Outbox::default()), 20);
         assert_outcome(poll(&mut slots, ids[0]), Outcome::Unknown);
         assert_outcome(poll(&mut slots, ids[1]), Outcome::Unknown);
         assert_eq!((slots.len(), slots.sent), (2, 0));
         slots.all_sent();
-        slots.complete(Frame::Integer(3), now).unwrap();
-        slots.complete(Frame::Integer(4), now).unwrap();
+        complete(&mut slots, Frame::Integer(3), now);
+        complete(&mut slots, Frame::Integer(4), now);
         assert_integer(poll(&mut slots, ids[2]), 3);
         assert_integer(poll(&mut slots, ids[3]), 4);
     }
@@ -544,13 +564,13 @@ mod tests {
         let (mut slots, now) = (empty(), Instant::now());
         let old = push(&mut slots, now);
         slots.all_sent();
-        slots.complete(Frame::Integer(1), now).unwrap();
+        complete(&mut slots, Frame::Integer(1), now);
         assert_integer(poll(&mut slots, old), 1);
         let new = push(&mut slots, now);
         assert_eq!(old.index, new.index);
         slots.abandon(old);
         slots.all_sent();
-        slots.complete(Frame::Integer(2), now).unwrap();
+        complete(&mut slots, Frame::Integer(2), now);
         assert_integer(poll(&mut slots, new), 2);
     }
 
@@ -560,11 +580,57 @@ mod tests {
         let ids = [(); 3].map(|()| push(&mut slots, now));
         assert!(poll(&mut slots, ids[0]).is_pending());
         slots.abandon(ids[1]);
-        let mut wakers = Vec::new();
-        slots.fail_all(&lost(), &mut wakers);
-        assert_eq!(wakers.len(), 1);
+        let mut out = Outbox::default();
+        slots.fail_all(&lost(), &mut out);
+        assert_eq!(out.wakers.len(), 1);
         assert_outcome(poll(&mut slots, ids[0]), Outcome::NotSent);
         assert_outcome(poll(&mut slots, ids[2]), Outcome::NotSent);
         assert_eq!((slots.len(), slots.bytes(), slots.free.len()), (0, 0, 3));
+    }
+
+    /// The tags that the listener was told of, with the integer or the outcome each came with.
+    fn told(out: &mut Outbox) -> Vec<(Tag, Result<i64, Outcome>)> {
+        let notices = out.notices.drain(..);
+        notices
+            .map(|notice| match notice {
+                Notice::Reply(tag, Ok(Frame::Integer(number))) => (tag, Ok(number)),
+                Notice::Reply(tag, Err(error)) => (tag, Err(error.outcome())),
+                other => panic!("{other:?}"),
+            })
+            .collect()
+    }
+
+    #[test]
+    fn listener_is_told_the_reply_and_needs_not_fetch_it() {
+        let (mut slots, now, mut out) = (empty(), Instant::now(), Outbox::default());
+        slots.push_tagged(70, 10, now, now + PATIENCE);
+        let caller = push(&mut slots, now);
+        slots.push_tagged(71, 10, now, now + PATIENCE);
+        slots.all_sent();
+        for number in 1..=3 {
+            slots.complete(Frame::Integer(number), now, &mut out).unwrap();
+        }
+        assert_eq!(told(&mut out), [(70, Ok(1)), (71, Ok(3))]);
+        assert_integer(poll(&mut slots, caller), 2);
+        assert_eq!((slots.len(), slots.bytes(), slots.free.len()), (0, 0, 3));
+    }
+
+    #[test]
+    fn listener_is_told_once_what_became_of_a_command_that_failed() {
+        let (mut slots, now, mut out) = (empty(), Instant::now(), Outbox::default());
+        slots.push_tagged(1, 10, now, now + PATIENCE);
+        slots.push_tagged(2, 10, now, now + 3 * PATIENCE);
+        slots.all_sent();
+        slots.push_tagged(3, 10, now, now + PATIENCE);
+        slots.push_tagged(4, 10, now, now + 3 * PATIENCE);
+        assert!(slots.expire(now + PATIENCE, None, &mut out));
+        slots.withdraw(|_, _| {});
+        assert_eq!(told(&mut out), [(1, Err(Outcome::Unknown)), (3, Err(Outcome::NotSent))]);
+        assert_eq!(slots.next_deadline(), Some(now + 3 * PATIENCE));
+        slots.disconnected(0, &lost(), &mut out);
+        assert_eq!(told(&mut out), [(2, Err(Outcome::Unknown))], "the late one was told before");
+        slots.fail_all(&lost(), &mut out);
+        assert_eq!(told(&mut out), [(4, Err(Outcome::NotSent))]);
+        assert_eq!((slots.len(), slots.bytes(), slots.free.len()), (0, 0, 4));
     }
 }

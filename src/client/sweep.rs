@@ -1,8 +1,9 @@
 //! One timer for the deadlines of all callers of a connection: arming a timer for each call would cost more than the call.
 
+use crate::client::listener::Outbox;
 use crate::client::shared::Shared;
 use std::pin::Pin;
-use std::task::{Context, Waker};
+use std::task::Context;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 /// The timer for the deadlines of all callers.
@@ -13,7 +14,7 @@ pub(crate) struct Sweep {
 
 impl Sweep {
     /// Answers the callers whose deadline has come, and sleeps until the next one.
-    pub(crate) fn poll(&mut self, cx: &mut Context<'_>, shared: &Shared, wakers: &mut Vec<Waker>) {
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>, shared: &Shared, out: &mut Outbox) {
         loop {
             let Some(at) = shared.lock().sweep_at else { return };
             let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(at)));
@@ -25,9 +26,9 @@ impl Sweep {
             }
             {
                 let mut state = shared.lock();
-                state.expire(Instant::now(), wakers);
+                state.expire(Instant::now(), out);
             }
-            wakers.drain(..).for_each(Waker::wake);
+            out.deliver(shared.listener());
         }
     }
 }

@@ -31,7 +31,7 @@ impl Locker {
 
     fn new(client: &Client) -> Self {
         let home = client.home();
-        let connection = Connection::lazy(home, client.config().clone(), dialect::setup);
+        let connection = Connection::lazy(home, client.config().clone(), dialect::setup, None);
         Self { connection, keeper: Keeper::start(home), host: host() }
     }
 

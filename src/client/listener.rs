@@ -1,0 +1,279 @@
+//! Who is told what a connection hears without a caller waiting for it: pushes, and replies to commands that carry a tag.
+//!
+//! A listener sees everything in the order in which it came, so it can tell a push that stands before a reply from one behind
+//! it. It is called by the driver between reading and writing, with no lock held: what it posts leaves in the same turn.
+//! A connection without a listener drops pushes, at the cost of decoding them.
+
+use crate::client::shared::Phase;
+use crate::error::Error;
+use resp::{Frame, Protocol};
+use std::task::Waker;
+
+/// Names a command whose reply the listener is told; its meaning is the listener's.
+pub(crate) type Tag = u64;
+
+/// Hears what a connection is sent, and what becomes of the connection.
+///
+/// Its methods run on the driver's task, or on the thread that drops it: they must neither wait nor panic.
+pub(crate) trait Listener: Send + Sync {
+    /// Told in order, and drained by the listener. Every tagged command is answered once, with an error if need be.
+    fn heard(&self, notices: &mut Vec<Notice>);
+
+    /// The connection opened, was lost, refused or closed. Commands that were lost with it have been told of before.
+    fn changed(&self, phase: &Phase);
+}
+
+/// One thing that was heard.
+#[derive(Debug)]
+#[allow(dead_code, reason = "the lock's engine is the first to look inside")]
+pub(crate) enum Notice {
+    /// The reply to a tagged command, error frames included.
+    Reply(Tag, Result<Frame, Error>),
+    /// What the server sent without being asked: a published message, an invalidation.
+    Push(Vec<Frame>),
+}
+
+/// Who is to be told what, once no lock is held.
+#[derive(Debug, Default)]
+pub(crate) struct Outbox {
+    pub(crate) wakers: Vec<Waker>,
+    pub(crate) notices: Vec<Notice>,
+}
+
+impl Outbox {
+    /// Tells the listener first: whoever is woken may rely on its having heard what came before.
+    pub(crate) fn deliver(&mut self, listener: Option<&dyn Listener>) {
+        self.tell(listener);
+        self.wake();
+    }
+
+    pub(crate) fn tell(&mut self, listener: Option<&dyn Listener>) {
+        if self.notices.is_empty() {
+            return;
+        }
+        match listener {
+            Some(listener) => listener.heard(&mut self.notices),
+            None => self.notices.clear(),
+        }
+    }
+
+    pub(crate) fn wake(&mut self) {
+        self.wakers.drain(..).for_each(Waker::wake);
+    }
+}
+
+/// What a frame is to a connection that listens.
+#[derive(Debug)]
+pub(crate) enum Heard {
+    /// It answers the oldest command.
+    Reply(Frame),
+    Push(Vec<Frame>),
+}
+
+/// Tells replies from pushes. The confirmation of a subscription is a push that answers its command, one for each channel;
+/// RESP2 has no pushes, and sends messages as arrays.
+pub(crate) fn sort(frame: Frame, protocol: Protocol) -> Heard {
+    match frame {
+        Frame::Push(items) if confirms(&items) => Heard::Reply(Frame::Push(items)),
+        Frame::Push(items) => Heard::Push(items),
+        Frame::Array(items) if protocol == Protocol::Resp2 && is_message(&items) => {
+            Heard::Push(items)
+        }
+        reply => Heard::Reply(reply),
+    }
+}
+
+fn first(items: &[Frame]) -> &[u8] {
+    match items.first() {
+        Some(Frame::Bulk(word) | Frame::Simple(word)) => word,
+        _ => &[],
+    }
+}
+
+fn confirms(items: &[Frame]) -> bool {
+    let word = first(items);
+    word.ends_with(b"subscribe")
+        && matches!(word.len() - b"subscribe".len(), 0..=2)
+        && items.len() == 3
+}
+
+fn is_message(items: &[Frame]) -> bool {
+    matches!((first(items), items.len()), (b"message" | b"smessage", 3) | (b"pmessage", 4))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::client::{Connection, Flush, Home};
+    use crate::config::Config;
+    use crate::error::{ErrorKind, Outcome};
+    use bytes::BytesMut;
+    use resp::encode;
+    use std::sync::{Arc, Mutex};
+    use std::time::Duration;
+    use tenure_server::{Fault, Profile, Server};
+    use tokio::time::{Instant, sleep};
+
+    const SECOND: Duration = Duration::from_secs(1);
+    const MS: Duration = Duration::from_millis(1);
+
+    /// Writes down what it hears, as text.
+    #[derive(Default)]
+    struct Diary(Mutex<Vec<String>>);
+
+    impl Diary {
+        fn take(&self) -> Vec<String> {
+            std::mem::take(&mut self.0.lock().unwrap())
+        }
+    }
+
+    impl Listener for Diary {
+        fn heard(&self, notices: &mut Vec<Notice>) {
+            let entries = notices.drain(..).map(|notice| match notice {
+                Notice::Reply(tag, Ok(frame)) => format!("{tag}: {}", text(&frame)),
+                Notice::Reply(tag, Err(error)) => format!("{tag}: {:?}", error.outcome()),
+                Notice::Push(items) => text(&Frame::Array(items)),
+            });
+            self.0.lock().unwrap().extend(entries);
+        }
+
+        fn changed(&self, phase: &Phase) {
+            let entry = match phase {
+                Phase::Connecting => "lost",
+                Phase::Ready(_) => "ready",
+                Phase::Refused(_) => "refused",
+                Phase::Closed(_) => "closed",
+            };
+            self.0.lock().unwrap().push(entry.to_owned());
+        }
+    }
+
+    fn text(frame: &Frame) -> String {
+        match frame {
+            Frame::Array(items) | Frame::Push(items) => {
+                items.iter().map(text).collect::<Vec<_>>().join(" ")
+            }
+            Frame::Bulk(word) | Frame::Simple(word) => String::from_utf8_lossy(word).into_owned(),
+            Frame::Integer(number) => number.to_string(),
+            other => format!("{other:?}"),
+        }
+    }
+
+    async fn listen(config: Config) -> (Connection, Arc<Diary>) {
+        let diary = Arc::new(Diary::default());
+        let listener = Arc::clone(&diary) as Arc<dyn Listener>;
+        let home = Home::of(&config).unwrap();
+        let connection = Connection::lazy(&home, config, |_| Vec::new(), Some(listener));
+        connection.ready().await.unwrap();
+        sleep(MS).await;
+        assert_eq!(diary.take(), ["ready"]);
+        (connection, diary)
+    }
+
+    fn post(connection: &Connection, tag: Tag, line: &str) {
+        let args: Vec<_> = line.split(' ').collect();
+        let encode = |out: &mut BytesMut| encode::command(&args, out);
+        connection.post(tag, SECOND, encode).unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn replies_and_pushes_are_heard_in_the_order_in_which_they_came() {
+        let server = Server::new(Profile::Redis7_0);
+        let (connection, diary) = listen(Config::dialer(server.dialer())).await;
+        for (tag, line) in [(1, "CLIENT TRACKING ON NOLOOP"), (2, "PTTL k"), (3, "SUBSCRIBE c")] {
+            post(&connection, tag, line);
+        }
+        connection.settle(Flush::Auto);
+        sleep(MS).await;
+        assert_eq!(diary.take(), ["1: OK", "2: -2", "3: subscribe c 1"]);
+        server.set("k", "v");
+        for (tag, line) in [(4, "PTTL k"), (5, "PUBLISH c hello"), (6, "UNSUBSCRIBE c")] {
+            post(&connection, tag, line);
+        }
+        connection.settle(Flush::Auto);
+        sleep(MS).await;
+        assert_eq!(
+            diary.take(),
+            ["invalidate k", "4: -1", "message c hello", "5: 1", "6: unsubscribe c 0"]
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn messages_on_resp2_are_no_replies() {
+        let server = Server::new(Profile::Redis6_2);
+        let config = Config::dialer(server.dialer()).protocol(crate::url::ProtocolChoice::Resp2);
+        let (connection, diary) = listen(config).await;
+        post(&connection, 1, "SUBSCRIBE c");
+        connection.settle(Flush::Auto);
+        sleep(MS).await;
+        let config = Config::dialer(server.dialer());
+        let home = Home::of(&config).unwrap();
+        let publisher = Connection::connect(&home, config, |_| Vec::new()).await.unwrap();
+        let publish = |out: &mut BytesMut| encode::command(&["PUBLISH", "c", "hello"], out);
+        publisher.call(SECOND, publish).await.unwrap();
+        post(&connection, 2, "PING");
+        connection.settle(Flush::Auto);
+        sleep(MS).await;
+        assert_eq!(diary.take(), ["1: subscribe c 1", "message c hello", "2: pong "]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_lost_with_the_connection_is_heard_before_the_loss() {
+        let server = Server::new(Profile::Valkey9);
+        let (connection, diary) = listen(Config::dialer(server.dialer())).await;
+        server.fault(Fault::close().on("GET"));
+        post(&connection, 1, "GET k");
+        connection.settle(Flush::Auto);
+        sleep(SECOND).await;
+        assert_eq!(diary.take(), ["1: Unknown", "lost", "ready"]);
+        server.fault(Fault::delay_reply(3 * SECOND / 2).on("DEL"));
+        post(&connection, 2, "DEL k");
+        connection.settle(Flush::Later);
+        sleep(2 * SECOND).await;
+        assert_eq!(diary.take(), ["2: Unknown"], "no answer in time");
+        drop(connection);
+        sleep(SECOND).await;
+        assert_eq!(diary.take(), ["lost", "closed"]);
+        assert_eq!(server.connections(), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn flood_of_pushes_does_not_keep_replies_back() {
+        let server = Server::new(Profile::Redis7_0);
+        let (connection, diary) = listen(Config::dialer(server.dialer())).await;
+        post(&connection, 1, "SUBSCRIBE c");
+        connection.settle(Flush::Auto);
+        sleep(MS).await;
+        let publisher = server.connect();
+        let flood = tokio::spawn(async move {
+            use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+            let (mut replies, mut commands) = tokio::io::split(publisher);
+            let publish = b"*3\r\n$7\r\nPUBLISH\r\n$1\r\nc\r\n$5\r\nhello\r\n".repeat(100);
+            let mut sink = [0; 4096];
+            loop {
+                commands.write_all(&publish).await.unwrap();
+                let _ = replies.read(&mut sink).await.unwrap();
+            }
+        });
+        let begun = Instant::now();
+        for _ in 0..20 {
+            let ping = |out: &mut BytesMut| encode::command(&["PING"], out);
+            connection.call(SECOND, ping).await.unwrap();
+        }
+        assert_eq!(begun.elapsed(), Duration::ZERO, "no clock ran while the flood did");
+        assert!(diary.take().len() > 1_000, "it was a flood");
+        flood.abort();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn command_that_cannot_be_queued_is_not_heard_of() {
+        let server = Server::new(Profile::Valkey9);
+        let (connection, diary) = listen(Config::dialer(server.dialer())).await;
+        connection.close(SECOND).await;
+        assert_eq!(diary.take(), ["lost", "closed"]);
+        let ping = |out: &mut BytesMut| encode::command(&["PING"], out);
+        let error = connection.post(1, SECOND, ping).unwrap_err();
+        assert_eq!((error.kind(), error.outcome()), (ErrorKind::Closed, Outcome::NotSent));
+        assert!(diary.take().is_empty());
+    }
+}
