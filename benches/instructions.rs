@@ -9,7 +9,7 @@
 //! ```
 #![allow(clippy::print_stdout, reason = "a benchmark prints what it measured")]
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use resp::{Limits, RequestDecoder};
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -103,7 +103,7 @@ fn serve(mut stream: TcpStream) -> std::io::Result<()> {
     let mut buffer = vec![0; 64 << 10];
     loop {
         while let Ok(Some(request)) = decoder.decode(&mut received) {
-            answers.extend_from_slice(answer(&request[0]));
+            answer(&request, &mut answers);
         }
         stream.write_all(&answers)?;
         answers.clear();
@@ -114,15 +114,20 @@ fn serve(mut stream: TcpStream) -> std::io::Result<()> {
     }
 }
 
-fn answer(name: &[u8]) -> &'static [u8] {
-    match name {
+fn answer(request: &[Bytes], out: &mut Vec<u8>) {
+    out.extend_from_slice(match &request[0][..] {
         b"HELLO" => {
             b"%3\r\n$6\r\nserver\r\n$6\r\nvalkey\r\n$7\r\nversion\r\n$5\r\n9.0.0\r\n$5\r\nproto\r\n:3\r\n"
         }
+        b"PING" if request.len() > 1 => {
+            let words = String::from_utf8_lossy(&request[1]);
+            return out.extend_from_slice(format!("${}\r\n{words}\r\n", words.len()).as_bytes());
+        }
+        b"PING" => b"+PONG\r\n",
         b"DELIFEQ" => b":1\r\n",
         b"GET" => b"$36\r\n0123456789abcdef0123456789abcdef0123\r\n",
         _ => b"+OK\r\n",
-    }
+    });
 }
 
 fn client(
