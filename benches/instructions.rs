@@ -9,10 +9,10 @@
 //! ```
 #![allow(clippy::print_stdout, reason = "a benchmark prints what it measured")]
 
-use bytes::{Bytes, BytesMut};
-use resp::{Limits, RequestDecoder};
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
+mod sink;
+
+use std::io::{BufRead as _, BufReader};
+use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 use tenure::Client;
@@ -33,7 +33,7 @@ const CASES: [(&str, &str, u32, u32, u32); 6] = [
 fn main() -> Result<(), Failure> {
     let args: Vec<String> = std::env::args().skip(1).filter(|arg| arg != "--bench").collect();
     match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        ["sink"] => sink(),
+        ["sink"] => serve(),
         ["client", runtime, workload, tasks, rounds, url] => {
             client(runtime, workload, tasks.parse()?, rounds.parse()?, url)
         }
@@ -85,49 +85,15 @@ fn start_sink() -> Result<(Child, String), Failure> {
     Ok((child, format!("redis://{}", address.trim())))
 }
 
-/// Answers without doing anything.
-fn sink() -> Result<(), Failure> {
+/// The server, until it is killed.
+fn serve() -> Result<(), Failure> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     println!("{}", listener.local_addr()?);
     for stream in listener.incoming() {
         let stream = stream?;
-        std::thread::spawn(move || serve(stream));
+        std::thread::spawn(move || sink::serve(stream));
     }
     Ok(())
-}
-
-fn serve(mut stream: TcpStream) -> std::io::Result<()> {
-    stream.set_nodelay(true)?;
-    let mut decoder = RequestDecoder::new(Limits::default());
-    let (mut received, mut answers) = (BytesMut::new(), Vec::new());
-    let mut buffer = vec![0; 64 << 10];
-    loop {
-        while let Ok(Some(request)) = decoder.decode(&mut received) {
-            answer(&request, &mut answers);
-        }
-        stream.write_all(&answers)?;
-        answers.clear();
-        match stream.read(&mut buffer)? {
-            0 => return Ok(()),
-            len => received.extend_from_slice(&buffer[..len]),
-        }
-    }
-}
-
-fn answer(request: &[Bytes], out: &mut Vec<u8>) {
-    out.extend_from_slice(match &request[0][..] {
-        b"HELLO" => {
-            b"%3\r\n$6\r\nserver\r\n$6\r\nvalkey\r\n$7\r\nversion\r\n$5\r\n9.0.0\r\n$5\r\nproto\r\n:3\r\n"
-        }
-        b"PING" if request.len() > 1 => {
-            let words = String::from_utf8_lossy(&request[1]);
-            return out.extend_from_slice(format!("${}\r\n{words}\r\n", words.len()).as_bytes());
-        }
-        b"PING" => b"+PONG\r\n",
-        b"DELIFEQ" => b":1\r\n",
-        b"GET" => b"$36\r\n0123456789abcdef0123456789abcdef0123\r\n",
-        _ => b"+OK\r\n",
-    });
 }
 
 fn client(

@@ -1,0 +1,39 @@
+//! A server that knows the answers without doing any work: what is left is the client's.
+
+use bytes::{Bytes, BytesMut};
+use resp::{Limits, RequestDecoder};
+use std::io::{self, Read as _, Write as _};
+use std::net::TcpStream;
+
+/// Answers until the client has gone.
+pub(crate) fn serve(mut stream: TcpStream) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    let mut decoder = RequestDecoder::new(Limits::default());
+    let (mut received, mut answers) = (BytesMut::new(), Vec::new());
+    let mut buffer = vec![0; 64 << 10];
+    loop {
+        while let Some(request) = decoder.decode(&mut received).map_err(io::Error::other)? {
+            answer(&request, &mut answers);
+        }
+        stream.write_all(&answers)?;
+        answers.clear();
+        match stream.read(&mut buffer)? {
+            0 => return Ok(()),
+            len => received.extend_from_slice(&buffer[..len]),
+        }
+    }
+}
+
+fn answer(request: &[Bytes], out: &mut Vec<u8>) {
+    out.extend_from_slice(match &request[0][..] {
+        b"HELLO" => b"%1\r\n$5\r\nproto\r\n:3\r\n",
+        b"PING" if request.len() > 1 => {
+            let words = String::from_utf8_lossy(&request[1]);
+            return out.extend_from_slice(format!("${}\r\n{words}\r\n", words.len()).as_bytes());
+        }
+        b"PING" => b"+PONG\r\n",
+        b"DELIFEQ" => b":1\r\n",
+        b"GET" => b"$36\r\n0123456789abcdef0123456789abcdef0123\r\n",
+        _ => b"+OK\r\n",
+    });
+}
