@@ -3,6 +3,7 @@
 mod facts;
 mod faults;
 mod lifecycle;
+mod link;
 mod pushes;
 mod restarts;
 mod support;
