@@ -47,13 +47,20 @@ mod decode;
 pub mod encode;
 mod error;
 mod frame;
+mod inline;
+mod input;
 mod limits;
 mod line;
 mod number;
+mod parse;
 mod protocol;
 mod request;
 mod stack;
 mod value;
+#[cfg(feature = "count-work")]
+pub mod work;
+#[cfg(not(feature = "count-work"))]
+mod work;
 
 pub use decode::Decoder;
 pub use error::{DecodeError, DecodeErrorKind};

@@ -1,16 +1,36 @@
 //! Lines of a frame: how far an unfinished one has been looked at, so that one that arrives byte by byte is read once.
 //!
 //! Every function is given what follows the type byte, and answers `None` while the line is incomplete. Offsets in faults count
-//! from there.
+//! from there, and name the first byte that proves the fault, so that they are the same however the bytes arrive.
 
 use crate::DecodeErrorKind as Kind;
+use crate::work::look;
 use memchr::memchr2;
 
 /// The longest line that holds a count, an integer, a boolean or a null.
 pub(crate) const MAX_SHORT: usize = 32;
 
+/// No length or count reaches 2⁶³ − 2, whatever the limits say.
+const MAX_COUNT: u64 = (1 << 63) - 3;
+
 /// What is wrong, and at which byte.
 pub(crate) type Fault = (Kind, usize);
+
+/// A ceiling, and what is wrong with what goes beyond it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Ceiling {
+    pub(crate) max: u64,
+    pub(crate) fault: Kind,
+}
+
+/// What a length line may say.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Allowed {
+    pub(crate) ceiling: Ceiling,
+    pub(crate) zero: bool,
+    pub(crate) null: bool,
+    pub(crate) stream: bool,
+}
 
 /// What a length line says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,18 +64,16 @@ enum Shape {
 
 impl Line {
     /// The length of a line of text, without its CR LF.
-    pub(crate) fn text(&mut self, rest: &[u8], max: u64) -> Result<Option<usize>, Fault> {
+    pub(crate) fn text(&mut self, rest: &[u8], limit: Ceiling) -> Result<Option<usize>, Fault> {
         let fresh = rest.get(self.at..).unwrap_or_default();
-        let Some(found) = memchr2(b'\r', b'\n', fresh) else {
-            self.at = rest.len();
-            return if too_long(self.at, max) { Err((Kind::TooLong, self.at)) } else { Ok(None) };
-        };
-        let end = self.at + found;
-        if too_long(end, max) {
-            return Err((Kind::TooLong, end));
+        let found = memchr2(b'\r', b'\n', fresh);
+        let end = found.map_or(rest.len(), |found| self.at + found);
+        look((end + 2).min(rest.len()) - self.at);
+        if end as u64 > limit.max {
+            return Err((limit.fault, usize::try_from(limit.max).unwrap_or(end)));
         }
         match (rest.get(end), rest.get(end + 1)) {
-            (Some(b'\r'), None) => {
+            (None, _) | (Some(b'\r'), None) => {
                 self.at = end;
                 Ok(None)
             }
@@ -78,18 +96,22 @@ impl Line {
     }
 
     /// A length, and the bytes of its line with CR LF.
-    pub(crate) fn count(&mut self, rest: &[u8]) -> Result<Option<(Count, usize)>, Fault> {
+    pub(crate) fn count(
+        &mut self,
+        rest: &[u8],
+        allowed: Allowed,
+    ) -> Result<Option<(Count, usize)>, Fault> {
         if self.at == 0 {
             // Nearly always the line is there, and short.
             if let Some((number, len)) = plain_number(rest) {
-                return Ok(Some((Count::Of(number), len)));
+                if number <= allowed.ceiling.max && (number > 0 || allowed.zero) {
+                    return Ok(Some((Count::Of(number), len)));
+                }
             }
         }
         while let Some(&byte) = rest.get(self.at) {
-            if self.at >= MAX_SHORT {
-                return Err((Kind::TooLong, self.at));
-            }
-            if let Some(count) = self.next(byte).map_err(|kind| (kind, self.at))? {
+            look(1);
+            if let Some(count) = self.next(byte, allowed).map_err(|kind| (kind, self.at))? {
                 let len = self.at + 1;
                 *self = Self::default();
                 return Ok(Some((count, len)));
@@ -100,59 +122,75 @@ impl Line {
     }
 
     /// One more byte of a length line; the count at its LF.
-    fn next(&mut self, byte: u8) -> Result<Option<Count>, Kind> {
+    fn next(&mut self, byte: u8, allowed: Allowed) -> Result<Option<Count>, Kind> {
         self.shape = match (self.shape, byte) {
+            (Shape::Digits, b'0'..=b'9') if self.at == MAX_SHORT => return Err(Kind::TooLong),
             (Shape::Start | Shape::Digits, b'0'..=b'9') => {
                 let digit = u64::from(byte - b'0');
                 let value = self.value.checked_mul(10).and_then(|value| value.checked_add(digit));
-                self.value = value.filter(|&value| value <= MAX_COUNT).ok_or(Kind::BadLength)?;
+                let max = allowed.ceiling.max.min(MAX_COUNT);
+                self.value = value.filter(|&value| value <= max).ok_or(allowed.ceiling.fault)?;
                 Shape::Digits
             }
-            (Shape::Start, b'-') => Shape::Minus,
+            (Shape::Start, b'-') if allowed.null => Shape::Minus,
             (Shape::Minus, b'1') => Shape::Null,
-            (Shape::Start, b'?') => Shape::Stream,
+            (Shape::Start, b'?') if allowed.stream => Shape::Stream,
+            (Shape::Digits, b'\r') if self.value == 0 && !allowed.zero => {
+                return Err(Kind::BadPush);
+            }
             (Shape::Digits, b'\r') => Shape::Ended(Count::Of(self.value)),
             (Shape::Null, b'\r') => Shape::Ended(Count::Null),
             (Shape::Stream, b'\r') => Shape::Ended(Count::Stream),
             (Shape::Ended(count), b'\n') => return Ok(Some(count)),
-            (Shape::Ended(_), _) => return Err(Kind::BareLineEnd),
-            (_, b'\n') => return Err(Kind::BareLineEnd),
+            (Shape::Ended(_), _) | (_, b'\n') => return Err(Kind::BareLineEnd),
             _ => return Err(Kind::BadLength),
         };
         Ok(None)
     }
 
-    /// A short integer in a line that is whole, and the bytes of that line with CR LF; `None` where [`Line::text`] has to look.
-    pub(crate) fn integer(&self, rest: &[u8]) -> Option<(i64, usize)> {
-        if self.at != 0 {
-            return None;
+    /// A line with nothing in it: the bytes of its CR LF.
+    pub(crate) fn nothing(&mut self, rest: &[u8], other: Kind) -> Result<Option<usize>, Fault> {
+        while let Some(&byte) = rest.get(self.at) {
+            look(1);
+            match (self.at, byte) {
+                (0, b'\r') => self.at = 1,
+                (1, b'\n') => {
+                    *self = Self::default();
+                    return Ok(Some(2));
+                }
+                (0, b'\n') | (1, _) => return Err((Kind::BareLineEnd, self.at)),
+                _ => return Err((other, self.at)),
+            }
         }
-        let (negative, digits) = match rest {
-            [b'-', digits @ ..] => (true, digits),
-            digits => (false, digits),
-        };
-        let (number, len) = plain_number(digits)?;
-        let number = i64::try_from(number).ok()?; // at most 18 digits
-        Some(if negative { (-number, len + 1) } else { (number, len) })
+        Ok(None)
     }
 }
 
-const MAX_COUNT: u64 = (1 << 63) - 3;
-
-fn too_long(len: usize, max: u64) -> bool {
-    len as u64 > max
+/// A short integer in a line that is whole, and the bytes of that line with CR LF; `None` where [`Line::text`] has to look.
+#[inline]
+pub(crate) fn plain_integer(rest: &[u8]) -> Option<(i64, usize)> {
+    let (negative, digits) = match rest {
+        [b'-', digits @ ..] => (true, digits),
+        digits => (false, digits),
+    };
+    let (number, len) = plain_number(digits)?;
+    let number = i64::try_from(number).ok()?; // at most 18 digits
+    Some(if negative { (-number, len + 1) } else { (number, len) })
 }
 
-/// Digits and CR LF, and how many bytes that is; `None` where the line is anything else, or not whole.
-fn plain_number(rest: &[u8]) -> Option<(u64, usize)> {
+/// At most 18 digits and CR LF, and how many bytes that is; `None` where the line is anything else, or not whole.
+#[inline]
+pub(crate) fn plain_number(rest: &[u8]) -> Option<(u64, usize)> {
     let mut number = 0;
     for (at, &byte) in rest.iter().enumerate().take(19) {
         let digit = byte.wrapping_sub(b'0');
         if digit > 9 {
+            look(at + 1);
             let whole = at > 0 && byte == b'\r' && rest.get(at + 1) == Some(&b'\n');
             return whole.then_some((number, at + 2));
         }
         number = number * 10 + u64::from(digit);
     }
+    look(19.min(rest.len()));
     None
 }

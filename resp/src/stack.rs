@@ -3,11 +3,14 @@
 //! Storage is reserved only for children whose bytes may have arrived: three bytes each at least, counted once over all open
 //! levels. Once a reply is damaged, levels only count.
 
-use crate::{Attributed, Frame};
-use bytes::BytesMut;
+use crate::input::Input;
+use crate::value::Rules;
+use crate::{Attributed, DecodeErrorKind as Kind, Frame};
 
 /// The fewest bytes that a value takes: `_`, CR, LF.
-const SMALLEST: usize = 3;
+pub(crate) const SMALLEST: usize = 3;
+/// Storage of an earlier frame is kept up to this many children, pairs counted once.
+const SPARE: usize = 1 << 10;
 
 type Pairs = Vec<(Frame, Frame)>;
 
@@ -19,6 +22,8 @@ pub(crate) enum Aggregate {
     Push,
     Map,
     Attribute,
+    /// Attributes that are whole and wait for the value that they annotate.
+    Annotation,
 }
 
 /// How many children an aggregate has; pairs count once.
@@ -35,6 +40,10 @@ pub(crate) struct Stack {
     levels: Vec<Level>,
     /// Children for which storage was reserved on the open levels.
     granted: usize,
+    /// Of the levels, outermost first, how many are attributes in front of the whole frame that wait for it.
+    in_front: usize,
+    /// Whether the frame, without attributes, is a push.
+    is_push: bool,
     /// Storage of an earlier frame, for the next aggregate that is opened.
     spare: Vec<Frame>,
     spare_pairs: Pairs,
@@ -42,46 +51,34 @@ pub(crate) struct Stack {
 
 #[derive(Debug)]
 struct Level {
+    kind: Aggregate,
     build: Build,
-    /// Children to come, keys and values each; of a stream, children that may come.
-    left: u64,
     streamed: bool,
-    paired: bool,
+    /// Children to come, keys and values each. Of a stream: children that may come, and of a streamed string, bytes.
+    left: u64,
     granted: usize,
 }
 
 #[derive(Debug)]
 enum Build {
-    Array(Vec<Frame>),
-    Set(Vec<Frame>),
-    Push(Vec<Frame>),
-    Map(Pairs, Option<Frame>),
-    Attribute(Pairs, Option<Frame>),
-    /// Attributes that wait for the value they annotate.
-    Annotated(Pairs),
-    Chunks(BytesMut),
-    /// Of a damaged reply. Attributes are followed by the value that they annotate.
-    Counted(Counted),
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Counted {
-    Plain,
-    Attribute,
-    Chunks,
-}
-
-/// Why a stream cannot end here, or a value cannot come here.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Misplaced {
-    StrayEnd,
-    OddMap,
-    TooMany,
+    Items(Vec<Frame>),
+    /// While a value is to come, the last pair has null in its place.
+    Pairs(Pairs),
+    Chunks(Vec<u8>),
+    /// Of a damaged reply.
+    Counted,
+    CountedChunks,
 }
 
 impl Stack {
+    #[inline]
     pub(crate) fn depth(&self) -> usize {
         self.levels.len()
+    }
+
+    /// Whether the frame that has just become whole is a push, perhaps with attributes in front of it.
+    pub(crate) fn was_push(&mut self) -> bool {
+        std::mem::take(&mut self.is_push)
     }
 
     /// Opens an aggregate that has children, or attributes; `arrived` bytes of what follows are there. `None` of them matters in
@@ -92,126 +89,183 @@ impl Stack {
             Size::Of(count) => (false, count),
             Size::Stream(at_most) => (true, at_most),
         };
+        if self.levels.len() == self.in_front {
+            self.is_push = kind == Aggregate::Push;
+        }
         let left = count.saturating_mul(if paired { 2 } else { 1 });
         let mut granted = 0;
         let build = match arrived {
-            None if kind == Aggregate::Attribute => Build::Counted(Counted::Attribute),
-            None => Build::Counted(Counted::Plain),
+            None => Build::Counted,
             Some(arrived) => {
-                let room = (arrived / SMALLEST).saturating_sub(self.granted);
-                granted = usize::try_from(left).unwrap_or(usize::MAX).min(room);
+                // A stream may end at once, and would keep what it does not need.
+                if !streamed {
+                    let room = (arrived / SMALLEST).saturating_sub(self.granted);
+                    granted = usize::try_from(left).unwrap_or(usize::MAX).min(room);
+                }
                 self.build(kind, granted)
             }
         };
         self.granted += granted;
-        self.levels.push(Level { build, left, streamed, paired, granted });
+        self.levels.push(Level { kind, build, streamed, left, granted });
         if kind == Aggregate::Attribute && left == 0 {
-            self.complete();
+            self.await_value();
         }
     }
 
     fn build(&mut self, kind: Aggregate, granted: usize) -> Build {
         match kind {
-            Aggregate::Array => Build::Array(self.items(granted)),
-            Aggregate::Set => Build::Set(self.items(granted)),
-            Aggregate::Push => Build::Push(self.items(granted)),
-            Aggregate::Attribute => Build::Attribute(Vec::with_capacity(granted / 2), None),
+            Aggregate::Array | Aggregate::Set | Aggregate::Push => {
+                let mut items = std::mem::take(&mut self.spare);
+                items.reserve_exact(granted);
+                Build::Items(items)
+            }
             Aggregate::Map => {
                 let mut pairs = std::mem::take(&mut self.spare_pairs);
-                pairs.reserve(granted / 2);
-                Build::Map(pairs, None)
+                pairs.reserve_exact(granted / 2);
+                Build::Pairs(pairs)
+            }
+            Aggregate::Attribute | Aggregate::Annotation => {
+                Build::Pairs(Vec::with_capacity(granted / 2))
             }
         }
     }
 
-    fn items(&mut self, granted: usize) -> Vec<Frame> {
-        let mut items = std::mem::take(&mut self.spare);
-        items.reserve(granted);
-        items
+    /// Opens a streamed string of at most so many bytes.
+    pub(crate) fn open_chunks(&mut self, at_most: u64, damaged: bool) {
+        let build = if damaged { Build::CountedChunks } else { Build::Chunks(Vec::new()) };
+        let kind = Aggregate::Array;
+        self.levels.push(Level { kind, build, streamed: true, left: at_most, granted: 0 });
     }
 
-    /// Opens a streamed string.
-    pub(crate) fn open_chunks(&mut self, damaged: bool) {
-        let build =
-            if damaged { Build::Counted(Counted::Chunks) } else { Build::Chunks(BytesMut::new()) };
-        self.levels.push(Level { build, left: 0, streamed: true, paired: false, granted: 0 });
+    /// The bytes that may still come, if only a chunk may come next.
+    pub(crate) fn wants_chunk(&self) -> Option<u64> {
+        let level = self.levels.last()?;
+        matches!(level.build, Build::Chunks(_) | Build::CountedChunks).then_some(level.left)
     }
 
-    /// Whether only a chunk may come next.
-    pub(crate) fn wants_chunk(&self) -> bool {
-        let build = self.levels.last().map(|level| &level.build);
-        matches!(build, Some(Build::Chunks(_) | Build::Counted(Counted::Chunks)))
-    }
-
-    /// The bytes of the streamed string so far; none in a damaged reply.
-    pub(crate) fn chunks(&mut self) -> Option<&mut BytesMut> {
-        match self.levels.last_mut().map(|level| &mut level.build) {
-            Some(Build::Chunks(chunks)) => Some(chunks),
-            _ => None,
+    /// Adds to the streamed string.
+    pub(crate) fn chunk(&mut self, bytes: &[u8]) {
+        let Some(level) = self.levels.last_mut() else { return };
+        level.left = level.left.saturating_sub(bytes.len() as u64);
+        if let Build::Chunks(chunks) = &mut level.build {
+            crate::work::look(bytes.len());
+            chunks.extend_from_slice(bytes);
         }
     }
 
-    /// Closes the innermost stream at its end.
-    pub(crate) fn end_stream(&mut self) -> Result<Frame, Misplaced> {
+    /// Whether the innermost level may have one value more.
+    pub(crate) fn admit(&self) -> Result<(), Kind> {
         match self.levels.last() {
-            Some(level) if level.streamed && level.paired && level.left % 2 == 1 => {
-                Err(Misplaced::OddMap)
-            }
-            Some(level) if level.streamed => Ok(self.close()),
-            _ => Err(Misplaced::StrayEnd),
+            Some(level) if level.streamed && level.left == 0 => Err(Kind::TooMany),
+            _ => Ok(()),
         }
+    }
+
+    /// Whether the innermost level is a stream that may end here.
+    pub(crate) fn may_end(&self) -> Result<(), Kind> {
+        match self.levels.last() {
+            Some(level) if !level.streamed => Err(Kind::StrayEnd),
+            Some(level) if level.kind == Aggregate::Map && level.left % 2 == 1 => Err(Kind::OddMap),
+            Some(_) => Ok(()),
+            None => Err(Kind::StrayEnd),
+        }
+    }
+
+    /// Reads simple values straight into the innermost aggregate, as many as there are; gives the aggregate once it is whole.
+    pub(crate) fn fill(&mut self, input: &mut Input<'_>, rules: &Rules) -> Option<Frame> {
+        let level = self.levels.last_mut()?;
+        if level.streamed {
+            return None;
+        }
+        match (level.kind, &mut level.build) {
+            (Aggregate::Array | Aggregate::Set | Aggregate::Push, Build::Items(items)) => {
+                while level.left > 0 {
+                    items.push(rules.simple(input)?);
+                    level.left -= 1;
+                }
+            }
+            (Aggregate::Map, Build::Pairs(pairs)) => {
+                if level.left % 2 == 1 {
+                    pairs.last_mut()?.1 = rules.simple(input)?;
+                    level.left -= 1;
+                }
+                while level.left > 0 {
+                    let key = rules.simple(input)?;
+                    let Some(value) = rules.simple(input) else {
+                        pairs.push((key, Frame::Null));
+                        level.left -= 1;
+                        return None;
+                    };
+                    pairs.push((key, value));
+                    level.left -= 2;
+                }
+            }
+            _ => return None,
+        }
+        Some(self.close())
     }
 
     /// Closes the innermost level.
     pub(crate) fn close(&mut self) -> Frame {
         let Some(level) = self.levels.pop() else { return Frame::Null };
         self.granted -= level.granted;
-        match level.build {
-            Build::Array(items) => Frame::Array(items),
-            Build::Set(items) => Frame::Set(items),
-            Build::Push(items) => Frame::Push(items),
-            Build::Map(pairs, _) => Frame::Map(pairs),
-            Build::Chunks(chunks) => Frame::Bulk(chunks.freeze()),
-            Build::Attribute(..) | Build::Annotated(_) | Build::Counted(_) => Frame::Null,
+        match (level.kind, level.build) {
+            (Aggregate::Set, Build::Items(items)) => Frame::Set(items),
+            (Aggregate::Push, Build::Items(items)) => Frame::Push(items),
+            (_, Build::Items(items)) => Frame::Array(items),
+            (_, Build::Pairs(pairs)) => Frame::Map(pairs),
+            (_, Build::Chunks(chunks)) => Frame::Bulk(chunks.into()),
+            (_, Build::Counted | Build::CountedChunks) => Frame::Null,
         }
     }
 
     /// Puts a value where it belongs; gives the top-level frame once that is whole.
-    pub(crate) fn deliver(&mut self, value: Frame) -> Result<Option<Frame>, Misplaced> {
+    pub(crate) fn deliver(&mut self, value: Frame) -> Option<Frame> {
         let mut value = value;
         loop {
-            let Some(level) = self.levels.last_mut() else { return Ok(Some(value)) };
-            if let Build::Annotated(pairs) = &mut level.build {
-                let attributes = std::mem::take(pairs);
-                self.close();
-                value = Frame::Attributed(Box::new(Attributed { attributes, frame: value }));
+            let Some(level) = self.levels.last_mut() else { return Some(value) };
+            if level.kind == Aggregate::Annotation {
+                value = self.annotated(value);
                 continue;
             }
-            if level.left == 0 {
-                return Err(Misplaced::TooMany); // only a stream can be full and open
+            level.left = level.left.saturating_sub(1);
+            match &mut level.build {
+                Build::Items(items) => items.push(value),
+                Build::Pairs(pairs) => match pairs.last_mut() {
+                    Some((_, empty)) if level.left % 2 == 0 => *empty = value,
+                    _ => pairs.push((value, Frame::Null)),
+                },
+                Build::Chunks(_) | Build::Counted | Build::CountedChunks => {}
             }
-            level.left -= 1;
-            level.build.add(value);
             if level.streamed || level.left > 0 {
-                return Ok(None);
+                return None;
             }
-            match self.complete() {
-                Some(whole) => value = whole,
-                None => return Ok(None),
+            if level.kind == Aggregate::Attribute {
+                self.await_value();
+                return None;
             }
+            value = self.close();
         }
     }
 
-    /// The innermost level has all its children: closes it, unless it is attributes, which wait for their value.
-    fn complete(&mut self) -> Option<Frame> {
-        let level = self.levels.last_mut()?;
-        match &mut level.build {
-            Build::Attribute(pairs, _) => level.build = Build::Annotated(std::mem::take(pairs)),
-            Build::Counted(counted @ Counted::Attribute) => *counted = Counted::Plain,
-            _ => return Some(self.close()),
+    /// The innermost level is attributes, and whole.
+    fn await_value(&mut self) {
+        if let Some(level) = self.levels.last_mut() {
+            level.kind = Aggregate::Annotation;
         }
-        (level.left, level.paired) = (1, false);
-        None
+        if self.in_front + 1 == self.levels.len() {
+            self.in_front += 1;
+        }
+    }
+
+    /// The value with the attributes that have waited for it.
+    fn annotated(&mut self, frame: Frame) -> Frame {
+        let whole = self.close();
+        self.in_front = self.in_front.min(self.levels.len());
+        match whole {
+            Frame::Map(attributes) => Frame::Attributed(Box::new(Attributed { attributes, frame })),
+            _ => frame,
+        }
     }
 
     /// The reply is damaged: from here on levels only count.
@@ -219,39 +273,28 @@ impl Stack {
         self.granted = 0;
         for level in &mut self.levels {
             level.granted = 0;
-            level.build = Build::Counted(match level.build {
-                Build::Attribute(..) | Build::Counted(Counted::Attribute) => Counted::Attribute,
-                Build::Chunks(_) | Build::Counted(Counted::Chunks) => Counted::Chunks,
-                _ => Counted::Plain,
-            });
+            level.build = match level.build {
+                Build::Chunks(_) | Build::CountedChunks => Build::CountedChunks,
+                _ => Build::Counted,
+            };
         }
     }
 
     /// Takes the storage of a frame that is not needed any more.
+    #[inline]
     pub(crate) fn reuse(&mut self, frame: Frame) {
         match frame {
-            Frame::Array(mut items) | Frame::Set(mut items) | Frame::Push(mut items) => {
+            Frame::Array(mut items) | Frame::Set(mut items) | Frame::Push(mut items)
+                if items.capacity() <= SPARE =>
+            {
                 items.clear();
                 self.spare = items;
             }
-            Frame::Map(mut pairs) => {
+            Frame::Map(mut pairs) if pairs.capacity() <= SPARE => {
                 pairs.clear();
                 self.spare_pairs = pairs;
             }
             _ => {}
-        }
-    }
-}
-
-impl Build {
-    fn add(&mut self, value: Frame) {
-        match self {
-            Self::Array(items) | Self::Set(items) | Self::Push(items) => items.push(value),
-            Self::Map(pairs, key) | Self::Attribute(pairs, key) => match key.take() {
-                Some(key) => pairs.push((key, value)),
-                None => *key = Some(value),
-            },
-            Self::Annotated(_) | Self::Chunks(_) | Self::Counted(_) => {}
         }
     }
 }

@@ -1,11 +1,62 @@
 //! The text of a value to the frame that it means.
 //!
-//! Nothing here knows where a value ends: what comes in is whole. What is wrong inside fails the value, never the stream.
+//! What is wrong inside a value that is whole fails the value, never the stream.
 
 use crate::DecodeErrorKind as Kind;
+use crate::input::Input;
+use crate::line::{plain_integer, plain_number};
 use crate::number::{MAX_DOUBLE, double};
-use crate::{Frame, Verbatim};
+use crate::work::look;
+use crate::{Frame, Limits, Protocol, Verbatim};
 use bytes::Bytes;
+
+/// What a connection may carry.
+#[derive(Debug)]
+pub(crate) struct Rules {
+    pub(crate) protocol: Protocol,
+    pub(crate) limits: Limits,
+}
+
+impl Rules {
+    /// How many bytes the frame may still have.
+    #[inline]
+    pub(crate) fn budget(&self, input: &Input<'_>) -> u64 {
+        self.limits.frame.saturating_sub(input.position())
+    }
+
+    /// Reads a value of a common type that is whole and in order; leaves alone what is anything else, for the long way round.
+    #[inline]
+    pub(crate) fn simple(&self, input: &mut Input<'_>) -> Option<Frame> {
+        let rest = input.rest();
+        let (&kind, line) = rest.split_first()?;
+        look(1);
+        match kind {
+            b'$' => {
+                let (len, header) = plain_number(line)?;
+                if len > self.limits.payload || !input.is_ordinary() {
+                    return None;
+                }
+                let (before, len) = (1 + header, usize::try_from(len).ok()?);
+                let end = before + len;
+                let [b'\r', b'\n'] = rest.get(end..end + 2)? else { return None };
+                look(2);
+                if end as u64 + 2 > self.budget(input) {
+                    return None;
+                }
+                Some(Frame::Bulk(input.slice(before, len)))
+            }
+            b':' => {
+                let (number, len) = plain_integer(line)?;
+                if len as u64 + 1 > self.budget(input) {
+                    return None;
+                }
+                input.skip(1 + len);
+                Some(Frame::Integer(number))
+            }
+            _ => None,
+        }
+    }
+}
 
 /// What a payload is that comes behind its length.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,6 +65,16 @@ pub(crate) enum Content {
     Error,
     Verbatim,
     Chunk,
+}
+
+impl Content {
+    pub(crate) fn frame(self, bytes: Bytes) -> Frame {
+        match self {
+            Self::Error => Frame::BulkError(bytes),
+            Self::Verbatim => verbatim(bytes),
+            Self::Bulk | Self::Chunk => Frame::Bulk(bytes),
+        }
+    }
 }
 
 /// The common statuses, which are the same bytes each time and cost no reference count.
@@ -33,15 +94,6 @@ pub(crate) fn textual(kind: u8, text: Bytes) -> Frame {
         b'+' => Frame::Simple(text),
         b'-' => Frame::Error(text),
         _ => Frame::BigNumber(text),
-    }
-}
-
-/// A payload that has a length in front.
-pub(crate) fn content(kind: Content, bytes: Bytes) -> Frame {
-    match kind {
-        Content::Error => Frame::BulkError(bytes),
-        Content::Verbatim => verbatim(bytes),
-        Content::Bulk | Content::Chunk => Frame::Bulk(bytes),
     }
 }
 

@@ -1,0 +1,122 @@
+//! The input while a frame is read from it: what has been read is taken off late, and many steps at once.
+//!
+//! Strings are slices of the input. Where its memory is larger than an ordinary read, small ones are copied out instead, so that
+//! they do not keep all of it alive.
+
+use crate::work::look;
+use bytes::{Buf as _, Bytes, BytesMut};
+
+/// What any slice may pin: one ordinary read.
+const SEGMENT: usize = 64 << 10;
+/// A slice of a larger segment has at least this part of it.
+const WORTHWHILE: usize = 16;
+
+/// What is known of the memory behind the input, of which only the end can be seen.
+#[derive(Debug, Default)]
+pub(crate) struct Segment {
+    /// Where the last one ended that was larger than an ordinary read.
+    end: usize,
+    /// How large it was when it was first seen.
+    size: usize,
+}
+
+impl Segment {
+    /// The size of the input's memory where that is more than an ordinary read, and nothing otherwise. What is left of a large one
+    /// still ends where it ended.
+    #[inline]
+    fn large(&mut self, input: &BytesMut) -> Option<usize> {
+        let capacity = input.capacity();
+        let end = input.as_ptr().addr() + capacity;
+        if capacity > SEGMENT {
+            self.size = if self.end == end { self.size.max(capacity) } else { capacity };
+            self.end = end;
+        }
+        (self.end == end).then_some(self.size)
+    }
+}
+
+/// A buffer that a frame is read from.
+pub(crate) struct Input<'a> {
+    buffer: &'a mut BytesMut,
+    /// Bytes at the front that were read and not yet taken off.
+    at: usize,
+    /// Bytes of the current top-level frame that were taken off before.
+    taken: u64,
+    /// The size of the memory, if it is large.
+    large: Option<usize>,
+}
+
+impl<'a> Input<'a> {
+    #[inline]
+    pub(crate) fn new(buffer: &'a mut BytesMut, taken: u64, segment: &mut Segment) -> Self {
+        let large = segment.large(buffer);
+        Self { buffer, at: 0, taken, large }
+    }
+
+    /// What is there and not yet read.
+    #[inline]
+    pub(crate) fn rest(&self) -> &[u8] {
+        self.buffer.get(self.at..).unwrap_or_default()
+    }
+
+    /// How many bytes of the current top-level frame were read.
+    #[inline]
+    pub(crate) fn position(&self) -> u64 {
+        self.taken + self.at as u64
+    }
+
+    /// Whether every string may be a slice.
+    #[inline]
+    pub(crate) fn is_ordinary(&self) -> bool {
+        self.large.is_none()
+    }
+
+    #[inline]
+    pub(crate) fn skip(&mut self, len: usize) {
+        self.at += len;
+    }
+
+    /// Reads a string of `len` bytes, all of which are there, and the CR LF behind it, `before` bytes ahead of here.
+    #[inline]
+    pub(crate) fn slice(&mut self, before: usize, len: usize) -> Bytes {
+        let start = self.at + before;
+        let end = start + len;
+        if len == 0 || end + 2 > self.buffer.len() {
+            self.at = end + 2;
+            return Bytes::new();
+        }
+        let mut bytes = self.buffer.split_to(end).freeze();
+        bytes.advance(start);
+        self.taken += end as u64;
+        self.at = 2;
+        bytes
+    }
+
+    /// As [`Input::slice`], copied out where the slice would keep too much alive.
+    pub(crate) fn string(&mut self, before: usize, len: usize) -> Bytes {
+        match self.large {
+            Some(size) if len <= SEGMENT || size / WORTHWHILE > len => {
+                look(len);
+                let start = self.at + before;
+                let bytes = self.buffer.get(start..start + len).unwrap_or_default();
+                let copy = Bytes::copy_from_slice(bytes);
+                self.at = start + len + 2;
+                copy
+            }
+            _ => self.slice(before, len),
+        }
+    }
+
+    /// What was read so far belongs to no frame.
+    pub(crate) fn forget(&mut self) {
+        self.buffer.advance(self.at);
+        (self.at, self.taken) = (0, 0);
+    }
+
+    /// Takes off what was read; gives how many bytes of the frame that makes.
+    #[inline]
+    pub(crate) fn finish(self) -> u64 {
+        self.buffer.advance(self.at);
+        self.position()
+    }
+}
