@@ -213,8 +213,9 @@ impl Error {
         self.0.kind == ErrorKind::Closed
     }
 
-    /// Whether trying again later may help without anybody changing anything.
-    pub(crate) fn is_transient(&self) -> bool {
+    /// Whether the same call may work later without anybody changing anything: nobody answered, or the server is loading, is
+    /// a replica for now, is full, has too many clients, or the like. Look at [`Error::outcome`] before sending it again.
+    pub fn is_transient(&self) -> bool {
         match self.0.kind {
             ErrorKind::Timeout
             | ErrorKind::Disconnected

@@ -17,6 +17,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
+use tokio::sync::watch;
 use tokio::time::timeout;
 
 /// A handle on one connection; when the last one is dropped, the connection ends.
@@ -56,6 +57,10 @@ impl Connection {
 
     fn spawn(home: &Home, shared: Shared, link: Option<Link>) -> Self {
         let shared = Arc::new(shared);
+        if let Some(link) = &link {
+            // Calls are taken from now on; the task's first turn sends them.
+            shared.announce(Phase::Ready(Arc::new(link.session.clone())));
+        }
         let connection = Self(Arc::new(Owner(Arc::clone(&shared))));
         home.spawn(driver::Driver::new(shared, link).run());
         connection
@@ -116,6 +121,11 @@ impl Connection {
         answer(self.submit(patience, Flush::Auto, encode)?.await?)
     }
 
+    /// What the connection is doing, now and from now on.
+    pub(crate) fn phases(&self) -> watch::Receiver<Phase> {
+        self.shared().phases()
+    }
+
     /// Waits until the connection is usable.
     ///
     /// # Errors
@@ -127,7 +137,7 @@ impl Connection {
             match &*phase.borrow_and_update() {
                 Phase::Ready(session) => return Ok(Arc::clone(session)),
                 Phase::Refused(error) | Phase::Closed(error) => return Err(error.clone()),
-                Phase::Connecting => {}
+                Phase::Connecting(_) => {}
             }
             if phase.changed().await.is_err() {
                 return Err(Error::closed(Outcome::NotSent));

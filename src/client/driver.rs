@@ -69,6 +69,7 @@ impl Driver {
                 Some(link) => Ok(link),
                 None => self.redial().await,
             };
+            let was_open = opened.is_ok();
             let lost = match opened {
                 Ok(link) => {
                     let since = Instant::now();
@@ -84,9 +85,14 @@ impl Driver {
             if self.shared.lock().closing {
                 return;
             }
-            self.note_failure(&lost);
-            let delay =
-                self.shared.config.reconnect.delay(failures, self.shared.config.seam.entropy());
+            let definite = self.note_failure(&lost);
+            if !was_open && !definite {
+                self.shared.announce(Phase::Connecting(Some(lost)));
+            }
+            // What only a person can change is not asked about in haste.
+            let tries = if definite { u32::MAX } else { failures };
+            let config = &self.shared.config;
+            let delay = config.reconnect.delay(tries, config.seam.entropy());
             failures += 1;
             if self.or_closing(tokio::time::sleep(delay)).await.is_none() {
                 return;
@@ -259,19 +265,19 @@ impl Driver {
             state.withdraw();
         }
         out.tell(self.shared.listener());
-        self.shared.announce(Phase::Connecting);
+        self.shared.announce(Phase::Connecting(Some(error.clone())));
         out.wake();
     }
 
-    /// A refusal that only a person can change fails the calls at once; anything else lets them wait.
-    fn note_failure(&self, error: &Error) {
+    /// A refusal that only a person can change fails the calls at once; anything else lets them wait. Tells which it was.
+    fn note_failure(&self, error: &Error) -> bool {
         let definite = error.kind() == ErrorKind::Handshake && !error.is_transient();
         let mut out = Outbox::default();
         {
             let mut state = self.shared.lock();
             state.last_failure = Some(error.clone());
+            state.unusable = definite.then(|| error.clone());
             if definite {
-                state.unusable = Some(error.clone());
                 state.out.clear();
                 state.slots.fail_all(error, &mut out);
             }
@@ -281,6 +287,7 @@ impl Driver {
             self.shared.announce(Phase::Refused(error.clone()));
             out.wake();
         }
+        definite
     }
 }
 

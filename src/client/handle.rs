@@ -3,6 +3,7 @@
 use crate::client::args::Args;
 use crate::client::connection::Connection;
 use crate::client::home::Home;
+use crate::client::shared::Phase;
 use crate::config::Config;
 use crate::error::Error;
 use resp::Frame;
@@ -10,6 +11,7 @@ use std::any::Any;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
+use tokio::sync::watch;
 
 /// What Redis and Valkey accept as one argument, unless configured otherwise.
 const MAX_ARGUMENT: usize = 512 << 20;
@@ -80,6 +82,11 @@ impl Client {
     /// Where this client's tasks run.
     pub(crate) fn home(&self) -> &Home {
         &self.0.home
+    }
+
+    /// What the data connections are doing, each of them.
+    pub(crate) fn phases(&self) -> Vec<watch::Receiver<Phase>> {
+        vec![self.data().phases()]
     }
 
     pub(crate) fn data(&self) -> &Connection {

@@ -19,7 +19,8 @@ pub(crate) trait Listener: Send + Sync {
     /// Told in order, and drained by the listener. Every tagged command is answered once, with an error if need be.
     fn heard(&self, notices: &mut Vec<Notice>);
 
-    /// The connection opened, was lost, refused or closed. Commands that were lost with it have been told of before.
+    /// The connection opened, was lost, could not be opened again, was refused or closed. Commands that were lost with it have
+    /// been told of before.
     fn changed(&self, phase: &Phase);
 }
 
@@ -139,7 +140,7 @@ mod tests {
 
         fn changed(&self, phase: &Phase) {
             let entry = match phase {
-                Phase::Connecting => "lost",
+                Phase::Connecting(_) => "lost",
                 Phase::Ready(_) => "ready",
                 Phase::Refused(_) => "refused",
                 Phase::Closed(_) => "closed",

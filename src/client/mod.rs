@@ -16,7 +16,7 @@
 //!
 //! | file | what it does |
 //! |---|---|
-//! | `handle.rs`, `verbs.rs`, `set.rs`, `command.rs`, `script.rs`, `typed.rs` | what users call |
+//! | `handle.rs`, `verbs.rs`, `set.rs`, `command.rs`, `script.rs`, `typed.rs`, `state.rs` | what users call |
 //! | `args.rs`, `convert.rs` | values to arguments, replies to values |
 //! | `connection.rs`, `shared.rs`, `slots.rs`, `canary.rs`, `pen.rs`, `listener.rs` | what callers and driver share |
 //! | `driver.rs`, `sweep.rs`, `pulse.rs`, `redial.rs`, `handshake.rs` | the task that owns the socket |
@@ -39,6 +39,7 @@ mod script;
 mod set;
 mod shared;
 mod slots;
+mod state;
 mod sweep;
 mod typed;
 mod verbs;
@@ -49,6 +50,7 @@ pub use convert::{FromReply, ToArg};
 pub use handle::Client;
 pub use script::Script;
 pub use set::SetOptions;
+pub use state::{State, StateChanges};
 pub use typed::Typed;
 pub use verbs::Ttl;
 

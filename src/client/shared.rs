@@ -34,8 +34,8 @@ pub(crate) struct Shared {
 /// What a connection is doing.
 #[derive(Debug, Clone)]
 pub(crate) enum Phase {
-    /// Dialling, or waiting to dial again.
-    Connecting,
+    /// Dialling, or waiting to dial again, and why.
+    Connecting(Option<Error>),
     /// Usable.
     Ready(Arc<Session>),
     /// Turned away for good with these words; dialling goes on, in case somebody changes that.
@@ -160,7 +160,7 @@ impl Shared {
             config,
             setup,
             state: Mutex::new(state),
-            phase: watch::Sender::new(Phase::Connecting),
+            phase: watch::Sender::new(Phase::Connecting(None)),
             listener,
         }
     }

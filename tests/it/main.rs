@@ -12,3 +12,4 @@ mod faults;
 mod holding;
 mod peers;
 mod place;
+mod states;
