@@ -135,8 +135,10 @@ impl State {
 
     fn process(&mut self, id: ClientId, args: &[Bytes], now: Now) -> Result<Answer, Refusal> {
         let found = self.admit(id, args).and_then(|()| self.table.find(args)).and_then(|spec| {
-            self.check(id, spec)?;
-            Ok(spec)
+            match self.check(id, spec) {
+                Err(refusal) if spec.name == "exec" => Err(self.abort(id, &refusal)),
+                checked => checked.map(|()| spec),
+            }
         });
         let Some(session) = self.sessions.get_mut(&id) else { return Ok(Answer::Sent) };
         let spec = match (found, &mut session.multi) {
@@ -167,6 +169,15 @@ impl State {
             }
         }
         answer
+    }
+
+    /// Ends a transaction whose `EXEC` was refused.
+    fn abort(&mut self, id: ClientId, refusal: &Refusal) -> Refusal {
+        if let Some(session) = self.sessions.get_mut(&id) {
+            session.leave_multi();
+        }
+        let text = refusal.text();
+        Refusal::new(format!("EXECABORT Transaction discarded because of: {text}"))
     }
 
     /// Valkey tells nobody which commands it knows before they have logged in.
