@@ -188,6 +188,19 @@ impl Error {
         )
     }
 
+    /// The same failure, with words in front of its text that say where it happened.
+    pub(crate) fn prefixed(&self, place: &str) -> Self {
+        let inner = &self.0;
+        let message = format!("{place}: {}", inner.message);
+        let source = inner.source.as_ref().map(|_| Box::new(self.clone()) as _);
+        Self::build(inner.kind, inner.outcome, message, inner.server.clone(), source)
+    }
+
+    /// The failure of one command of several, counted from 1.
+    pub(crate) fn of_command(&self, at: usize, name: &str) -> Self {
+        self.prefixed(&format!("command {at} ({name})"))
+    }
+
     /// The class of failure.
     pub fn kind(&self) -> ErrorKind {
         self.0.kind

@@ -47,11 +47,13 @@ const LAYERS: [Layer; 12] = [
 ];
 
 /// Deciders: told the time, handed entropy, they answer with what to do next.
-const PURE: [&str; 8] = [
+const PURE: [&str; 10] = [
     "src/backoff.rs",
     "src/url.rs",
     "src/client/canary.rs",
+    "src/client/gather.rs",
     "src/client/handshake.rs",
+    "src/client/replies.rs",
     "src/client/slots.rs",
     "src/lock/dialect.rs",
     "src/lock/lease.rs",

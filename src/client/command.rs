@@ -56,13 +56,17 @@ impl Command<'_> {
     ///
     /// Dropping the future does not stop a command that is on its way: it may still run. Its reply is dropped.
     pub async fn send<T: FromReply>(self) -> Result<T, Error> {
-        if let Some(why) = refusal(&self.args) {
-            let name = self.args.iter().next().unwrap_or_default().to_ascii_uppercase();
-            let name = String::from_utf8_lossy(&name);
-            return Err(Error::refused(format!("{name} is refused here: {why}")));
-        }
+        check(&self.args)?;
         T::from_reply(self.client.send(self.args, self.patience).await?)
     }
+}
+
+/// Refuses a command that must not go out on a connection that others share.
+pub(crate) fn check(args: &Args) -> Result<(), Error> {
+    let Some(why) = refusal(args) else { return Ok(()) };
+    let name = args.iter().next().unwrap_or_default().to_ascii_uppercase();
+    let name = String::from_utf8_lossy(&name);
+    Err(Error::refused(format!("{name} is refused here: {why}")))
 }
 
 /// Why a command must not go out on a connection that others share, and what to use instead.
@@ -84,7 +88,7 @@ fn refusal(args: &Args) -> Option<&'static str> {
         b"SUBSCRIBE" | b"PSUBSCRIBE" | b"SSUBSCRIBE" | b"UNSUBSCRIBE" | b"PUNSUBSCRIBE"
         | b"SUNSUBSCRIBE" => Some("its messages would mix with other replies"),
         b"MULTI" | b"EXEC" | b"DISCARD" | b"WATCH" | b"UNWATCH" => {
-            Some("other callers' commands would end up in the transaction; use a script")
+            Some("other callers' commands would end up in the transaction; use Client::transaction")
         }
         b"WAIT" | b"WAITAOF" => Some("everybody else would wait with it"),
         b"BLPOP" | b"BRPOP" | b"BRPOPLPUSH" | b"BLMOVE" | b"BLMPOP" | b"BZPOPMIN" | b"BZPOPMAX"

@@ -86,7 +86,7 @@ impl Connection {
         flush: Flush,
         encode: impl FnOnce(&mut BytesMut),
     ) -> Result<Reply, Error> {
-        let id = self.shared().submit(patience, flush, encode)?;
+        let id = self.shared().submit(patience, flush, None, encode)?;
         Ok(Reply { shared: Arc::clone(self.shared()), id, fetched: false })
     }
 
@@ -110,6 +110,22 @@ impl Connection {
     #[allow(dead_code, reason = "the lock's engine is its first user")]
     pub(crate) fn settle(&self, flush: Flush) {
         self.shared().settle(flush);
+    }
+
+    /// Queues several commands, which `encode` appends whole and together, so that no other command comes between them, and
+    /// gives a future of their replies.
+    ///
+    /// # Errors
+    ///
+    /// As [`Connection::submit`].
+    pub(crate) fn submit_batch(
+        &self,
+        patience: Duration,
+        replies: usize,
+        encode: impl FnOnce(&mut BytesMut),
+    ) -> Result<BatchReply, Error> {
+        let id = self.shared().submit(patience, Flush::Auto, Some(replies), encode)?;
+        Ok(BatchReply(Reply { shared: Arc::clone(self.shared()), id, fetched: false }))
     }
 
     /// Queues one command and waits for its reply.
@@ -191,6 +207,20 @@ impl Future for Reply {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let polled = self.shared.lock().slots.poll(self.id, cx);
         self.fetched |= polled.is_ready();
+        polled
+    }
+}
+
+/// The replies to a batch: those that came, and why the others did not. Dropping it leaves the batch on its way.
+#[must_use = "replies are a future"]
+pub(crate) struct BatchReply(Reply);
+
+impl Future for BatchReply {
+    type Output = (Vec<Frame>, Option<Error>);
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let polled = self.0.shared.lock().slots.poll_batch(self.0.id, cx);
+        self.0.fetched |= polled.is_ready();
         polled
     }
 }

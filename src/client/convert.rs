@@ -35,6 +35,12 @@ pub trait FromReply: Sized {
     /// [`ErrorKind::UnexpectedReply`] if the reply has another type, [`ErrorKind::Server`] if it is an error.
     fn from_reply(reply: Frame) -> Result<Self, Error>;
 
+    /// Reads what became of a command.
+    #[doc(hidden)]
+    fn from_answer(answer: Result<Frame, Error>) -> Result<Self, Error> {
+        Self::from_reply(answer?)
+    }
+
     /// Reads a list of such values.
     #[doc(hidden)]
     fn list_from_reply(reply: Frame) -> Result<Vec<Self>, Error> {

@@ -9,6 +9,7 @@ use crate::error::Error;
 use resp::Frame;
 use std::any::Any;
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::sync::watch;
@@ -38,6 +39,8 @@ struct Inner {
     data: Connection,
     /// Whatever a layer above keeps with a client, made on first use.
     companion: OnceLock<Arc<dyn Any + Send + Sync>>,
+    /// Whether the server was seen to let this user run transactions.
+    transactions: AtomicBool,
 }
 
 impl Client {
@@ -71,7 +74,12 @@ impl Client {
     pub async fn with_config(config: Config) -> Result<Self, Error> {
         let home = Home::of(&config)?;
         let data = Connection::connect(&home, config, |_| Vec::new()).await?;
-        Ok(Self(Arc::new(Inner { home, data, companion: OnceLock::new() })))
+        Ok(Self(Arc::new(Inner {
+            home,
+            data,
+            companion: OnceLock::new(),
+            transactions: AtomicBool::new(false),
+        })))
     }
 
     /// The settings of this client.
@@ -93,6 +101,16 @@ impl Client {
         &self.0.data
     }
 
+    /// Whether [`Client::note_transactions`] was called.
+    pub(crate) fn has_transactions(&self) -> bool {
+        self.0.transactions.load(Ordering::Relaxed)
+    }
+
+    /// Remembers that the server lets this user run transactions.
+    pub(crate) fn note_transactions(&self) {
+        self.0.transactions.store(true, Ordering::Relaxed);
+    }
+
     /// What a layer above keeps with this client; all clones see the same one.
     pub(crate) fn companion<T: Any + Send + Sync>(&self, make: impl FnOnce() -> T) -> Arc<T> {
         let kept = self.0.companion.get_or_init(|| Arc::new(make()));
@@ -110,15 +128,21 @@ impl Client {
         args: Args,
         patience: Option<Duration>,
     ) -> Result<Frame, Error> {
-        if args.longest() > MAX_ARGUMENT {
-            return Err(Error::refused(format!(
-                "an argument of {} bytes: servers accept {MAX_ARGUMENT}, and close the connection of whoever sends more",
-                args.longest()
-            )));
-        }
+        check_length(&args)?;
         let patience = patience.unwrap_or_else(|| self.config().response_timeout);
         self.data().call(patience, move |out| args.write(out)).await
     }
+}
+
+/// Refuses what a server would close the connection for.
+pub(crate) fn check_length(args: &Args) -> Result<(), Error> {
+    let longest = args.longest();
+    if longest <= MAX_ARGUMENT {
+        return Ok(());
+    }
+    Err(Error::refused(format!(
+        "an argument of {longest} bytes: servers accept {MAX_ARGUMENT}, and close the connection of whoever sends more"
+    )))
 }
 
 impl fmt::Debug for Client {

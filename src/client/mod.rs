@@ -16,18 +16,20 @@
 //!
 //! | file | what it does |
 //! |---|---|
-//! | `handle.rs`, `verbs.rs`, `set.rs`, `command.rs`, `script.rs`, `typed.rs`, `state.rs` | what users call |
-//! | `args.rs`, `convert.rs` | values to arguments, replies to values |
-//! | `connection.rs`, `shared.rs`, `slots.rs`, `canary.rs`, `pen.rs`, `listener.rs` | what callers and driver share |
+//! | `handle.rs`, `verbs.rs`, `set.rs`, `command.rs`, `batch.rs`, `script.rs`, `typed.rs`, `state.rs` | what users call |
+//! | `args.rs`, `convert.rs`, `replies.rs` | values to arguments, replies to values |
+//! | `connection.rs`, `shared.rs`, `slots.rs`, `gather.rs`, `canary.rs`, `pen.rs`, `listener.rs` | what callers and driver share |
 //! | `driver.rs`, `sweep.rs`, `pulse.rs`, `redial.rs`, `handshake.rs` | the task that owns the socket |
 //! | `home.rs` | where that task runs |
 
 mod args;
+mod batch;
 mod canary;
 mod command;
 mod connection;
 mod convert;
 mod driver;
+mod gather;
 mod handle;
 mod handshake;
 mod home;
@@ -35,6 +37,7 @@ mod listener;
 mod pen;
 mod pulse;
 mod redial;
+mod replies;
 mod script;
 mod set;
 mod shared;
@@ -45,9 +48,11 @@ mod typed;
 mod verbs;
 
 pub use args::Args;
+pub use batch::Batch;
 pub use command::Command;
 pub use convert::{FromReply, ToArg};
 pub use handle::Client;
+pub use replies::{FromReplies, Replies};
 pub use script::Script;
 pub use set::SetOptions;
 pub use state::{State, StateChanges};

@@ -247,7 +247,7 @@ impl Shared {
         self.wake_driver();
     }
 
-    /// Queues one command, which `encode` appends whole.
+    /// Queues one command, or as many as `batch` says, which `encode` appends whole.
     ///
     /// # Errors
     ///
@@ -256,12 +256,16 @@ impl Shared {
         &self,
         patience: Duration,
         flush: Flush,
+        batch: Option<usize>,
         encode: impl FnOnce(&mut BytesMut),
     ) -> Result<SlotId, Error> {
         let (id, kick) = {
             let mut state = self.lock();
             let (len, now, deadline) = self.enqueue(&mut state, patience, encode)?;
             let id = state.slots.push(len, now, deadline);
+            if let Some(replies) = batch {
+                state.slots.make_batch(id, replies);
+            }
             let alone = state.slots.len() == 1;
             (id, state.kick(flush, alone))
         };

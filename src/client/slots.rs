@@ -5,9 +5,13 @@
 //! caller goes or gives up, until the reply has come, so no reply can ever reach another caller. That the server keeps to
 //! the order is what the canary (`canary.rs`) proves from time to time.
 //!
+//! A batch of commands has one slot for all of them: it leaves, is withdrawn and fails as one, so that no half of a
+//! transaction can ever be sent.
+//!
 //! Pure: time comes in as an argument, and wakers and notices go out to be delivered outside the lock.
 
 use crate::client::canary::{Canary, Words};
+use crate::client::gather::Gather;
 use crate::client::listener::{Notice, Outbox, Tag};
 use crate::error::{Error, Outcome};
 use resp::Frame;
@@ -56,6 +60,8 @@ struct Slot {
     len: usize,
     queued_at: Instant,
     deadline: Instant,
+    /// For a batch.
+    batch: Option<Box<Gather>>,
 }
 
 /// An answer that the server owes.
@@ -126,32 +132,24 @@ impl Slots {
     }
 
     fn push_for(&mut self, caller: Caller, len: usize, now: Instant, deadline: Instant) -> SlotId {
-        let index = match self.free.pop() {
-            Some(index) => index,
-            None => {
-                let vacant = Slot {
-                    generation: 0,
-                    owed: false,
-                    caller: Caller::Gone,
-                    len: 0,
-                    queued_at: now,
-                    deadline,
-                };
-                self.slots.push(vacant);
-                self.slots.len() - 1
-            }
-        };
-        let generation = match self.slots.get_mut(index) {
-            Some(slot) => {
-                let generation = slot.generation.wrapping_add(1);
-                *slot = Slot { generation, owed: true, caller, len, queued_at: now, deadline };
-                generation
-            }
-            None => 0,
-        };
+        let index = self.free.pop().unwrap_or(self.slots.len());
+        let generation = self.slots.get(index).map_or(0, |slot| slot.generation).wrapping_add(1);
+        let owed = true;
+        let slot = Slot { generation, owed, caller, len, queued_at: now, deadline, batch: None };
+        match self.slots.get_mut(index) {
+            Some(vacant) => *vacant = slot,
+            None => self.slots.push(slot),
+        }
         self.order.push_back(index);
         self.bytes += len;
         SlotId { index, generation }
+    }
+
+    /// Makes the slot that was pushed last one for several commands, each with a reply of its own.
+    pub(crate) fn make_batch(&mut self, id: SlotId, replies: usize) {
+        if let Some(slot) = self.slots.get_mut(id.index) {
+            slot.batch = Some(Box::new(Gather::new(replies)));
+        }
     }
 
     /// Says that the write buffer was handed on whole.
@@ -171,10 +169,9 @@ impl Slots {
         out: &mut Outbox,
     ) -> Result<Duration, Slip> {
         let oldest = self.order.front().filter(|_| self.sent > 0);
-        let Some(slot) = oldest.and_then(|&index| self.slots.get(index)) else {
+        let Some(slot) = oldest.and_then(|&index| self.slots.get_mut(index)) else {
             return Err(Slip::Unasked(reply));
         };
-        let queued_at = slot.queued_at;
         let shifted = match slot.caller {
             Caller::Canary => self.canary.is_wrong(&reply),
             _ => self.canary.is_mine(&reply),
@@ -182,9 +179,17 @@ impl Slots {
         if shifted {
             return Err(Slip::Shifted);
         }
+        let took = now.saturating_duration_since(slot.queued_at);
+        let reply = match &mut slot.batch {
+            None => reply,
+            Some(batch) => match batch.take_in(reply, matches!(slot.caller, Caller::Waiting(_))) {
+                Some(replies) => Frame::Array(replies),
+                None => return Ok(took),
+            },
+        };
         self.sent -= 1;
         self.answer_oldest(Ok(reply), out);
-        Ok(now.saturating_duration_since(queued_at))
+        Ok(took)
     }
 
     /// Looks for the answer of a command; remembers the waker where there is none yet.
@@ -211,6 +216,23 @@ impl Slots {
                 Poll::Ready(Err(Error::closed(Outcome::Unknown)))
             }
         }
+    }
+
+    /// As [`Slots::poll`], for a batch: what has come, and why the rest will not.
+    pub(crate) fn poll_batch(
+        &mut self,
+        id: SlotId,
+        cx: &Context<'_>,
+    ) -> Poll<(Vec<Frame>, Option<Error>)> {
+        self.poll(id, cx).map(|answer| match answer {
+            Ok(Frame::Array(replies)) => (replies, None),
+            Ok(reply) => (vec![reply], None),
+            Err(error) => {
+                let slot = self.slots.get_mut(id.index).filter(|s| s.generation == id.generation);
+                let batch = slot.and_then(|slot| slot.batch.as_mut());
+                (batch.map(|batch| batch.give_up()).unwrap_or_default(), Some(error))
+            }
+        })
     }
 
     /// The caller went away; the slot stays until its reply has come.
@@ -557,6 +579,71 @@ mod tests {
         complete(&mut slots, Frame::Integer(4), now);
         assert_integer(poll(&mut slots, ids[2]), 3);
         assert_integer(poll(&mut slots, ids[3]), 4);
+    }
+
+    fn push_batch(slots: &mut Slots, replies: usize, now: Instant) -> SlotId {
+        let id = slots.push(10 * replies, now, now + PATIENCE);
+        slots.make_batch(id, replies);
+        id
+    }
+
+    fn poll_batch(slots: &mut Slots, id: SlotId) -> Poll<(Vec<Frame>, Option<Error>)> {
+        slots.poll_batch(id, &Context::from_waker(Waker::noop()))
+    }
+
+    #[test]
+    fn batch_is_answered_once_all_its_replies_have_come() {
+        let (mut slots, now) = (empty(), Instant::now());
+        let batch = push_batch(&mut slots, 2, now);
+        let next = push(&mut slots, now);
+        slots.all_sent();
+        complete(&mut slots, Frame::Integer(1), now);
+        assert!(poll_batch(&mut slots, batch).is_pending());
+        complete(&mut slots, Frame::Integer(2), now);
+        complete(&mut slots, Frame::Integer(3), now);
+        assert_integer(poll(&mut slots, next), 3);
+        let Poll::Ready((replies, None)) = poll_batch(&mut slots, batch) else {
+            panic!("not answered")
+        };
+        assert_eq!(replies, [Frame::Integer(1), Frame::Integer(2)]);
+        assert_eq!((slots.len(), slots.bytes(), slots.free.len()), (0, 0, 2));
+    }
+
+    #[test]
+    fn abandoned_or_expired_batch_takes_all_its_replies_with_it() {
+        let (mut slots, now) = (empty(), Instant::now());
+        let abandoned = push_batch(&mut slots, 2, now);
+        let expired = push_batch(&mut slots, 3, now);
+        let next = slots.push(10, now, now + 2 * PATIENCE);
+        slots.all_sent();
+        complete(&mut slots, Frame::Integer(1), now);
+        slots.abandon(abandoned);
+        complete(&mut slots, Frame::Integer(2), now);
+        complete(&mut slots, Frame::Integer(3), now);
+        slots.expire(now + PATIENCE, None, &mut Outbox::default());
+        let Poll::Ready((replies, Some(error))) = poll_batch(&mut slots, expired) else {
+            panic!("not expired")
+        };
+        assert_eq!((replies, error.outcome()), (vec![Frame::Integer(3)], Outcome::Unknown));
+        for number in 4..=6 {
+            complete(&mut slots, Frame::Integer(number), now);
+        }
+        assert_integer(poll(&mut slots, next), 6);
+        assert_eq!((slots.len(), slots.bytes(), slots.free.len()), (0, 0, 3));
+    }
+
+    #[test]
+    fn batch_that_was_written_in_part_is_not_sent_again() {
+        let (mut slots, now) = (empty(), Instant::now());
+        let torn = push_batch(&mut slots, 2, now);
+        let whole = push_batch(&mut slots, 2, now);
+        slots.all_sent();
+        assert_eq!(slots.disconnected(30, &lost(), &mut Outbox::default()), 20);
+        let Poll::Ready((_, Some(error))) = poll_batch(&mut slots, torn) else {
+            panic!("not failed")
+        };
+        assert_eq!(error.outcome(), Outcome::Unknown);
+        assert!(poll_batch(&mut slots, whole).is_pending());
     }
 
     #[test]

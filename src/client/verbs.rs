@@ -257,7 +257,11 @@ impl Client {
     }
 }
 
-fn set_args(key: impl ToArg, value: impl ToArg, options: &SetOptions) -> Result<Args, Error> {
+pub(crate) fn set_args(
+    key: impl ToArg,
+    value: impl ToArg,
+    options: &SetOptions,
+) -> Result<Args, Error> {
     let mut args = Args::default();
     args.push_encoded(1, b"$3\r\nSET\r\n");
     (key, value).write_args(&mut args);

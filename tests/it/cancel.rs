@@ -131,6 +131,14 @@ async fn commands_dropped_at_any_poll_cost_nobody_their_reply() {
         drop(Script::new(RELEASE).run::<i64>(&client, "k", "v").await);
     })
     .await;
+    drop_at_every_poll("pipeline", async |client| {
+        drop(client.pipeline().set("k", "v").get("k").incr("n").send::<()>().await);
+    })
+    .await;
+    drop_at_every_poll("transaction", async |client| {
+        drop(client.transaction().set("k", "v").get("k").incr("n").send::<()>().await);
+    })
+    .await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -6,6 +6,7 @@ mod support;
 
 mod contract;
 
+mod batches;
 mod cancel;
 mod exit;
 mod faults;

@@ -31,6 +31,7 @@ macro_rules! on_every_server {
     };
 }
 
+mod batches;
 mod commands;
 mod handshake;
 mod locks;
