@@ -59,7 +59,7 @@ mod url;
 
 pub use backoff::Backoff;
 pub use client::{Client, FromReply, Script, ToArg};
-pub use config::Config;
+pub use config::{Config, Credentials};
 pub use error::{Error, ErrorKind, Outcome, ServerError};
 pub use lock::{AcquireError, Guard, Holder, Lock, LostCause, Options, ReleaseError, Renewal};
 pub use resp::Frame;

@@ -29,7 +29,7 @@ const LAYERS: [Layer; 12] = [
     },
     Layer { place: "src/net/", modules: &["config", "dialer", "url"], crates: &["bytes", "tokio"] },
     Layer {
-        place: "src/config.rs",
+        place: "src/config/",
         modules: &["backoff", "dialer", "error", "seam", "url"],
         crates: &["tokio"],
     },

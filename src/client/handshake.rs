@@ -60,6 +60,7 @@ enum Stage {
 #[derive(Debug)]
 pub(crate) struct Handshake<'a> {
     config: &'a Config,
+    credentials: &'a Credentials,
     setup: Vec<Vec<Vec<u8>>>,
     stage: Stage,
     session: Session,
@@ -80,7 +81,11 @@ enum Expected {
 
 impl<'a> Handshake<'a> {
     /// A handshake, and its first bytes.
-    pub(crate) fn start(config: &'a Config, setup: Vec<Vec<Vec<u8>>>) -> (Self, BytesMut) {
+    pub(crate) fn start(
+        config: &'a Config,
+        credentials: &'a Credentials,
+        setup: Vec<Vec<Vec<u8>>>,
+    ) -> (Self, BytesMut) {
         let session = Session {
             protocol: Protocol::Resp2,
             server: String::new(),
@@ -89,7 +94,7 @@ impl<'a> Handshake<'a> {
             derived: OnceLock::new(),
         };
         let mut handshake =
-            Self { config, setup, stage: Stage::Hello, session, expected: Vec::new() };
+            Self { config, credentials, setup, stage: Stage::Hello, session, expected: Vec::new() };
         let mut out = BytesMut::new();
         handshake.hello(&mut out);
         (handshake, out)
@@ -98,7 +103,7 @@ impl<'a> Handshake<'a> {
     fn hello(&mut self, out: &mut BytesMut) {
         let resp2 = self.config.protocol == ProtocolChoice::Resp2;
         let mut args: Vec<&[u8]> = vec![b"HELLO", if resp2 { b"2" } else { b"3" }];
-        if let Some((user, password)) = login(&self.config.credentials) {
+        if let Some((user, password)) = login(self.credentials) {
             args.extend([&b"AUTH"[..], user, password]);
         }
         if !self.config.client_name.is_empty() {
@@ -155,11 +160,11 @@ impl<'a> Handshake<'a> {
 
     /// The server has no `HELLO`: `AUTH` alone, where there is something to say.
     fn fall_back(&mut self) -> Step {
-        let Some((user, password)) = login(&self.config.credentials) else {
+        let Some((user, password)) = login(self.credentials) else {
             return self.settle();
         };
         let mut out = BytesMut::new();
-        if self.config.credentials.username.is_some() {
+        if self.credentials.username.is_some() {
             encode::command(&[b"AUTH", user, password], &mut out);
         } else {
             encode::command(&[&b"AUTH"[..], password], &mut out);
@@ -230,7 +235,7 @@ impl<'a> Handshake<'a> {
 
     fn refusal(&self, text: &[u8]) -> Error {
         let mut words = String::from_utf8_lossy(text).into_owned();
-        let password = self.config.credentials.password.as_deref().unwrap_or_default();
+        let password = self.credentials.password.as_deref().unwrap_or_default();
         if !password.is_empty() {
             words = words.replace(password, "***");
         }
@@ -260,11 +265,14 @@ fn shifted() -> Error {
     Error::new(ErrorKind::Protocol, Outcome::NotSent, message)
 }
 
-/// User and password, where there is a password.
+/// User and password, where either is given: a user without a password is asked for by name, not left to be `default`.
 fn login(credentials: &Credentials) -> Option<(&[u8], &[u8])> {
-    let password = credentials.password.as_ref()?;
-    let user = credentials.username.as_deref().unwrap_or("default");
-    Some((user.as_bytes(), password.as_bytes()))
+    let Credentials { username, password } = credentials;
+    if username.is_none() && password.is_none() {
+        return None;
+    }
+    let user = username.as_deref().unwrap_or("default");
+    Some((user.as_bytes(), password.as_deref().unwrap_or_default().as_bytes()))
 }
 
 fn pairs(reply: Frame) -> Option<Vec<(Frame, Frame)>> {
@@ -336,7 +344,7 @@ mod tests {
     #[test]
     fn hello_carries_credentials_and_name_in_one_command() {
         let config = Config::from_url("redis://u:p@h").unwrap().client_name("me");
-        let (_, bytes) = Handshake::start(&config, Vec::new());
+        let (_, bytes) = Handshake::start(&config, &config.credentials, Vec::new());
         let text = String::from_utf8_lossy(&bytes).replace("\r\n", " ");
         assert_eq!(text, "*7 $5 HELLO $1 3 $4 AUTH $1 u $1 p $7 SETNAME $2 me ");
     }
@@ -344,7 +352,7 @@ mod tests {
     #[test]
     fn plain_server_is_ready_once_it_shows_that_it_answers() {
         let config = config("redis://h");
-        let (mut handshake, _) = Handshake::start(&config, Vec::new());
+        let (mut handshake, _) = Handshake::start(&config, &config.credentials, Vec::new());
         let step = handshake.on_reply(hello("7.0.15", 3)).unwrap();
         assert_eq!(sent(&step), "*1 $4 PING ");
         let Step::Ready(session) = handshake.on_reply(pong()).unwrap() else { panic!("not ready") };
@@ -355,7 +363,7 @@ mod tests {
     #[test]
     fn unknown_hello_falls_back_to_resp2_with_auth_and_select() {
         let config = config("redis://:p@h/2");
-        let (mut handshake, _) = Handshake::start(&config, Vec::new());
+        let (mut handshake, _) = Handshake::start(&config, &config.credentials, Vec::new());
         let step = handshake.on_reply(error("ERR unknown command `HELLO`")).unwrap();
         assert_eq!(sent(&step), "*2 $4 AUTH $1 p ");
         let step = handshake.on_reply(Frame::Simple("OK".into())).unwrap();
@@ -375,7 +383,7 @@ mod tests {
             "NOAUTH HELLO must be called with the client already authenticated",
             "ERR something with 'canary' in it",
         ] {
-            let (mut handshake, _) = Handshake::start(&config, Vec::new());
+            let (mut handshake, _) = Handshake::start(&config, &config.credentials, Vec::new());
             let refusal = handshake.on_reply(error(words)).unwrap_err();
             assert_eq!(refusal.kind(), ErrorKind::Handshake);
             assert!(!format!("{refusal} {refusal:?}").contains("canary"), "{refusal}");
@@ -386,7 +394,7 @@ mod tests {
     fn setup_replies_are_kept_in_order_even_when_refused() {
         let config = config("redis://h/1");
         let setup = vec![vec![b"A".to_vec()], vec![b"B".to_vec()]];
-        let (mut handshake, _) = Handshake::start(&config, setup);
+        let (mut handshake, _) = Handshake::start(&config, &config.credentials, setup);
         assert_eq!(
             sent(&handshake.on_reply(hello("7.0.0", 3)).unwrap()),
             "*2 $6 SELECT $1 1 *1 $1 A *1 $1 B *1 $4 PING "
@@ -401,7 +409,7 @@ mod tests {
     #[test]
     fn wrong_database_is_refused_with_the_servers_words() {
         let config = config("redis://h/99");
-        let (mut handshake, _) = Handshake::start(&config, Vec::new());
+        let (mut handshake, _) = Handshake::start(&config, &config.credentials, Vec::new());
         handshake.on_reply(hello("7.0.0", 3)).unwrap();
         let refusal = handshake.on_reply(error("ERR DB index is out of range")).unwrap_err();
         assert!(refusal.to_string().contains("DB index is out of range"), "{refusal}");
@@ -412,7 +420,7 @@ mod tests {
         let config = config("redis://h");
         let other_map = Frame::Map(vec![(bulk("field"), bulk("value"))]);
         for answer in [Frame::Simple("OK".into()), Frame::Null, other_map] {
-            let (mut handshake, _) = Handshake::start(&config, Vec::new());
+            let (mut handshake, _) = Handshake::start(&config, &config.credentials, Vec::new());
             let refusal = handshake.on_reply(answer).unwrap_err();
             assert_eq!(refusal.kind(), ErrorKind::Protocol);
         }
@@ -422,7 +430,7 @@ mod tests {
     fn answers_that_are_shifted_by_one_never_make_a_connection() {
         let config = config("redis://h/1");
         for answer in [Frame::Simple("OK".into()), Frame::Null, hello("7.0.0", 3)] {
-            let (mut handshake, _) = Handshake::start(&config, Vec::new());
+            let (mut handshake, _) = Handshake::start(&config, &config.credentials, Vec::new());
             handshake.on_reply(hello("7.0.0", 3)).unwrap();
             handshake.on_reply(Frame::Simple("OK".into())).unwrap();
             assert_eq!(handshake.on_reply(answer).unwrap_err().kind(), ErrorKind::Protocol);
@@ -433,7 +441,7 @@ mod tests {
     fn server_that_loads_its_data_is_not_ready_and_one_that_forbids_ping_is() {
         let config = config("redis://h");
         let ping = |answer| {
-            let (mut handshake, _) = Handshake::start(&config, Vec::new());
+            let (mut handshake, _) = Handshake::start(&config, &config.credentials, Vec::new());
             handshake.on_reply(hello("7.0.15", 3)).unwrap();
             handshake.on_reply(answer)
         };

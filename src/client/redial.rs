@@ -1,11 +1,12 @@
 //! Opens connections: look-up, dial and handshake within one budget.
 
 use crate::client::handshake::{Handshake, Session, Setup, Step};
-use crate::config::Config;
+use crate::config::{Config, Credentials};
 use crate::error::{Error, ErrorKind, Outcome};
 use crate::net::{self, Reader, Writer};
 use bytes::BytesMut;
 use resp::{Decoder, Frame, Limits};
+use std::borrow::Cow;
 use std::future::poll_fn;
 use std::io;
 use std::time::Duration;
@@ -34,11 +35,17 @@ pub(crate) async fn open(
     setup: Setup,
     previous: Option<&Session>,
 ) -> Result<Link, Error> {
-    let mut stage = Stage::Dialling;
+    let mut stage = Stage::Asking;
     match timeout(config.connect_timeout, attempt(config, setup(previous), &mut stage)).await {
         Ok(result) => result,
         Err(_) => {
             let did = match stage {
+                Stage::Asking => {
+                    let budget = config.connect_timeout;
+                    let message =
+                        format!("the credentials provider gave nothing within {budget:?}");
+                    return Err(connect_error(message));
+                }
                 Stage::Dialling => "did not accept a connection",
                 Stage::Greeting => {
                     "accepted the connection but did not answer HELLO (is it Redis, and not a TLS port?)"
@@ -52,6 +59,7 @@ pub(crate) async fn open(
 
 #[derive(Clone, Copy)]
 enum Stage {
+    Asking,
     Dialling,
     Greeting,
 }
@@ -61,12 +69,14 @@ async fn attempt(
     setup: Vec<Vec<Vec<u8>>>,
     stage: &mut Stage,
 ) -> Result<Link, Error> {
+    let credentials = credentials(config).await?;
+    *stage = Stage::Dialling;
     let (reader, writer) = net::dial(config).await.map_err(|error| {
         let message = format!("could not connect to {}: {error}", config.address);
         Error::caused_by(ErrorKind::Connect, Outcome::NotSent, message, error)
     })?;
     *stage = Stage::Greeting;
-    let (mut handshake, greeting) = Handshake::start(config, setup);
+    let (mut handshake, greeting) = Handshake::start(config, &credentials, setup);
     let mut wire = Wire {
         decoder: Decoder::new(handshake.protocol(), Limits::default()),
         received: BytesMut::with_capacity(4096),
@@ -99,6 +109,16 @@ async fn attempt(
             }
         }
     }
+}
+
+/// Who to be this time. Asked before the dial, so that no server waits for a slow answer with a connection open.
+async fn credentials(config: &Config) -> Result<Cow<'_, Credentials>, Error> {
+    let Some(provider) = &config.provider else { return Ok(Cow::Borrowed(&config.credentials)) };
+    let given = provider.ask().await.map_err(|error| {
+        let message = "the credentials provider failed";
+        Error::caused_by(ErrorKind::Connect, Outcome::NotSent, message, error)
+    })?;
+    Ok(Cow::Owned(given))
 }
 
 struct Wire {

@@ -8,6 +8,7 @@ mod contract;
 
 mod batches;
 mod cancel;
+mod credentials;
 mod exit;
 mod faults;
 mod holding;

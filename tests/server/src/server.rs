@@ -350,6 +350,11 @@ impl Server {
         self.shared().with(|core, _| core.state.condition.read_only = read_only);
     }
 
+    /// Changes the password of the default user, or takes it away. Connections that are open stay logged in, as on a real server.
+    pub fn set_password(&self, password: Option<&str>) {
+        self.shared().with(|core, _| core.state.users.set_default_password(password));
+    }
+
     /// Refuses what a server without memory refuses under `noeviction`, with OOM.
     pub fn set_full(&self, full: bool) {
         self.shared().with(|core, _| core.state.condition.full = full);

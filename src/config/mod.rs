@@ -1,10 +1,15 @@
 //! `Config`: where to connect and how, with a default and a reason for each setting.
 
+mod credentials;
+
+pub use credentials::Credentials;
+
 use crate::backoff::Backoff;
 use crate::dialer::{BoxedDial, Dial};
 use crate::error::Error;
 use crate::seam::Seam;
 use crate::url::{self, Address, ProtocolChoice};
+use credentials::{Ask, BoxedProvider};
 use std::fmt;
 use std::io;
 use std::sync::Arc;
@@ -27,6 +32,7 @@ use tokio::runtime::Handle;
 pub struct Config {
     pub(crate) address: Address,
     pub(crate) credentials: Credentials,
+    pub(crate) provider: Option<BoxedProvider>,
     pub(crate) db: u32,
     pub(crate) client_name: String,
     pub(crate) protocol: ProtocolChoice,
@@ -49,24 +55,12 @@ pub(crate) enum Placement {
     OwnThread,
 }
 
-/// User and password; neither is ever printed.
-#[derive(Clone, Default, PartialEq, Eq)]
-pub(crate) struct Credentials {
-    pub(crate) username: Option<String>,
-    pub(crate) password: Option<String>,
-}
-
-impl fmt::Debug for Credentials {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.password.is_some() { "set" } else { "none" })
-    }
-}
-
 impl Config {
     fn at(address: Address) -> Self {
         Self {
             address,
             credentials: Credentials::default(),
+            provider: None,
             db: 0,
             client_name: format!("tenure:{}", std::process::id()),
             protocol: ProtocolChoice::Auto,
@@ -158,6 +152,35 @@ impl Config {
     /// The password. Default: the one of the URL, else none. It is never printed.
     pub fn password(mut self, password: impl Into<String>) -> Self {
         self.credentials.password = Some(password.into());
+        self
+    }
+
+    /// Asks `provide` for user and password at every handshake, in place of fixed ones: for passwords that are rotated and for
+    /// tokens that expire.
+    ///
+    /// Its time counts against [`Config::connect_timeout`]. While it fails, dialling goes on as if the server could not be
+    /// reached. A connection that stands is not asked again; a server that ends it when its credentials expire is dialled
+    /// with new ones. It runs where the connection is driven and must not block.
+    ///
+    /// ```
+    /// use tenure::{Config, Credentials};
+    ///
+    /// # fn demo() -> Result<Config, tenure::Error> {
+    /// let config = Config::from_url("redis://10.0.0.7")?.credentials_provider(|| async {
+    ///     let token = fetch_token().await?;
+    ///     Ok::<_, std::io::Error>(Credentials::user("billing", token))
+    /// });
+    /// # Ok(config)
+    /// # }
+    /// # async fn fetch_token() -> std::io::Result<String> { Ok(String::new()) }
+    /// ```
+    pub fn credentials_provider<F, R, E>(mut self, provide: F) -> Self
+    where
+        F: Fn() -> R + Send + Sync + 'static,
+        R: Future<Output = Result<Credentials, E>> + Send + 'static,
+        E: Into<Box<dyn std::error::Error + Send + Sync>> + 'static,
+    {
+        self.provider = Some(Arc::new(Ask(provide)));
         self
     }
 
@@ -260,6 +283,7 @@ impl fmt::Debug for Config {
         f.debug_struct("Config")
             .field("address", &format_args!("{}", self.address))
             .field("credentials", &self.credentials)
+            .field("credentials_provider", &self.provider.is_some())
             .field("db", &self.db)
             .field("client_name", &self.client_name)
             .field("protocol", &self.protocol)
