@@ -371,9 +371,11 @@ fn program(kind: Kind) -> PathBuf {
         );
         return named;
     }
-    let ours = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/servers").join(folder);
+    // Workspaces below the root include this file as well, and find what was installed for it.
+    let roots = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors();
+    let ours = roots.map(|root| root.join("target/servers").join(folder));
     let path = env::var_os("PATH").unwrap_or_default();
-    let candidates = std::iter::once(ours).chain(env::split_paths(&path));
+    let candidates = ours.chain(env::split_paths(&path));
     candidates.map(|folder| folder.join(name)).find(|program| is(kind, program)).unwrap_or_else(
         || {
             panic!(

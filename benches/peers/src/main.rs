@@ -5,17 +5,21 @@
 //! ```
 
 mod codec;
+mod connection;
+/// Starts real servers, as the tests do.
+#[path = "../../../tests/it/real.rs"]
+mod real;
 mod stats;
 mod table;
+
+type Failure = Box<dyn std::error::Error>;
 
 #[global_allocator]
 static ALLOCATOR: native::Counting = native::Counting;
 
-const USAGE: &str = "\
-usage: cargo run --release -- COMMAND
-
-  codec [--rounds N] [--only TEXT]    parsing and encoding, in memory
-";
+fn usage() -> String {
+    format!("usage: cargo run --release -- COMMAND\n\n{}{}", codec::USAGE, connection::USAGE)
+}
 
 fn main() -> std::process::ExitCode {
     let mut words = std::env::args().skip(1);
@@ -23,7 +27,11 @@ fn main() -> std::process::ExitCode {
     let rest: Vec<String> = words.collect();
     let done = match command.as_str() {
         "codec" => codec::run(&rest),
-        _ => Err(USAGE.into()),
+        "connection" => connection::run(&rest),
+        // The other side of a measurement, started by this program itself.
+        "sink" => connection::sink(),
+        "work" => connection::child(&rest),
+        _ => Err(usage().into()),
     };
     match done {
         Ok(()) => std::process::ExitCode::SUCCESS,

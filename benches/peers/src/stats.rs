@@ -1,5 +1,7 @@
 //! Medians, and what the data says about them.
 
+use std::fmt;
+
 /// The median of some values with its 95 % interval by order statistics, which assumes nothing about their shape.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Interval {
@@ -31,6 +33,18 @@ impl Interval {
     /// Of the ratios of what was measured in the same round.
     pub(crate) fn of_ratio(above: &[f64], below: &[f64]) -> Self {
         Self::of(above.iter().zip(below).map(|(above, below)| above / below).collect())
+    }
+}
+
+impl fmt::Display for Interval {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { low, median, high } = self;
+        let digits = match median {
+            ..0.1 => 3,
+            0.1..10.0 => 2,
+            _ => 1,
+        };
+        write!(f, "{median:.digits$} ({low:.digits$} to {high:.digits$})")
     }
 }
 

@@ -10,6 +10,7 @@ mod parsers;
 mod reach;
 mod workloads;
 
+use crate::Failure;
 use crate::stats::{Interval, median};
 use crate::table::Table;
 use bytes::Bytes;
@@ -21,7 +22,9 @@ use workloads::Workload;
 const TURN: Duration = Duration::from_micros(1_500);
 const ROUNDS: usize = 31;
 
-type Failure = Box<dyn std::error::Error>;
+pub(crate) const USAGE: &str = "\
+  codec [--rounds N] [--only TEXT]    parsing and encoding, in memory
+";
 
 /// What somebody who uses a contestant gets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -136,7 +139,7 @@ fn print(title: &str, unit: &str, measured: &[Measured]) {
                 Gives::Values => one.name.to_owned(),
             },
             precise(one.nanos()),
-            format!("{} ({} to {})", two(ratio.median), two(ratio.low), two(ratio.high)),
+            ratio.to_string(),
             counted(one.allocations.map(|(calls, _)| calls), 2),
             counted(one.allocations.map(|(_, bytes)| bytes), 0),
         ]);
@@ -148,18 +151,6 @@ fn print(title: &str, unit: &str, measured: &[Measured]) {
 fn precise(nanos: f64) -> String {
     let digits = if nanos < 10.0 { 2 } else { usize::from(nanos < 1_000.0) };
     format!("{nanos:.digits$}")
-}
-
-/// A ratio with about two digits.
-pub(crate) fn two(ratio: f64) -> String {
-    let digits = if ratio < 0.1 {
-        3
-    } else if ratio < 10.0 {
-        2
-    } else {
-        1
-    };
-    format!("{ratio:.digits$}")
 }
 
 /// # Errors

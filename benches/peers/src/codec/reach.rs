@@ -1,7 +1,7 @@
 //! What the codec is to reach beside the best peer, and whether it does.
 
 use crate::codec::workloads::{ARRAY, BULK, INTEGER, MAP, MEBIBYTE, OK, PIECES};
-use crate::codec::{Gives, Measured, encoders, two};
+use crate::codec::{Gives, Measured, encoders};
 use crate::stats::Interval;
 use crate::table::Table;
 
@@ -47,7 +47,7 @@ pub(crate) fn table(all: &All) -> Table {
             "encode, prepared once".to_owned(),
             format!("memcpy {:.1} ns", memcpy.nanos()),
             format!("{:.1} ns", prepared.nanos()),
-            format!("takes {} × ({} to {})", two(ratio.median), two(ratio.low), two(ratio.high)),
+            format!("takes {ratio} ×"),
             format!("≤ {PREPARED_OVER_MEMCPY} ×"),
             met(ratio.median <= PREPARED_OVER_MEMCPY),
         ]);
@@ -71,7 +71,7 @@ fn against(table: &mut Table, title: &str, measured: &[Measured], (peer, faster)
         title.to_owned(),
         format!("{} {:.1} ns", peer.name, peer.nanos()),
         format!("{:.1} ns", ours.nanos()),
-        format!("{} ({} to {})", two(ratio.median), two(ratio.low), two(ratio.high)),
+        ratio.to_string(),
         format!("≥ {faster} ×"),
         met(ratio.median >= faster),
     ]);

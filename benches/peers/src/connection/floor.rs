@@ -1,0 +1,158 @@
+//! What a client could at best come to: the same bytes over a blocking socket, encoded beforehand, replies counted and not
+//! parsed.
+
+use crate::Failure;
+use crate::connection::contestant::{Block, Contestant, Kind, Load, What, block, nanos};
+use crate::connection::peers::{READ_KEY, Release, Slot, Target};
+use std::cell::RefCell;
+use std::io::{self, Read, Write};
+use std::net::TcpStream;
+use std::os::unix::net::UnixStream;
+use std::time::Instant;
+
+trait Stream: Read + Write {}
+impl<S: Read + Write> Stream for S {}
+
+/// A connection by which anything can be asked.
+pub(crate) struct Raw {
+    stream: Box<dyn Stream>,
+    reply: Vec<u8>,
+}
+
+impl Raw {
+    pub(crate) fn connect(url: &str) -> io::Result<Self> {
+        let stream: Box<dyn Stream> = match url.strip_prefix("unix://") {
+            Some(path) => Box::new(UnixStream::connect(path)?),
+            None => {
+                let stream = TcpStream::connect(url.trim_start_matches("redis://"))?;
+                stream.set_nodelay(true)?;
+                Box::new(stream)
+            }
+        };
+        Ok(Self { stream, reply: vec![0; 256 << 10] })
+    }
+
+    /// Sends, and reads as many bytes as the answer has.
+    fn exchange(&mut self, commands: &[u8], answer: usize) -> io::Result<()> {
+        self.stream.write_all(commands)?;
+        self.stream.read_exact(&mut self.reply[..answer])
+    }
+
+    /// Sends one command and reads what comes, which must be one short reply.
+    pub(crate) fn ask(&mut self, args: &[&str]) -> io::Result<String> {
+        self.stream.write_all(&command(args))?;
+        let len = self.stream.read(&mut self.reply)?;
+        Ok(String::from_utf8_lossy(&self.reply[..len]).into_owned())
+    }
+}
+
+pub(crate) fn command(args: &[&str]) -> Vec<u8> {
+    let mut out = bytes::BytesMut::new();
+    resp::encode::command(args, &mut out);
+    out.to_vec()
+}
+
+fn pair(slot: &Slot, release: &Release) -> [Vec<u8>; 2] {
+    let Slot { key, token } = slot;
+    let release = match release {
+        Release::Native => command(&["DELIFEQ", key, token]),
+        Release::Script(digest) => command(&["EVALSHA", digest, "1", key, token]),
+    };
+    [command(&["SET", key, token, "NX", "PX", "10000"]), release]
+}
+
+const OK: usize = "+OK\r\n".len();
+const ONE: usize = ":1\r\n".len();
+const VALUE: usize = "$36\r\n\r\n".len() + 36;
+
+/// One command at a time.
+pub(crate) struct Std {
+    raw: RefCell<Raw>,
+    pair: [Vec<u8>; 2],
+    get: Vec<u8>,
+}
+
+impl Std {
+    pub(crate) fn connect(target: &Target) -> Result<Self, Failure> {
+        let raw = RefCell::new(Raw::connect(&target.url)?);
+        let pair = pair(&Slot::new(999_999), &target.release);
+        Ok(Self { raw, pair, get: command(&["GET", READ_KEY]) })
+    }
+}
+
+impl Contestant for Std {
+    fn name(&self) -> &'static str {
+        "blocking socket"
+    }
+
+    fn kind(&self) -> Kind {
+        Kind::Floor
+    }
+
+    fn block(&self, load: Load) -> Block {
+        let mut raw = self.raw.borrow_mut();
+        block(load, || {
+            let one = |_| {
+                let begun = Instant::now();
+                match load.what {
+                    What::Pair => {
+                        let [set, release] = &self.pair;
+                        raw.exchange(set, OK).and_then(|()| raw.exchange(release, ONE))
+                    }
+                    What::Get => raw.exchange(&self.get, VALUE),
+                }
+                .expect("the server answers");
+                nanos(begun)
+            };
+            (0..load.each).map(one).collect()
+        })
+    }
+}
+
+/// As many commands in one write as there are tasks: what the server can do.
+pub(crate) struct Blast {
+    raw: RefCell<Raw>,
+    sets: Vec<u8>,
+    releases: Vec<u8>,
+    gets: Vec<u8>,
+}
+
+impl Blast {
+    pub(crate) fn connect(target: &Target, tasks: usize) -> Result<Self, Failure> {
+        let raw = RefCell::new(Raw::connect(&target.url)?);
+        let pairs: Vec<_> =
+            (0..tasks).map(|task| pair(&Slot::new(500_000 + task), &target.release)).collect();
+        let all = |at: usize| pairs.iter().flat_map(|pair| pair[at].clone()).collect();
+        let gets = command(&["GET", READ_KEY]).repeat(tasks);
+        Ok(Self { raw, sets: all(0), releases: all(1), gets })
+    }
+}
+
+impl Contestant for Blast {
+    fn name(&self) -> &'static str {
+        "pre-encoded, one write"
+    }
+
+    fn kind(&self) -> Kind {
+        Kind::Floor
+    }
+
+    fn block(&self, load: Load) -> Block {
+        let mut raw = self.raw.borrow_mut();
+        block(load, || {
+            let mut times = Vec::new();
+            for _ in 0..load.each {
+                let begun = Instant::now();
+                match load.what {
+                    What::Pair => raw
+                        .exchange(&self.sets, load.tasks * OK)
+                        .and_then(|()| raw.exchange(&self.releases, load.tasks * ONE)),
+                    What::Get => raw.exchange(&self.gets, load.tasks * VALUE),
+                }
+                .expect("the server answers");
+                times.extend(std::iter::repeat_n(nanos(begun), load.tasks));
+            }
+            times
+        })
+    }
+}

@@ -1,0 +1,146 @@
+//! What is talked to: a real server of our own, or a sink that knows the answers without doing the work.
+
+use crate::Failure;
+use crate::connection::floor::Raw;
+use crate::connection::peers::{READ_KEY, Release, Target};
+use crate::real::{Kind, Options, RealServer};
+use bytes::BytesMut;
+use resp::{Limits, RequestDecoder};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::process::{Child, Command, Stdio};
+
+const RELEASE: &str = include_str!("../../../../src/lock/scripts/release.lua");
+
+/// How the server is reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Transport {
+    Tcp,
+    Unix,
+}
+
+impl Transport {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Tcp => "TCP",
+            Self::Unix => "unix socket",
+        }
+    }
+}
+
+/// A private real server, ready to be measured with.
+///
+/// # Errors
+///
+/// If it does not answer as it should. It panics if its program is missing, and says how to get it.
+pub(crate) fn start(kind: Kind, transport: Transport) -> Result<(RealServer, Target), Failure> {
+    let options = Options { unix_socket: transport == Transport::Unix, ..Options::default() };
+    let server = RealServer::start(kind, options);
+    let mut raw = Raw::connect(&server.url())?;
+    raw.ask(&["SET", READ_KEY, "0123456789abcdef0123456789abcdef0123"])?;
+    let release = match kind {
+        Kind::Valkey9_1 => Release::Native,
+        Kind::Redis6_2 | Kind::Redis7_0 => {
+            let answer = raw.ask(&["SCRIPT", "LOAD", RELEASE])?;
+            let digest = answer.lines().nth(1).ok_or("no digest")?;
+            Release::Script(digest.to_owned())
+        }
+    };
+    let target = Target { url: server.url(), release };
+    Ok((server, target))
+}
+
+/// A process that answers without doing anything, ended on drop.
+pub(crate) struct Sink {
+    child: Child,
+    pub(crate) target: Target,
+}
+
+impl Sink {
+    pub(crate) fn start() -> Result<Self, Failure> {
+        let program = std::env::current_exe()?;
+        let mut child = Command::new(program)
+            .arg("sink")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()?;
+        let mut address = String::new();
+        let stdout = child.stdout.take().ok_or("the child has an output")?;
+        BufReader::new(stdout).read_line(&mut address)?;
+        let url = format!("redis://{}", address.trim());
+        Ok(Self { child, target: Target { url, release: Release::Native } })
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+}
+
+impl Drop for Sink {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The sink's side. Ends with its standard input, and so with whoever started it.
+pub(crate) fn sink() -> Result<(), Failure> {
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    println!("{}", listener.local_addr()?);
+    std::thread::spawn(|| {
+        let _ = std::io::stdin().read(&mut [0]);
+        std::process::exit(0);
+    });
+    // One connection after the other, each on a thread of its own as clients keep theirs open.
+    for stream in listener.incoming() {
+        let stream = stream?;
+        std::thread::spawn(move || serve(stream));
+    }
+    Ok(())
+}
+
+fn serve(mut stream: TcpStream) -> std::io::Result<()> {
+    stream.set_nodelay(true)?;
+    let mut requests = RequestDecoder::new(Limits::default());
+    let (mut received, mut answers) = (BytesMut::new(), Vec::new());
+    let mut buffer = vec![0; 64 << 10];
+    let mut resp3 = false;
+    loop {
+        match stream.read(&mut buffer)? {
+            0 => return Ok(()),
+            len => received.extend_from_slice(&buffer[..len]),
+        }
+        while let Ok(Some(request)) = requests.decode(&mut received) {
+            let name = request.first().map(|name| &name[..]).unwrap_or_default();
+            if name == b"HELLO" {
+                resp3 = request.get(1).is_some_and(|version| version == "3");
+            }
+            let sub = request.get(1).map(|sub| &sub[..]).unwrap_or_default();
+            answers.extend_from_slice(answer(name, sub, request.len(), resp3));
+        }
+        stream.write_all(&answers)?;
+        answers.clear();
+    }
+}
+
+const HELLO_3: &[u8] = b"%7\r\n+server\r\n+valkey\r\n+version\r\n+9.0.0\r\n+proto\r\n:3\r\n\
+    +id\r\n:1\r\n+mode\r\n+standalone\r\n+role\r\n+master\r\n+modules\r\n*0\r\n";
+
+fn answer(name: &[u8], sub: &[u8], len: usize, resp3: bool) -> &'static [u8] {
+    match (name, sub) {
+        // With GET, the value that was there.
+        (b"SET", _) if len == 7 && resp3 => b"_\r\n",
+        (b"SET", _) if len == 7 => b"$-1\r\n",
+        (b"DELIFEQ" | b"EVALSHA", _) | (b"CLIENT", b"ID") => b":1\r\n",
+        (b"GET", _) => b"$36\r\n0123456789abcdef0123456789abcdef0123\r\n",
+        (b"HELLO", _) if resp3 => HELLO_3,
+        (b"HELLO", _) => b"-NOPROTO sorry, this protocol version is not supported.\r\n",
+        // DELIFEQ is known, DELEX is not.
+        (b"COMMAND", _) if resp3 => b"*2\r\n*1\r\n$7\r\ndelifeq\r\n_\r\n",
+        (b"COMMAND", _) => b"*2\r\n*1\r\n$7\r\ndelifeq\r\n*-1\r\n",
+        (b"SCRIPT", _) => b"$40\r\n0123456789abcdef0123456789abcdef01234567\r\n",
+        (b"CLIENT", b"INFO") => b"$29\r\nid=1 addr=127.0.0.1:1 name=x\n\r\n",
+        (b"INFO", _) => b"$22\r\nredis_version:7.0.15\r\n\r\n",
+        _ => b"+OK\r\n",
+    }
+}
