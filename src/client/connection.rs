@@ -8,6 +8,7 @@ use crate::client::listener::{Listener, Tag};
 use crate::client::redial::{self, Link};
 use crate::client::shared::{Flush, Phase, Shared};
 use crate::client::slots::SlotId;
+use crate::client::watch;
 use crate::config::Config;
 use crate::error::{Error, Outcome};
 use bytes::BytesMut;
@@ -17,7 +18,6 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::sync::watch;
 use tokio::time::timeout;
 
 /// A handle on one connection; when the last one is dropped, the connection ends.
@@ -150,10 +150,13 @@ impl Connection {
     pub(crate) async fn ready(&self) -> Result<Arc<Session>, Error> {
         let mut phase = self.shared().phases();
         loop {
-            match &*phase.borrow_and_update() {
-                Phase::Ready(session) => return Ok(Arc::clone(session)),
-                Phase::Refused(error) | Phase::Closed(error) => return Err(error.clone()),
-                Phase::Connecting(_) => {}
+            let answer = phase.see(|phase| match phase {
+                Phase::Ready(session) => Some(Ok(Arc::clone(session))),
+                Phase::Refused(error) | Phase::Closed(error) => Some(Err(error.clone())),
+                Phase::Connecting(_) => None,
+            });
+            if let Some(answer) = answer {
+                return answer;
             }
             if phase.changed().await.is_err() {
                 return Err(Error::closed(Outcome::NotSent));
@@ -176,7 +179,7 @@ impl Connection {
         let mut phase = self.shared().phases();
         self.shared().close();
         let ended = async {
-            while !matches!(&*phase.borrow_and_update(), Phase::Closed(_)) {
+            while !phase.see(|phase| matches!(phase, Phase::Closed(_))) {
                 if phase.changed().await.is_err() {
                     break;
                 }
@@ -189,7 +192,8 @@ impl Connection {
 
 impl fmt::Debug for Connection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Connection").field("phase", &*self.shared().phases().borrow()).finish()
+        let phase = self.shared().phases().look(Phase::clone);
+        f.debug_struct("Connection").field("phase", &phase).finish()
     }
 }
 

@@ -4,6 +4,7 @@ use crate::client::args::Args;
 use crate::client::connection::Connection;
 use crate::client::home::Home;
 use crate::client::shared::Phase;
+use crate::client::watch;
 use crate::config::Config;
 use crate::error::Error;
 use resp::Frame;
@@ -12,7 +13,6 @@ use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
-use tokio::sync::watch;
 
 /// What Redis and Valkey accept as one argument, unless configured otherwise.
 const MAX_ARGUMENT: usize = 512 << 20;

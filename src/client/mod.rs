@@ -46,6 +46,7 @@ mod state;
 mod sweep;
 mod typed;
 mod verbs;
+mod watch;
 
 pub use args::Args;
 pub use batch::Batch;

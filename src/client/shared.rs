@@ -12,6 +12,7 @@ use crate::client::handshake::{Session, Setup};
 use crate::client::listener::{Listener, Outbox, Tag};
 use crate::client::pen::{Pen, Wrote};
 use crate::client::slots::{SlotId, Slots};
+use crate::client::watch;
 use crate::config::Config;
 use crate::error::{Error, ErrorKind, Outcome};
 use crate::seam::after;
@@ -19,7 +20,6 @@ use bytes::BytesMut;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Waker};
 use std::time::Duration;
-use tokio::sync::watch;
 use tokio::time::Instant;
 
 /// What callers and driver share.
@@ -183,7 +183,7 @@ impl Shared {
         if let Some(listener) = self.listener() {
             listener.changed(&phase);
         }
-        self.phase.send_replace(phase);
+        self.phase.send(phase);
     }
 
     /// Writes all that is queued, as far as the socket takes it.

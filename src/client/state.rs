@@ -2,12 +2,12 @@
 
 use crate::client::handle::Client;
 use crate::client::shared::Phase;
+use crate::client::watch;
 use crate::error::Error;
 use std::fmt;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::task::Poll;
-use tokio::sync::watch;
 
 /// What the connection of a [`Client`] for its data commands is doing; where there are several, the one that fares worst.
 #[derive(Debug, Clone)]
@@ -119,7 +119,7 @@ impl State {
 
 /// The state of the connection that fares worst.
 fn worst(phases: &[watch::Receiver<Phase>]) -> State {
-    let states = phases.iter().map(|phase| State::of(&phase.borrow()));
+    let states = phases.iter().map(|phase| phase.look(State::of));
     states.max_by_key(State::severity).unwrap_or(State::Connecting(None))
 }
 

@@ -1,0 +1,170 @@
+//! What must hold in every run, whatever went wrong in it.
+
+use crate::history::{Attempt, History};
+use crate::linear;
+use crate::world::World;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+use tenure::Outcome;
+use tenure_server::Logged;
+
+/// A lock of somebody who lives is gone once everybody has let go: nobody waits for a lease to end.
+pub(crate) fn when_quiet(world: &World) {
+    let crashed: BTreeSet<String> = world.history(|history| {
+        let dead = history.attempts.iter().filter(|attempt| attempt.ended.is_none());
+        dead.map(|attempt| label(attempt.who.process, attempt.who.life)).collect()
+    });
+    let lives = world.last_lives();
+    let excused = world.history(|history| !history.losses.is_empty());
+    for key in world.server.keys().into_iter().filter(|key| key.starts_with(b"lk:lock")) {
+        let value = world.server.get(&key).unwrap_or_default();
+        let owner = owner(&value);
+        // A replica that takes over may bring back what was released after it had last been in step.
+        if excused || crashed.contains(&owner) || !lives.contains(&owner) {
+            continue;
+        }
+        let key = String::from_utf8_lossy(&key).into_owned();
+        complain(world, format!("{key} was left behind by {owner}, who lives"));
+    }
+}
+
+/// No key outlives its lease.
+pub(crate) fn when_leases_are_over(world: &World) {
+    for key in world.server.keys().into_iter().filter(|key| key.starts_with(b"lk:lock")) {
+        let is_fence = key.ends_with(b":f");
+        let has_end = world.server.ttl(&key).is_some();
+        if is_fence && has_end {
+            continue;
+        }
+        let key = String::from_utf8_lossy(&key).into_owned();
+        complain(world, format!("{key} outlived every lease"));
+    }
+}
+
+/// Closed clients leave no task behind.
+pub(crate) fn when_alone(world: &World) {
+    let tasks = tokio::runtime::Handle::current().metrics().num_alive_tasks();
+    if tasks > 0 {
+        complain(world, format!("{tasks} tasks are left after every client was closed"));
+    }
+}
+
+/// What is looked for in the history once it is whole.
+pub(crate) fn after(world: &World) {
+    let log = world.server.log();
+    world.history(|history| {
+        let mut found = overlaps(history);
+        found.extend(writes(history, &log));
+        found.extend(foreign_deletes(&log));
+        found.extend(late_renewals(&log));
+        if history.losses.is_empty() {
+            found.extend(linear::check(&history.attempts));
+        }
+        history.violations.extend(found);
+        let at = world.now();
+        for logged in &log {
+            // Values name the process id, which is another one in another run.
+            let key = logged.args.get(1).map(|key| String::from_utf8_lossy(key).into_owned());
+            let what = format!("server: #{} {} {key:?}", logged.connection, logged.name());
+            history.note(at, None, what);
+        }
+    });
+}
+
+fn complain(world: &World, what: String) {
+    world.note(None, format!("VIOLATION: {what}"));
+    world.history(|history| history.violation(what));
+}
+
+/// What the values of a process's locks are labelled with.
+pub(crate) fn label(process: usize, life: usize) -> String {
+    format!("p{process}.{life}")
+}
+
+/// The label in a lock's value.
+fn owner(value: &[u8]) -> String {
+    let text = String::from_utf8_lossy(value);
+    text.split(';').nth(2).unwrap_or_default().to_owned()
+}
+
+/// No two owners rely on one lock at the same time, unless the server lost the key in between.
+fn overlaps(history: &History) -> Vec<String> {
+    let mut held: BTreeMap<usize, Vec<&Attempt>> = BTreeMap::new();
+    for attempt in history.attempts.iter().filter(|attempt| attempt.claimed > Duration::ZERO) {
+        held.entry(attempt.lock).or_default().push(attempt);
+    }
+    let mut found = Vec::new();
+    for (lock, mut holds) in held {
+        holds.sort_by_key(|hold| hold.ended);
+        for (at, first) in holds.iter().enumerate() {
+            let end = first.let_go.map_or(first.claimed, |let_go| first.claimed.min(let_go));
+            for second in &holds[at + 1..] {
+                let granted = second.ended.unwrap_or_default();
+                let since = first.called.min(second.called);
+                let lost = |at: &Duration| (since..=granted).contains(at);
+                if granted < end && !history.losses.iter().any(lost) {
+                    found.push(format!(
+                        "lock{lock} was granted to {} at {granted:?} while {} relied on it until {end:?}",
+                        second.who, first.who
+                    ));
+                }
+            }
+        }
+    }
+    found
+}
+
+/// Nothing that was not sent has reached the server, and nothing that was acknowledged is absent.
+fn writes(history: &History, log: &[Logged]) -> Vec<String> {
+    let executed: BTreeSet<&[u8]> =
+        log.iter().flat_map(|logged| logged.args.get(2)).map(|arg| &arg[..]).collect();
+    let mut found = Vec::new();
+    for write in &history.writes {
+        let there = executed.contains(write.payload.as_bytes());
+        match write.failed {
+            None if !there => {
+                found.push(format!(
+                    "{} of {} was acknowledged and never executed",
+                    write.payload, write.who
+                ));
+            }
+            Some(Outcome::NotSent) if there => {
+                found.push(format!(
+                    "{} of {} was executed and called not sent",
+                    write.payload, write.who
+                ));
+            }
+            _ => {}
+        }
+    }
+    found
+}
+
+/// Locks are only ever deleted by comparing the owner.
+fn foreign_deletes(log: &[Logged]) -> Vec<String> {
+    let deletes = ["DEL", "UNLINK", "GETDEL"];
+    let blind = log.iter().filter(|logged| {
+        let key = logged.args.get(1);
+        deletes.contains(&logged.name().as_str()) && key.is_some_and(|key| key.starts_with(b"lk:"))
+    });
+    blind.map(|logged| format!("deleted without a look at the owner: {}", logged.line())).collect()
+}
+
+/// What was released is not renewed any more.
+fn late_renewals(log: &[Logged]) -> Vec<String> {
+    let mut released = BTreeSet::new();
+    let mut found = Vec::new();
+    for logged in log {
+        let args: Vec<&[u8]> = logged.args.iter().map(|arg| &arg[..]).collect();
+        match *args {
+            [b"DELIFEQ", _, value] | [b"DELEX", _, b"IFEQ", value] => {
+                released.insert(value.to_vec());
+            }
+            [b"SET", _, new, b"IFEQ", old, b"PX", _] if new == old && released.contains(old) => {
+                found.push(format!("renewed after its release: {}", logged.line()));
+            }
+            _ => {}
+        }
+    }
+    found
+}

@@ -1,0 +1,68 @@
+//! Deterministic simulation of the whole: several client processes, a network between them, and the in-process server, on one
+//! paused clock and from one seed.
+//!
+//! A run draws a plan from its seed ([`plan`]), lives through it ([`world`], [`task`], over the links of [`net`]), and records what
+//! happened ([`history`]). Faults come and go; then everything heals, everybody finishes, and what must always hold is looked
+//! for ([`checks`], [`linear`]). The same seed gives the same run, event by event.
+
+mod checks;
+mod history;
+mod linear;
+mod net;
+mod plan;
+mod sync;
+mod task;
+mod world;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+/// What one seed came to.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Report {
+    /// The seed.
+    pub seed: u64,
+    /// What did not hold; empty if all is well.
+    pub violations: Vec<String>,
+    /// Equal for equal runs, whatever the machine does meanwhile.
+    pub digest: u64,
+    /// How long the run took, in the simulation.
+    pub simulated: Duration,
+    /// How often this and that happened.
+    pub counts: BTreeMap<&'static str, u64>,
+    /// One line for each event, in order.
+    pub timeline: Vec<String>,
+}
+
+/// Runs one seed.
+pub fn run(seed: u64) -> Report {
+    let world::Run { plan, history, simulated } = world::run(seed);
+    let mut timeline = vec![format!("{plan:?}")];
+    timeline.extend(history.events.iter().map(ToString::to_string));
+    Report {
+        seed,
+        digest: history.digest(),
+        violations: history.violations,
+        simulated,
+        counts: history.counts,
+        timeline,
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "seed {}: ", self.seed)?;
+        match &*self.violations {
+            [] => write!(f, "ok, {:?} simulated, digest {:016x}", self.simulated, self.digest),
+            violations => {
+                writeln!(f, "{} violations", violations.len())?;
+                for violation in violations {
+                    writeln!(f, "  {violation}")?;
+                }
+                write!(f, "replay: cargo run --release -p tenure-sim -- seed {} --trace", self.seed)
+            }
+        }
+    }
+}
