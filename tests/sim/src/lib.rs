@@ -1,9 +1,9 @@
 //! Deterministic simulation of the whole: several client processes, a network between them, and the in-process server, on one
 //! paused clock and from one seed.
 //!
-//! A run draws a plan from its seed ([`plan`]), lives through it ([`world`], [`task`], over the links of [`net`]), and records what
-//! happened ([`history`]). Faults come and go; then everything heals, everybody finishes, and what must always hold is looked
-//! for ([`checks`], [`linear`]). The same seed gives the same run, event by event.
+//! A run draws a plan from its seed (`plan.rs`), lives through it (`world.rs`, `task.rs`, over the links of `net.rs`), and records what
+//! happened (`history.rs`). Faults come and go; then everything heals, everybody finishes, and what must always hold is looked
+//! for (`checks.rs`, `linear.rs`). The same seed gives the same run, event by event.
 
 mod checks;
 mod history;
