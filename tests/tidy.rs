@@ -47,14 +47,17 @@ const LAYERS: [Layer; 12] = [
 ];
 
 /// Deciders: told the time, handed entropy, they answer with what to do next.
-const PURE: [&str; 10] = [
+const PURE: [&str; 13] = [
     "src/backoff.rs",
     "src/url.rs",
     "src/client/canary.rs",
     "src/client/gather.rs",
     "src/client/handshake.rs",
+    "src/client/pulse.rs",
     "src/client/replies.rs",
+    "src/client/slot.rs",
     "src/client/slots.rs",
+    "src/client/waves.rs",
     "src/lock/dialect.rs",
     "src/lock/lease.rs",
     "src/lock/options.rs",

@@ -5,8 +5,9 @@ use crate::client::driver;
 use crate::client::handshake::{Session, Setup};
 use crate::client::home::Home;
 use crate::client::listener::{Listener, Tag};
+use crate::client::queue::Flush;
 use crate::client::redial::{self, Link};
-use crate::client::shared::{Flush, Phase, Shared};
+use crate::client::shared::{Phase, Shared};
 use crate::client::slots::SlotId;
 use crate::client::watch;
 use crate::config::Config;
@@ -124,7 +125,7 @@ impl Connection {
         replies: usize,
         encode: impl FnOnce(&mut BytesMut),
     ) -> Result<BatchReply, Error> {
-        let id = self.shared().submit(patience, Flush::Auto, Some(replies), encode)?;
+        let id = self.shared().submit_batch(patience, replies, encode)?;
         Ok(BatchReply(Reply { shared: Arc::clone(self.shared()), id, fetched: false }))
     }
 
@@ -232,7 +233,8 @@ impl Future for BatchReply {
 impl Drop for Reply {
     fn drop(&mut self) {
         if !self.fetched {
-            self.shared.lock().slots.abandon(self.id);
+            let left = self.shared.lock().slots.abandon(self.id);
+            drop(left);
         }
     }
 }

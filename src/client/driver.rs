@@ -1,33 +1,30 @@
 //! The task that owns a socket: it writes what is queued, reads what comes, and dials again when the connection is lost.
 //!
 //! Reading never waits for writing. After a batch of replies that woke several callers it yields once before it
-//! writes, so that what they ask next leaves in one write; no timer delays a flush. One timer sweeps the deadlines of
-//! all callers; another (`pulse.rs`) notices a server that owes an answer and sends nothing.
+//! writes, so that what they ask next leaves in one write; no timer delays a flush. One timer (`alarm.rs`) is for the
+//! deadlines of all callers and for a server that owes an answer and sends nothing (`pulse.rs`).
 
+use crate::client::alarm::Alarm;
+use crate::client::clock::Time;
 use crate::client::handshake::Session;
+use crate::client::intake::{Intake, disconnected};
 use crate::client::listener::{Heard, Notice, Outbox, sort};
 use crate::client::pen::{Pen, Wrote};
-use crate::client::pulse::Pulse;
+use crate::client::pulse::{Pulse, Silence};
+use crate::client::queue::State;
 use crate::client::redial::{self, Link};
 use crate::client::shared::{Phase, Shared};
 use crate::client::slots::Slip;
-use crate::client::sweep::Sweep;
 use crate::error::{Error, ErrorKind, Outcome};
-use crate::net::Reader;
 use bytes::BytesMut;
-use resp::{Decoder, Frame, Protocol};
+use resp::{Frame, Protocol};
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::io::AsyncReadExt as _;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-/// The room for one read: a segment stays below the 64 KiB that a slice of a reply may pin.
-const READ: usize = 32 << 10;
-/// Reads per turn, so that a flood cannot keep this task from writing.
-const READS_PER_TURN: usize = 16;
 /// How long a closed connection may take to write and hear the last of what was queued.
 const LINGER: Duration = Duration::from_millis(250);
 /// A connection that lived this long was healthy: the next failure starts the back-off anew.
@@ -38,18 +35,13 @@ pub(crate) struct Driver {
     shared: Arc<Shared>,
     first: Option<Link>,
     previous: Option<Arc<Session>>,
-    sweep: Sweep,
+    alarm: Alarm,
 }
 
 /// What the driver needs while a socket is open.
 struct Open {
-    reader: Reader,
-    decoder: Decoder,
-    received: BytesMut,
-    /// Replies, and pushes if anybody listens, in order.
-    frames: Vec<Frame>,
+    intake: Intake,
     protocol: Protocol,
-    listens: bool,
     out: Outbox,
     pulse: Pulse,
     /// When to stop waiting for the last replies, once closing.
@@ -58,7 +50,7 @@ struct Open {
 
 impl Driver {
     pub(crate) fn new(shared: Arc<Shared>, first: Option<Link>) -> Self {
-        Self { shared, first, previous: None, sweep: Sweep::default() }
+        Self { shared, first, previous: None, alarm: Alarm::new() }
     }
 
     /// Runs until the last handle is gone.
@@ -115,23 +107,25 @@ impl Driver {
         let mut future = pin!(future);
         let mut out = Outbox::default();
         poll_fn(|cx| {
-            if self.begin_turn(cx) {
+            let now = self.shared.clock.now();
+            let rang = self.alarm.rang();
+            let (closing, due) = {
+                let mut state = self.shared.lock();
+                state.begin_turn(cx.waker(), now);
+                if rang {
+                    state.expire(now, &mut out);
+                }
+                state.looks_at = state.sweep_at;
+                (state.closing, state.sweep_at)
+            };
+            out.deliver(self.shared.listener());
+            if closing {
                 return Poll::Ready(None);
             }
-            self.sweep.poll(cx, &self.shared, &mut out);
+            self.alarm.set(due, &self.shared.clock, cx);
             future.as_mut().poll(cx).map(Some)
         })
         .await
-    }
-
-    /// Registers this turn's waker, and tells whether the connection is closing.
-    fn begin_turn(&self, cx: &Context<'_>) -> bool {
-        let mut state = self.shared.lock();
-        state.begin_turn();
-        if !state.driver.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
-            state.driver = Some(cx.waker().clone());
-        }
-        state.closing
     }
 
     /// Serves one socket until it is lost or the connection is closed.
@@ -140,95 +134,78 @@ impl Driver {
         {
             let mut state = self.shared.lock();
             state.epoch += 1;
-            let pen = Pen::new(link.writer, state.epoch);
-            state.pen = Some(pen);
-            state.crowd = 0;
+            state.pen = Some(Box::new(Pen::new(link.writer, state.epoch)));
+            state.crowded = false;
             state.unusable = None;
             state.last_failure = None;
-            state.smallest_rtt = smaller(state.smallest_rtt, link.round_trip);
+            state.note_round_trip(link.round_trip);
         }
         self.previous = Some(Arc::clone(&session));
         let protocol = session.protocol;
         self.shared.announce(Phase::Ready(session));
+        let listens = self.shared.listener().is_some();
         let mut open = Open {
-            reader: link.reader,
-            decoder: link.decoder,
-            received: link.received,
-            frames: Vec::new(),
+            intake: Intake::new(link.reader, link.decoder, link.received, listens),
             protocol,
-            listens: self.shared.listener().is_some(),
             out: Outbox::default(),
-            pulse: Pulse::new(&self.shared.config),
+            pulse: Pulse::new(&self.shared.config, self.shared.clock.now()),
             linger: None,
         };
         poll_fn(|cx| self.turn(&mut open, cx)).await
     }
 
-    /// One turn: read, give replies out, keep time, write what all that has led to.
+    /// One turn: read, keep time, give replies out, write what all that has led to.
     fn turn(&mut self, open: &mut Open, cx: &mut Context<'_>) -> Poll<Error> {
-        let closing = self.begin_turn(cx);
-        let ended = open.read(cx);
-        let woken = match self.deliver(open) {
-            Ok(woken) => woken,
-            Err(error) => return Poll::Ready(error),
+        let shared = Arc::clone(&self.shared);
+        let (heard, ended) = open.intake.read(cx);
+        let now = shared.clock.now();
+        if heard {
+            open.pulse.heard(now);
+        }
+        let rang = self.alarm.rang();
+        let (given, due, closing, taken) = {
+            let mut state = shared.lock();
+            state.begin_turn(cx.waker(), now);
+            let mut given = open.give_out(&mut state, now).and(ended.map_or(Ok(()), Err));
+            if rang && given.is_ok() {
+                given = keep_time(&mut state, open, &shared, now);
+            }
+            state.stamp(now);
+            state.crowded = open.out.wakers.len() > 1;
+            // The listener comes first: what it posts leaves in the same write.
+            let write = given.is_ok() && !state.crowded && open.out.notices.is_empty();
+            let taken = if write { Some(state.take_pen(now)) } else { None };
+            let owed = state.slots.owed(shared.config.response_timeout);
+            let due = state.sweep_at.min(open.pulse.due(owed));
+            state.looks_at = due;
+            (given, due, state.closing, taken)
         };
-        if let Some(error) = ended {
+        let crowded = open.out.wakers.len() > 1;
+        open.out.deliver(shared.listener());
+        if let Err(error) = given {
             return Poll::Ready(error);
         }
-        self.sweep.poll(cx, &self.shared, &mut open.out);
-        if let Some(silence) = open.pulse.poll(cx, &self.shared) {
-            return Poll::Ready(disconnected(format!(
-                "the server owes an answer and sent nothing for {silence:?}"
-            )));
-        }
-        if woken > 1 {
-            // They are about to ask again: their turn first, then one write for all of it.
-            cx.waker().wake_by_ref();
-        } else if let Wrote::Broken(error) = self.write(cx) {
+        let wrote = match taken {
+            Some(Ok(pen)) => match shared.write(pen, cx) {
+                Wrote::More => shared.flush(cx),
+                wrote => wrote,
+            },
+            Some(Err(wrote)) => wrote,
+            None if crowded => {
+                // They are about to ask again: their turn first, then one write for all of it.
+                cx.waker().wake_by_ref();
+                Wrote::All
+            }
+            None => shared.flush(cx),
+        };
+        if let Wrote::Broken(error) = wrote {
             return Poll::Ready(disconnected(format!("writing failed: {error}")));
         }
+        self.alarm.set(due, &shared.clock, cx);
         if closing && self.has_lingered(open, cx) {
             return Poll::Ready(Error::closed(Outcome::Unknown));
         }
         Poll::Pending
-    }
-
-    fn write(&self, cx: &mut Context<'_>) -> Wrote {
-        self.shared.lock().crowd = 0;
-        self.shared.flush(cx)
-    }
-
-    /// Hands out what was read; tells how many callers that woke.
-    fn deliver(&self, open: &mut Open) -> Result<usize, Error> {
-        if open.frames.is_empty() {
-            return Ok(0);
-        }
-        let now = Instant::now();
-        let mut result = Ok(());
-        {
-            let mut state = self.shared.lock();
-            for frame in open.frames.drain(..) {
-                let reply = match sort(frame, open.protocol) {
-                    Heard::Reply(reply) => reply,
-                    Heard::Push(items) => {
-                        open.out.notices.push(Notice::Push(items));
-                        continue;
-                    }
-                };
-                match state.slots.complete(reply, now, &mut open.out) {
-                    Ok(took) => state.smallest_rtt = smaller(state.smallest_rtt, took),
-                    Err(slip) => {
-                        result = Err(slipped(&slip));
-                        break;
-                    }
-                }
-            }
-            state.crowd = open.out.wakers.len();
-            state.let_canary_sing(now);
-        }
-        let woken = open.out.wakers.len();
-        open.out.deliver(self.shared.listener());
-        result.map(|()| woken)
     }
 
     /// Whether a closing connection has nothing left to wait for.
@@ -250,10 +227,10 @@ impl Driver {
         {
             let mut state = self.shared.lock();
             state.epoch += 1;
-            state.crowd = 0;
+            state.crowded = false;
             let state = &mut *state;
             let pen = state.pen.take();
-            let unwritten = pen.as_ref().map(Pen::unwritten).unwrap_or_default();
+            let unwritten = pen.as_deref().map(Pen::unwritten).unwrap_or_default();
             let kept = state.slots.disconnected(unwritten.len(), error, &mut out);
             if let Some(kept) = unwritten.len().checked_sub(kept).and_then(|at| unwritten.get(at..))
             {
@@ -322,43 +299,56 @@ impl Drop for Driver {
     }
 }
 
-impl Open {
-    /// Reads and decodes what is there. Gives the reason once nothing more can come; what came before it still counts.
-    fn read(&mut self, cx: &mut Context<'_>) -> Option<Error> {
-        for _ in 0..READS_PER_TURN {
-            loop {
-                match self.decoder.decode(&mut self.received) {
-                    Ok(Some(Frame::Push(_))) if !self.listens => {} // nobody subscribes or tracks
-                    Ok(Some(frame)) => self.frames.push(frame),
-                    Ok(None) => break,
-                    Err(error) => {
-                        let message = format!("the server broke the protocol: {error}");
-                        let kind = ErrorKind::Protocol;
-                        return Some(Error::caused_by(kind, Outcome::Unknown, message, error));
-                    }
-                }
-            }
-            if self.received.capacity() - self.received.len() < READ / 8 {
-                self.received.reserve(READ);
-            }
-            match pin!(self.reader.read_buf(&mut self.received)).poll(cx) {
-                Poll::Pending => return None,
-                Poll::Ready(Ok(0)) => {
-                    return Some(disconnected("the server closed the connection"));
-                }
-                Poll::Ready(Ok(_)) => self.pulse.heard(),
-                Poll::Ready(Err(error)) => {
-                    return Some(disconnected(format!("reading failed: {error}")));
-                }
-            }
+/// The timer has rung: for callers whose time is up, for a server that is silent, or for what has been done since.
+fn keep_time(state: &mut State, open: &mut Open, shared: &Shared, now: Time) -> Result<(), Error> {
+    state.expire(now, &mut open.out);
+    match open.pulse.feel(state.slots.owed(shared.config.response_timeout), now) {
+        Silence::Short => Ok(()),
+        Silence::Doubtful => {
+            state.slots.doubt();
+            state.let_canary_sing();
+            Ok(())
         }
-        cx.waker().wake_by_ref(); // there may be more; others first
-        None
+        Silence::Dead(silence) => {
+            Err(disconnected(format!("the server owes an answer and sent nothing for {silence:?}")))
+        }
     }
 }
 
-fn disconnected(why: impl std::fmt::Display) -> Error {
-    Error::new(ErrorKind::Disconnected, Outcome::Unknown, format!("the connection was lost: {why}"))
+impl Open {
+    /// Gives what was read to whom it belongs.
+    fn give_out(&mut self, state: &mut State, now: Time) -> Result<(), Error> {
+        if self.intake.frames.is_empty() {
+            return Ok(());
+        }
+        let mut smallest = u64::MAX;
+        let mut slip = None;
+        for frame in self.intake.frames.drain(..) {
+            let reply = if self.intake.listens {
+                match sort(frame, self.protocol) {
+                    Heard::Reply(reply) => reply,
+                    Heard::Push(items) => {
+                        self.out.notices.push(Notice::Push(items));
+                        continue;
+                    }
+                }
+            } else {
+                frame
+            };
+            match state.slots.complete(reply, now, &mut self.out) {
+                Ok(took) => smallest = smallest.min(took),
+                Err(wrong) => {
+                    slip = Some(wrong);
+                    break;
+                }
+            }
+        }
+        if smallest < u64::MAX {
+            state.note_round_trip(Duration::from_nanos(smallest));
+        }
+        state.let_canary_sing();
+        slip.map_or(Ok(()), |slip| Err(slipped(&slip)))
+    }
 }
 
 fn slipped(slip: &Slip) -> Error {
@@ -370,8 +360,4 @@ fn slipped(slip: &Slip) -> Error {
         Slip::Shifted => "an answer in the place of another: one was lost or came twice".to_owned(),
     };
     Error::new(ErrorKind::Protocol, Outcome::Unknown, format!("the server sent {what}"))
-}
-
-fn smaller(smallest: Option<Duration>, took: Duration) -> Option<Duration> {
-    Some(smallest.map_or(took, |smallest| smallest.min(took)))
 }

@@ -18,13 +18,16 @@
 //! |---|---|
 //! | `handle.rs`, `verbs.rs`, `set.rs`, `command.rs`, `batch.rs`, `script.rs`, `typed.rs`, `state.rs` | what users call |
 //! | `args.rs`, `convert.rs`, `replies.rs` | values to arguments, replies to values |
-//! | `connection.rs`, `shared.rs`, `slots.rs`, `gather.rs`, `canary.rs`, `pen.rs`, `listener.rs` | what callers and driver share |
-//! | `driver.rs`, `sweep.rs`, `pulse.rs`, `redial.rs`, `handshake.rs` | the task that owns the socket |
+//! | `connection.rs`, `shared.rs`, `queue.rs`, `pen.rs`, `listener.rs` | what callers and driver share |
+//! | `slot.rs`, `slots.rs`, `waves.rs`, `gather.rs`, `canary.rs` | which reply is whose, and when it is late |
+//! | `driver.rs`, `intake.rs`, `alarm.rs`, `clock.rs`, `pulse.rs`, `redial.rs`, `handshake.rs` | the task that owns the socket |
 //! | `home.rs` | where that task runs |
 
+mod alarm;
 mod args;
 mod batch;
 mod canary;
+mod clock;
 mod command;
 mod connection;
 mod convert;
@@ -33,20 +36,23 @@ mod gather;
 mod handle;
 mod handshake;
 mod home;
+mod intake;
 mod listener;
 mod pen;
 mod pulse;
+mod queue;
 mod redial;
 mod replies;
 mod script;
 mod set;
 mod shared;
+mod slot;
 mod slots;
 mod state;
-mod sweep;
 mod typed;
 mod verbs;
 mod watch;
+mod waves;
 
 pub use args::Args;
 pub use batch::Batch;
@@ -66,7 +72,7 @@ pub(crate) use handshake::Session;
 pub(crate) use home::Home;
 #[allow(unused_imports, reason = "the lock's engine is the first to listen")]
 pub(crate) use listener::{Listener, Notice, Tag};
+pub(crate) use queue::Flush;
 pub(crate) use resp::{Frame, encode};
-pub(crate) use shared::Flush;
 #[allow(unused_imports, reason = "the lock's engine is the first to listen")]
 pub(crate) use shared::Phase;

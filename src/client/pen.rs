@@ -25,6 +25,8 @@ pub(crate) struct Pen {
 pub(crate) enum Wrote {
     /// Nothing is left.
     All,
+    /// Nothing of what was taken is left, but more has been queued since.
+    More,
     /// The socket takes no more for now; its waker is registered.
     Blocked,
     /// There is no pen: somebody else is writing, or there is no connection.

@@ -3,62 +3,96 @@
 //!
 //! Nothing heard for `keepalive` and no answer owed: the canary asks. An answer owed and nothing heard for `stall_timeout`: the
 //! connection is lost. Both from the last byte that came, so a long reply that keeps coming is no silence. A call whose caller
-//! said how long it may take, longer than calls usually do, is given that time before its silence counts.
+//! said how long it may take, longer than calls usually do, is given that time before its silence counts. Pure.
 
-use crate::client::shared::Shared;
+use crate::client::clock::Time;
+use crate::client::slots::Owed;
 use crate::config::Config;
-use crate::seam::after;
-use std::pin::Pin;
-use std::task::Context;
 use std::time::Duration;
-use tokio::time::{Instant, Sleep, sleep_until};
 
-/// The timer behind one open socket.
+/// How long one open socket has been silent.
+#[derive(Debug)]
 pub(crate) struct Pulse {
-    timer: Pin<Box<Sleep>>,
-    heard: Instant,
+    keepalive: Duration,
+    stall: Duration,
+    heard: Time,
+}
+
+/// What to make of the silence.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Silence {
+    /// Not long enough to mean anything.
+    Short,
+    /// Ask whether anybody is there.
+    Doubtful,
+    /// Nobody is.
+    Dead(Duration),
 }
 
 impl Pulse {
     /// Of a socket that answered just now.
-    pub(crate) fn new(config: &Config) -> Self {
-        let now = Instant::now();
-        Self { timer: Box::pin(sleep_until(after(now, config.keepalive))), heard: now }
+    pub(crate) fn new(config: &Config, now: Time) -> Self {
+        Self { keepalive: config.keepalive, stall: config.stall_timeout, heard: now }
     }
 
     /// Something came.
-    pub(crate) fn heard(&mut self) {
-        self.heard = Instant::now();
+    pub(crate) fn heard(&mut self, now: Time) {
+        self.heard = now;
     }
 
-    /// Queues the question when it is time; gives the silence that is too long once it is.
-    pub(crate) fn poll(&mut self, cx: &mut Context<'_>, shared: &Shared) -> Option<Duration> {
-        let (keepalive, stall) = (shared.config.keepalive, shared.config.stall_timeout);
-        loop {
-            let owed = shared.lock().slots.owed(shared.config.response_timeout);
-            let due = match owed {
-                Some(owed) => after(owed.since.max(self.heard), stall).max(owed.allowed_until),
-                None => after(self.heard, keepalive),
-            };
-            // A timer that rings too early finds out and waits on; one that would ring too late is moved.
-            if due < self.timer.deadline() || self.timer.is_elapsed() {
-                self.timer.as_mut().reset(due);
-            }
-            if self.timer.as_mut().poll(cx).is_pending() {
-                return None;
-            }
-            let now = Instant::now();
-            if now < due {
-                continue;
-            }
-            if owed.is_some() {
-                return Some(now.saturating_duration_since(self.heard));
-            }
-            self.heard = now; // the next question comes a whole interval later
-            self.timer.as_mut().reset(after(now, keepalive.min(stall)));
-            let mut state = shared.lock();
-            state.slots.doubt();
-            state.let_canary_sing(now);
+    /// When the silence will mean something, if it goes on.
+    pub(crate) fn due(&self, owed: Option<Owed>) -> Time {
+        match owed {
+            Some(owed) => owed.since.max(self.heard).after(self.stall).max(owed.allowed_until),
+            None => self.heard.after(self.keepalive),
         }
+    }
+
+    /// What the silence means.
+    pub(crate) fn feel(&mut self, owed: Option<Owed>, now: Time) -> Silence {
+        if now < self.due(owed) {
+            return Silence::Short;
+        }
+        if owed.is_some() {
+            return Silence::Dead(now.since(self.heard));
+        }
+        self.heard = now; // the next question comes a whole interval later
+        Silence::Doubtful
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    fn at(ms: u32) -> Time {
+        Time::default().after(ms * MS)
+    }
+
+    fn pulse() -> Pulse {
+        Pulse { keepalive: 10 * MS, stall: 4 * MS, heard: at(0) }
+    }
+
+    #[test]
+    fn silence_without_a_debt_leads_to_a_question_each_interval() {
+        let mut pulse = pulse();
+        assert_eq!(pulse.due(None), at(10));
+        assert_eq!(pulse.feel(None, at(9)), Silence::Short);
+        assert_eq!(pulse.feel(None, at(10)), Silence::Doubtful);
+        assert_eq!(pulse.due(None), at(20));
+    }
+
+    #[test]
+    fn debt_is_forgiven_no_longer_than_the_silence_may_last() {
+        let mut pulse = pulse();
+        let owed = |since, until| Some(Owed { since: at(since), allowed_until: at(until) });
+        assert_eq!(pulse.feel(owed(7, 7), at(10)), Silence::Short);
+        assert_eq!(pulse.feel(owed(7, 7), at(11)), Silence::Dead(11 * MS));
+        pulse.heard(at(10));
+        assert_eq!(pulse.feel(owed(7, 7), at(13)), Silence::Short, "a byte came at 10");
+        assert_eq!(pulse.feel(owed(7, 30), at(29)), Silence::Short, "its caller allowed it");
+        assert_eq!(pulse.feel(owed(7, 30), at(30)), Silence::Dead(20 * MS));
     }
 }

@@ -4,28 +4,30 @@
 //! swaps the buffer out, writes, reads, fills the slots and wakes. A caller that finds nothing on its way writes
 //! by itself, and so does a dropped guard that finds nothing queued: the bytes are with the kernel before the call
 //! returns. The lock is never held across a system call.
-//!
-//! Invariant: bytes in `out` and unsent slots correspond one to one, in order (see `slots.rs`).
 
 use crate::client::canary::Canary;
+use crate::client::clock::Clock;
 use crate::client::handshake::{Session, Setup};
-use crate::client::listener::{Listener, Outbox, Tag};
+use crate::client::listener::{Listener, Tag};
 use crate::client::pen::{Pen, Wrote};
-use crate::client::slots::{SlotId, Slots};
+use crate::client::queue::{Flush, State};
+use crate::client::slots::SlotId;
 use crate::client::watch;
 use crate::config::Config;
-use crate::error::{Error, ErrorKind, Outcome};
-use crate::seam::after;
+use crate::error::Error;
 use bytes::BytesMut;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Waker};
 use std::time::Duration;
-use tokio::time::Instant;
+
+/// How often one turn of the driver writes what was queued while it wrote: others may queue for ever.
+const WRITES_PER_TURN: usize = 4;
 
 /// What callers and driver share.
 pub(crate) struct Shared {
     pub(crate) config: Config,
     pub(crate) setup: Setup,
+    pub(crate) clock: Clock,
     state: Mutex<State>,
     phase: watch::Sender<Phase>,
     listener: Option<Arc<dyn Listener>>,
@@ -44,122 +46,15 @@ pub(crate) enum Phase {
     Closed(Error),
 }
 
-/// The state under the lock.
-pub(crate) struct State {
-    /// Encoded commands that nobody has taken to the socket yet.
-    pub(crate) out: BytesMut,
-    pub(crate) slots: Slots,
-    /// The writing half, unless somebody is writing or there is no connection.
-    pub(crate) pen: Option<Pen>,
-    /// Rises with every connection, so that a pen of an earlier one is not put back.
-    pub(crate) epoch: u64,
-    /// How many callers the last batch of replies woke. While it is above one they are about to ask again, and nobody
-    /// writes before the driver had its turn: their commands leave in one write.
-    pub(crate) crowd: usize,
-    /// Set while calls fail at once.
-    pub(crate) unusable: Option<Error>,
-    /// Why the last attempt to connect failed.
-    pub(crate) last_failure: Option<Error>,
-    /// Set once no more calls are taken.
-    pub(crate) closing: bool,
-    pub(crate) driver: Option<Waker>,
-    /// Whether the driver has been woken and has not looked yet.
-    pub(crate) notified: bool,
-    /// When the driver will look for callers whose deadline has come.
-    pub(crate) sweep_at: Option<Instant>,
-    /// Whether that has moved forward since the driver looked.
-    sweep_is_late: bool,
-    pub(crate) smallest_rtt: Option<Duration>,
-}
-
-/// When a command's bytes go to the socket.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Flush {
-    /// By the caller if nothing is on its way, else by the driver with whatever else has come.
-    Auto,
-    /// By the caller, with all that is queued ahead, unless somebody is writing at this very moment.
-    Now,
-    /// By the driver.
-    Later,
-}
-
-impl State {
-    /// Answers the callers whose deadline has come, and takes back what they had queued.
-    pub(crate) fn expire(&mut self, now: Instant, out: &mut Outbox) {
-        if self.slots.expire(now, self.last_failure.as_ref(), out) {
-            self.withdraw();
-        }
-        self.let_canary_sing(now);
-        self.sweep_at = self.slots.next_deadline();
-    }
-
-    /// Queues the canary if it is time for it to sing.
-    pub(crate) fn let_canary_sing(&mut self, now: Instant) {
-        if self.closing {
-            return;
-        }
-        if let Some(words) = self.slots.canary_due() {
-            let before = self.out.len();
-            resp::encode::command(&[&b"PING"[..], &words], &mut self.out);
-            self.slots.push_canary(self.out.len() - before, now);
-        }
-    }
-
-    /// Who writes what was just queued. `alone` says that nothing is on its way but what the caller has queued.
-    fn kick(&mut self, flush: Flush, alone: bool) -> Kick {
-        let write = self.pen.as_ref().is_some_and(Pen::is_dry)
-            && match flush {
-                Flush::Auto => alone && self.crowd <= 1,
-                Flush::Now => true,
-                Flush::Later => false,
-            };
-        let wake = (!write || self.sweep_is_late) && !self.notified;
-        self.notified |= wake;
-        let driver = if wake { self.driver.clone() } else { None };
-        Kick { write, driver }
-    }
-
-    /// The driver begins a turn.
-    pub(crate) fn begin_turn(&mut self) {
-        self.notified = false;
-        self.sweep_is_late = false;
-    }
-
-    /// Takes the commands that nobody waits for any more out of the buffer.
-    pub(crate) fn withdraw(&mut self) {
-        let mut old = std::mem::take(&mut self.out);
-        let out = &mut self.out;
-        self.slots.withdraw(|len, keep| {
-            let command = old.split_to(len);
-            if keep {
-                out.extend_from_slice(&command);
-            }
-        });
-    }
-}
-
 impl Shared {
     /// As before the first attempt to connect.
     pub(crate) fn new(config: Config, setup: Setup, listener: Option<Arc<dyn Listener>>) -> Self {
-        let state = State {
-            out: BytesMut::new(),
-            slots: Slots::new(Canary::new(config.seam.entropy())),
-            pen: None,
-            epoch: 0,
-            crowd: 0,
-            unusable: None,
-            last_failure: None,
-            closing: false,
-            driver: None,
-            notified: false,
-            sweep_at: None,
-            sweep_is_late: false,
-            smallest_rtt: None,
-        };
+        let canary = Canary::new(config.seam.entropy());
         Self {
             config,
             setup,
-            state: Mutex::new(state),
+            clock: Clock::start(),
+            state: Mutex::new(State::new(canary)),
             phase: watch::Sender::new(Phase::Connecting(None)),
             listener,
         }
@@ -186,58 +81,37 @@ impl Shared {
         self.phase.send(phase);
     }
 
-    /// Writes all that is queued, as far as the socket takes it.
+    /// As the driver: writes all that is queued, as far as the socket takes it.
     pub(crate) fn flush(&self, cx: &mut Context<'_>) -> Wrote {
-        loop {
-            let mut pen = {
-                let mut state = self.lock();
-                let Some(mut pen) = state.pen.take() else { return Wrote::NoPen };
-                if let Some(error) = pen.take_broken() {
-                    return Wrote::Broken(error);
-                }
-                if pen.is_dry() {
-                    if state.out.is_empty() {
-                        state.pen = Some(pen);
-                        return Wrote::All;
-                    }
-                    pen.dip(&mut state.out);
-                    state.slots.all_sent();
-                }
-                pen
+        for _ in 0..WRITES_PER_TURN {
+            let taken = self.lock().take_pen(self.clock.now());
+            let wrote = match taken {
+                Ok(pen) => self.write(pen, cx),
+                Err(wrote) => wrote,
             };
-            let wrote = pen.write(cx);
-            let mut state = self.lock();
-            if !pen.is_of(state.epoch) {
-                return Wrote::NoPen; // the connection was lost meanwhile: what is in the pen counts as sent
-            }
-            let kept = state.pen.insert(pen);
             match wrote {
-                Wrote::Broken(error) => {
-                    kept.break_off();
-                    return Wrote::Broken(error);
-                }
-                Wrote::All if !state.out.is_empty() => {}
+                Wrote::More => {}
                 wrote => return wrote,
             }
         }
+        cx.waker().wake_by_ref();
+        Wrote::More
     }
 
-    /// As a caller: writes, and leaves to the driver what could not be written.
-    fn flush_here(&self) {
-        match self.flush(&mut Context::from_waker(Waker::noop())) {
-            Wrote::All => {}
-            Wrote::Blocked | Wrote::NoPen | Wrote::Broken(_) => self.wake_driver(),
-        }
+    /// Writes what is in the pen, and puts it back.
+    pub(crate) fn write(&self, mut pen: Box<Pen>, cx: &mut Context<'_>) -> Wrote {
+        let wrote = pen.write(cx);
+        self.lock().put_back(pen, wrote)
     }
 
     fn wake_driver(&self) {
-        let waker = {
+        let driver = {
             let mut state = self.lock();
             state.notified = true;
             state.driver.clone()
         };
-        if let Some(waker) = waker {
-            waker.wake();
+        if let Some(driver) = driver {
+            driver.wake();
         }
     }
 
@@ -247,7 +121,7 @@ impl Shared {
         self.wake_driver();
     }
 
-    /// Queues one command, or as many as `batch` says, which `encode` appends whole.
+    /// Queues one command, which `encode` appends whole. Whoever waits for the reply is woken by `waker`, or polls.
     ///
     /// # Errors
     ///
@@ -256,20 +130,33 @@ impl Shared {
         &self,
         patience: Duration,
         flush: Flush,
-        batch: Option<usize>,
+        waker: Option<Waker>,
         encode: impl FnOnce(&mut BytesMut),
     ) -> Result<SlotId, Error> {
-        let (id, kick) = {
-            let mut state = self.lock();
-            let (len, now, deadline) = self.enqueue(&mut state, patience, encode)?;
-            let id = state.slots.push(len, now, deadline);
-            if let Some(replies) = batch {
-                state.slots.make_batch(id, replies);
-            }
-            let alone = state.slots.len() == 1;
-            (id, state.kick(flush, alone))
-        };
-        self.perform(kick);
+        let mut state = self.lock();
+        let len = state.enqueue(self.config.max_queued_bytes, encode)?;
+        let id = state.slots.push(len, patience, waker);
+        let alone = state.slots.len() == 1;
+        self.kick(state, flush, alone);
+        Ok(id)
+    }
+
+    /// Queues several commands, which `encode` appends together, and which are answered together.
+    ///
+    /// # Errors
+    ///
+    /// As [`Shared::submit`].
+    pub(crate) fn submit_batch(
+        &self,
+        patience: Duration,
+        replies: usize,
+        encode: impl FnOnce(&mut BytesMut),
+    ) -> Result<SlotId, Error> {
+        let mut state = self.lock();
+        let len = state.enqueue(self.config.max_queued_bytes, encode)?;
+        let id = state.slots.push_batch(replies, len, patience);
+        let alone = state.slots.len() == 1;
+        self.kick(state, Flush::Auto, alone);
         Ok(id)
     }
 
@@ -286,71 +173,39 @@ impl Shared {
         encode: impl FnOnce(&mut BytesMut),
     ) -> Result<(), Error> {
         let mut state = self.lock();
-        let (len, now, deadline) = self.enqueue(&mut state, patience, encode)?;
-        state.slots.push_tagged(tag, len, now, deadline);
+        let len = state.enqueue(self.config.max_queued_bytes, encode)?;
+        state.slots.push_tagged(tag, len, patience);
         Ok(())
     }
 
     /// Sees to it that what was posted is written.
     pub(crate) fn settle(&self, flush: Flush) {
-        let kick = {
-            let mut state = self.lock();
-            if state.out.is_empty() && !state.sweep_is_late {
-                return; // the driver was faster
-            }
-            let alone = state.slots.owed(self.config.response_timeout).is_none();
-            state.kick(flush, alone)
-        };
-        self.perform(kick);
+        let state = self.lock();
+        if state.out.is_empty() {
+            return; // the driver was faster
+        }
+        let alone = state.slots.owed(self.config.response_timeout).is_none();
+        self.kick(state, flush, alone);
     }
 
-    /// Encodes one command at the end of the queue; its slot is still to be pushed.
-    fn enqueue(
-        &self,
-        state: &mut State,
-        patience: Duration,
-        encode: impl FnOnce(&mut BytesMut),
-    ) -> Result<(usize, Instant, Instant), Error> {
-        if let Some(error) = &state.unusable {
-            return Err(error.clone());
+    /// Sees to it that what was queued is written, here or by the driver.
+    fn kick(&self, mut state: MutexGuard<'_, State>, flush: Flush, alone: bool) {
+        if !state.writes_here(flush, alone) {
+            let driver = state.rouse();
+            drop(state);
+            return driver.into_iter().for_each(Waker::wake);
         }
-        if state.closing {
-            return Err(Error::closed(Outcome::NotSent));
+        let now = self.clock.now();
+        let Ok(pen) = state.take_pen(now) else { return };
+        // The driver sleeps on, unless its timer would ring too late.
+        let due = state.sweep_at.min(now.after(self.config.stall_timeout));
+        let driver = if due < state.looks_at { state.rouse() } else { None };
+        drop(state);
+        match self.write(pen, &mut Context::from_waker(Waker::noop())) {
+            Wrote::All => {}
+            // What is left, or has come since, is the driver's.
+            Wrote::Blocked | Wrote::More | Wrote::NoPen | Wrote::Broken(_) => self.wake_driver(),
         }
-        if state.slots.bytes() > self.config.max_queued_bytes {
-            return Err(overloaded(state.slots.bytes()));
-        }
-        let now = Instant::now();
-        let deadline = after(now, patience);
-        let before = state.out.len();
-        encode(&mut state.out);
-        if state.sweep_at.is_none_or(|at| deadline < at) {
-            state.sweep_at = Some(deadline);
-            state.sweep_is_late = true;
-        }
-        Ok((state.out.len() - before, now, deadline))
+        driver.into_iter().for_each(Waker::wake);
     }
-
-    fn perform(&self, kick: Kick) {
-        if kick.write {
-            self.flush_here();
-        }
-        if let Some(driver) = kick.driver {
-            driver.wake();
-        }
-    }
-}
-
-/// What whoever has queued something does next, without the lock.
-struct Kick {
-    write: bool,
-    driver: Option<Waker>,
-}
-
-fn overloaded(queued: usize) -> Error {
-    Error::new(
-        ErrorKind::Overloaded,
-        Outcome::NotSent,
-        format!("{queued} bytes are queued already, which is more than max_queued_bytes"),
-    )
 }

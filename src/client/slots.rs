@@ -8,37 +8,26 @@
 //! A batch of commands has one slot for all of them: it leaves, is withdrawn and fails as one, so that no half of a
 //! transaction can ever be sent.
 //!
-//! Pure: time comes in as an argument, and wakers and notices go out to be delivered outside the lock.
+//! Pure: time comes in as an argument, once for all commands of a wave (`waves.rs`), and wakers and notices go out to be
+//! delivered outside the lock.
 
 use crate::client::canary::{Canary, Words};
+use crate::client::clock::Time;
 use crate::client::gather::Gather;
-use crate::client::listener::{Notice, Outbox, Tag};
+use crate::client::listener::{Outbox, Tag};
+use crate::client::slot::{Abandoned, Caller, Slot};
+use crate::client::waves::Waves;
 use crate::error::{Error, Outcome};
 use resp::Frame;
 use std::collections::VecDeque;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
-use tokio::time::Instant;
 
 /// Names one use of one slot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct SlotId {
     index: usize,
     generation: u32,
-}
-
-#[derive(Debug)]
-enum Caller {
-    /// Waits, and was polled with this waker last.
-    Waiting(Option<Waker>),
-    /// Has an answer to fetch.
-    Answered(Result<Frame, Error>),
-    /// Went away, or never was: the reply is dropped.
-    Gone,
-    /// Nobody: the reply must be the canary's words.
-    Canary,
-    /// The connection's listener, who knows the command by this tag.
-    Listener(Tag),
 }
 
 /// Why a reply can be nobody's.
@@ -50,26 +39,21 @@ pub(crate) enum Slip {
     Shifted,
 }
 
-#[derive(Debug)]
-struct Slot {
-    generation: u32,
-    /// Whether the slot is in `order`.
-    owed: bool,
-    caller: Caller,
-    /// Encoded length of the command.
-    len: usize,
-    queued_at: Instant,
-    deadline: Instant,
-    /// For a batch.
-    batch: Option<Box<Gather>>,
-}
-
 /// An answer that the server owes.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Owed {
-    pub(crate) since: Instant,
+    pub(crate) since: Time,
     /// How long its caller said that it may take, where that is longer than usual.
-    pub(crate) allowed_until: Instant,
+    pub(crate) allowed_until: Time,
+}
+
+/// What a look at the deadlines came to.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Expired {
+    /// Whether some were not sent: [`Slots::withdraw`] takes those back.
+    pub(crate) unsent: bool,
+    /// The next deadline.
+    pub(crate) next: Time,
 }
 
 /// All slots of one connection.
@@ -81,6 +65,11 @@ pub(crate) struct Slots {
     order: VecDeque<usize>,
     sent: usize,
     bytes: usize,
+    /// That of the last slot that was pushed: no two uses of one slot have the same, also after memory was given back.
+    generation: u32,
+    waves: Waves,
+    /// The shortest patience in the wave whose time is still to come.
+    hurry: Option<Duration>,
 }
 
 impl Slots {
@@ -92,6 +81,9 @@ impl Slots {
             order: VecDeque::new(),
             sent: 0,
             bytes: 0,
+            generation: 0,
+            waves: Waves::default(),
+            hurry: None,
         }
     }
 
@@ -105,14 +97,15 @@ impl Slots {
         self.bytes
     }
 
-    /// Appends a slot for a command of `len` bytes that was just put at the end of the write buffer.
-    pub(crate) fn push(&mut self, len: usize, now: Instant, deadline: Instant) -> SlotId {
-        self.push_for(Caller::Waiting(None), len, now, deadline)
+    /// Appends a slot for a command of `len` bytes that was just put at the end of the write buffer. Whoever waits is woken by
+    /// `waker`, or polls.
+    pub(crate) fn push(&mut self, len: usize, patience: Duration, waker: Option<Waker>) -> SlotId {
+        self.push_for(Caller::Waiting(waker), len, patience)
     }
 
     /// The same for a command whose reply goes to the listener.
-    pub(crate) fn push_tagged(&mut self, tag: Tag, len: usize, now: Instant, deadline: Instant) {
-        self.push_for(Caller::Listener(tag), len, now, deadline);
+    pub(crate) fn push_tagged(&mut self, tag: Tag, len: usize, patience: Duration) {
+        self.push_for(Caller::Listener(tag), len, patience);
     }
 
     /// What the canary is to sing now, if it is time. The caller puts it at the end of the write buffer, and says so with
@@ -121,9 +114,11 @@ impl Slots {
         self.canary.due()
     }
 
-    /// Appends a slot for the canary's command.
-    pub(crate) fn push_canary(&mut self, len: usize, now: Instant) {
-        self.push_for(Caller::Canary, len, now, now);
+    /// Appends a slot for the canary's command, for which nobody has a deadline.
+    pub(crate) fn push_canary(&mut self, len: usize) {
+        let hurry = self.hurry.unwrap_or(Duration::MAX);
+        self.push_for(Caller::Canary, len, Duration::ZERO);
+        self.hurry = Some(hurry);
     }
 
     /// Lets the canary sing when it can next.
@@ -131,33 +126,44 @@ impl Slots {
         self.canary.doubt();
     }
 
-    fn push_for(&mut self, caller: Caller, len: usize, now: Instant, deadline: Instant) -> SlotId {
+    fn push_for(&mut self, caller: Caller, len: usize, patience: Duration) -> SlotId {
+        self.generation = self.generation.wrapping_add(1);
+        let (generation, wave) = (self.generation, self.waves.next());
+        let slot = Slot { generation, wave, owed: true, caller, len, patience, batch: None };
         let index = self.free.pop().unwrap_or(self.slots.len());
-        let generation = self.slots.get(index).map_or(0, |slot| slot.generation).wrapping_add(1);
-        let owed = true;
-        let slot = Slot { generation, owed, caller, len, queued_at: now, deadline, batch: None };
         match self.slots.get_mut(index) {
             Some(vacant) => *vacant = slot,
             None => self.slots.push(slot),
         }
         self.order.push_back(index);
         self.bytes += len;
+        self.hurry = Some(self.hurry.map_or(patience, |hurry| hurry.min(patience)));
         SlotId { index, generation }
     }
 
-    /// Makes the slot that was pushed last one for several commands, each with a reply of its own.
-    pub(crate) fn make_batch(&mut self, id: SlotId, replies: usize) {
+    /// The same for several commands with a reply each, which are answered together.
+    pub(crate) fn push_batch(&mut self, replies: usize, len: usize, patience: Duration) -> SlotId {
+        let id = self.push(len, patience, None);
         if let Some(slot) = self.slots.get_mut(id.index) {
             slot.batch = Some(Box::new(Gather::new(replies)));
         }
+        id
     }
 
-    /// Says that the write buffer was handed on whole.
-    pub(crate) fn all_sent(&mut self) {
+    /// Tells the time of what was queued since it was told last; gives the first of the deadlines that this makes.
+    pub(crate) fn stamp(&mut self, now: Time) -> Time {
+        let Some(hurry) = self.hurry.take() else { return Time::NEVER };
+        self.waves.stamp(now);
+        now.after(hurry)
+    }
+
+    /// Says that the write buffer was handed on whole; gives the first deadline as [`Slots::stamp`] does.
+    pub(crate) fn all_sent(&mut self, now: Time) -> Time {
         self.sent = self.order.len();
+        self.stamp(now)
     }
 
-    /// Gives `reply` to the oldest command, and tells how long that took.
+    /// Gives `reply` to the oldest command, and tells how long that took, in nanoseconds.
     ///
     /// # Errors
     ///
@@ -165,9 +171,9 @@ impl Slots {
     pub(crate) fn complete(
         &mut self,
         reply: Frame,
-        now: Instant,
+        now: Time,
         out: &mut Outbox,
-    ) -> Result<Duration, Slip> {
+    ) -> Result<u64, Slip> {
         let oldest = self.order.front().filter(|_| self.sent > 0);
         let Some(slot) = oldest.and_then(|&index| self.slots.get_mut(index)) else {
             return Err(Slip::Unasked(reply));
@@ -179,7 +185,7 @@ impl Slots {
         if shifted {
             return Err(Slip::Shifted);
         }
-        let took = now.saturating_duration_since(slot.queued_at);
+        let took = now.nanos_since(self.waves.time(slot.wave).unwrap_or(now));
         let reply = match &mut slot.batch {
             None => reply,
             Some(batch) => match batch.take_in(reply, matches!(slot.caller, Caller::Waiting(_))) {
@@ -235,58 +241,54 @@ impl Slots {
         })
     }
 
-    /// The caller went away; the slot stays until its reply has come.
-    pub(crate) fn abandon(&mut self, id: SlotId) {
-        let Some(slot) = self.slots.get_mut(id.index).filter(|s| s.generation == id.generation)
-        else {
-            return;
-        };
+    /// The caller went away; the slot stays until its reply has come. Gives what the caller leaves behind, to be dropped
+    /// without the lock.
+    pub(crate) fn abandon(&mut self, id: SlotId) -> Option<Abandoned> {
+        let slot = self.slots.get_mut(id.index).filter(|s| s.generation == id.generation)?;
         if matches!(slot.caller, Caller::Gone) {
-            return; // answered and fetched before
+            return None; // answered and fetched before
         }
-        slot.caller = Caller::Gone;
+        let left = std::mem::replace(&mut slot.caller, Caller::Gone);
         if !slot.owed {
             self.free.push(id.index);
         }
-    }
-
-    /// The earliest deadline of a caller that still waits.
-    pub(crate) fn next_deadline(&self) -> Option<Instant> {
-        let waiting = self.order.iter().filter_map(|&index| self.slots.get(index));
-        waiting.filter(|slot| slot.is_wanted()).map(|slot| slot.deadline).min()
+        Some(left)
     }
 
     /// The answer that is due next, if the server owes one. Calls usually get `patience`.
     pub(crate) fn owed(&self, patience: Duration) -> Option<Owed> {
         let slot = self.oldest().filter(|_| self.sent > 0)?;
-        let since = slot.queued_at;
-        let longer = slot.deadline.saturating_duration_since(since) > patience;
-        let allowed_until = if longer { slot.deadline } else { since };
+        let since = self.waves.time(slot.wave)?;
+        let longer = slot.patience > patience;
+        let allowed_until = if longer { since.after(slot.patience) } else { since };
         Some(Owed { since, allowed_until })
     }
 
     /// Answers the callers whose deadline has come; `cause` is why nothing was sent, where that is known.
     ///
-    /// Sent commands keep their slots, and the canary has reason to sing. Tells whether some were not sent:
-    /// [`Slots::withdraw`] takes those back.
-    pub(crate) fn expire(&mut self, now: Instant, cause: Option<&Error>, out: &mut Outbox) -> bool {
-        let mut unsent = false;
+    /// Sent commands keep their slots, and the canary has reason to sing.
+    pub(crate) fn expire(&mut self, now: Time, cause: Option<&Error>, out: &mut Outbox) -> Expired {
+        let mut expired = Expired { unsent: false, next: Time::NEVER };
         for (position, &index) in self.order.iter().enumerate() {
-            let Some(slot) = self.slots.get_mut(index) else { continue };
-            if slot.deadline > now || !slot.is_wanted() {
+            let Some(slot) = self.slots.get_mut(index).filter(|slot| slot.is_wanted()) else {
+                continue;
+            };
+            let Some(seen) = self.waves.time(slot.wave) else { break };
+            let deadline = seen.after(slot.patience);
+            if deadline > now {
+                expired.next = expired.next.min(deadline);
                 continue;
             }
-            let patience = slot.deadline.saturating_duration_since(slot.queued_at);
             let error = if position < self.sent {
                 self.canary.doubt();
-                Error::timeout(patience, Outcome::Unknown, None)
+                Error::timeout(slot.patience, Outcome::Unknown, None)
             } else {
-                unsent = true;
-                Error::timeout(patience, Outcome::NotSent, cause)
+                expired.unsent = true;
+                Error::timeout(slot.patience, Outcome::NotSent, cause)
             };
             slot.answer(Err(error), out);
         }
-        unsent
+        expired
     }
 
     /// Drops the unsent commands that nobody waits for any more; `keep` is told the length of each unsent command and
@@ -350,6 +352,7 @@ impl Slots {
     fn answer_oldest(&mut self, answer: Result<Frame, Error>, out: &mut Outbox) {
         let Some(index) = self.order.pop_front() else { return };
         let Some(slot) = self.slots.get_mut(index) else { return };
+        self.waves.forget_before(slot.wave);
         slot.owed = false;
         self.bytes -= slot.len;
         if matches!(slot.caller, Caller::Canary) {
@@ -363,32 +366,10 @@ impl Slots {
     }
 }
 
-impl Slot {
-    /// Whether anybody still waits for the reply.
-    fn is_wanted(&self) -> bool {
-        matches!(self.caller, Caller::Waiting(_) | Caller::Listener(_))
-    }
-
-    /// Answers whoever still waits, and puts down whom to tell.
-    fn answer(&mut self, answer: Result<Frame, Error>, out: &mut Outbox) {
-        match &mut self.caller {
-            Caller::Waiting(waker) => {
-                out.wakers.extend(waker.take());
-                self.caller = Caller::Answered(answer);
-            }
-            Caller::Listener(tag) => {
-                out.notices.push(Notice::Reply(*tag, answer));
-                self.caller = Caller::Gone;
-            }
-            // Gave up before, and may not have fetched that yet.
-            Caller::Answered(_) | Caller::Gone | Caller::Canary => {}
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::client::listener::Notice;
     use crate::error::ErrorKind;
 
     const PATIENCE: Duration = Duration::from_secs(1);
@@ -397,22 +378,26 @@ mod tests {
         Slots::new(Canary::new(7))
     }
 
-    fn sing(slots: &mut Slots, now: Instant) -> Frame {
+    fn start() -> (Slots, Time) {
+        (empty(), Time::default().after(PATIENCE))
+    }
+
+    fn sing(slots: &mut Slots) -> Frame {
         slots.doubt();
         let words = slots.canary_due().expect("none is on its way");
-        slots.push_canary(20, now);
+        slots.push_canary(20);
         Frame::Bulk(bytes::Bytes::copy_from_slice(&words))
     }
 
-    fn push(slots: &mut Slots, now: Instant) -> SlotId {
-        slots.push(10, now, now + PATIENCE)
+    fn push(slots: &mut Slots) -> SlotId {
+        slots.push(10, PATIENCE, None)
     }
 
     fn poll(slots: &mut Slots, id: SlotId) -> Poll<Result<Frame, Error>> {
         slots.poll(id, &Context::from_waker(Waker::noop()))
     }
 
-    fn complete(slots: &mut Slots, reply: Frame, now: Instant) {
+    fn complete(slots: &mut Slots, reply: Frame, now: Time) {
         slots.complete(reply, now, &mut Outbox::default()).unwrap();
     }
 
@@ -438,9 +423,9 @@ mod tests {
 
     #[test]
     fn reply_of_an_abandoned_command_reaches_nobody_else() {
-        let (mut slots, now) = (empty(), Instant::now());
-        let [first, second, third] = [(); 3].map(|()| push(&mut slots, now));
-        slots.all_sent();
+        let (mut slots, now) = start();
+        let [first, second, third] = [(); 3].map(|()| push(&mut slots));
+        slots.all_sent(now);
         slots.abandon(first);
         slots.abandon(second);
         for number in 1..=3 {
@@ -452,8 +437,8 @@ mod tests {
 
     #[test]
     fn reply_to_a_command_that_was_not_sent_is_given_back() {
-        let (mut slots, now) = (empty(), Instant::now());
-        push(&mut slots, now);
+        let (mut slots, now) = start();
+        push(&mut slots);
         assert_eq!(
             slots.complete(Frame::Integer(1), now, &mut Outbox::default()).unwrap_err(),
             Slip::Unasked(Frame::Integer(1))
@@ -463,10 +448,10 @@ mod tests {
 
     #[test]
     fn canary_that_hears_its_own_words_costs_nobody_anything() {
-        let (mut slots, now) = (empty(), Instant::now());
-        let words = sing(&mut slots, now);
-        let next = push(&mut slots, now);
-        slots.all_sent();
+        let (mut slots, now) = start();
+        let words = sing(&mut slots);
+        let next = push(&mut slots);
+        slots.all_sent(now);
         complete(&mut slots, words, now);
         complete(&mut slots, Frame::Integer(1), now);
         assert_integer(poll(&mut slots, next), 1);
@@ -475,24 +460,24 @@ mod tests {
 
     #[test]
     fn reply_that_was_lost_is_noticed_by_the_canary_behind_it() {
-        let (mut slots, now) = (empty(), Instant::now());
-        let late = push(&mut slots, now);
-        slots.all_sent();
-        slots.expire(now + PATIENCE, None, &mut Outbox::default());
+        let (mut slots, now) = start();
+        let late = push(&mut slots);
+        slots.all_sent(now);
+        slots.expire(now.after(PATIENCE), None, &mut Outbox::default());
         assert_outcome(poll(&mut slots, late), Outcome::Unknown);
-        let words = sing(&mut slots, now);
-        slots.all_sent();
+        let words = sing(&mut slots);
+        slots.all_sent(now);
         // The answer to the canary comes where the lost one was expected.
         assert_eq!(slots.complete(words, now, &mut Outbox::default()).unwrap_err(), Slip::Shifted);
     }
 
     #[test]
     fn reply_that_came_twice_is_noticed_by_the_canary_behind_it() {
-        let (mut slots, now) = (empty(), Instant::now());
-        push(&mut slots, now);
-        sing(&mut slots, now);
-        let next = push(&mut slots, now);
-        slots.all_sent();
+        let (mut slots, now) = start();
+        push(&mut slots);
+        sing(&mut slots);
+        let next = push(&mut slots);
+        slots.all_sent(now);
         complete(&mut slots, Frame::Integer(1), now);
         assert_eq!(
             slots.complete(Frame::Integer(1), now, &mut Outbox::default()).unwrap_err(),
@@ -503,28 +488,29 @@ mod tests {
 
     #[test]
     fn canary_that_was_not_sent_survives_a_withdrawal_and_a_lost_connection() {
-        let (mut slots, now) = (empty(), Instant::now());
-        let words = sing(&mut slots, now);
-        push(&mut slots, now);
-        slots.expire(now + PATIENCE, None, &mut Outbox::default());
+        let (mut slots, now) = start();
+        let words = sing(&mut slots);
+        push(&mut slots);
+        slots.stamp(now);
+        slots.expire(now.after(PATIENCE), None, &mut Outbox::default());
         let mut seen = Vec::new();
         slots.withdraw(|len, keep| seen.push((len, keep)));
         assert_eq!(seen, [(20, true), (10, false)]);
         slots.disconnected(0, &lost(), &mut Outbox::default());
-        slots.all_sent();
+        slots.all_sent(now);
         complete(&mut slots, words, now);
-        sing(&mut slots, now);
-        slots.all_sent();
+        sing(&mut slots);
+        slots.all_sent(now);
         slots.disconnected(0, &lost(), &mut Outbox::default());
-        sing(&mut slots, now); // the one before was lost: there is room for another
+        sing(&mut slots); // the one before was lost: there is room for another
     }
 
     #[test]
     fn expired_command_keeps_its_slot_until_its_reply_has_come() {
-        let (mut slots, now) = (empty(), Instant::now());
-        let [late, prompt] = [push(&mut slots, now), slots.push(10, now, now + 2 * PATIENCE)];
-        slots.all_sent();
-        assert!(!slots.expire(now + PATIENCE, None, &mut Outbox::default()));
+        let (mut slots, now) = start();
+        let [late, prompt] = [push(&mut slots), slots.push(10, 2 * PATIENCE, None)];
+        slots.all_sent(now);
+        assert!(!slots.expire(now.after(PATIENCE), None, &mut Outbox::default()).unsent);
         assert_outcome(poll(&mut slots, late), Outcome::Unknown);
         complete(&mut slots, Frame::Integer(1), now);
         complete(&mut slots, Frame::Integer(2), now);
@@ -534,57 +520,75 @@ mod tests {
 
     #[test]
     fn expired_command_that_was_not_sent_is_withdrawn_from_the_buffer() {
-        let (mut slots, now) = (empty(), Instant::now());
-        let sent = push(&mut slots, now);
-        slots.all_sent();
-        let late = push(&mut slots, now);
-        let patient = slots.push(7, now, now + 2 * PATIENCE);
-        assert!(slots.expire(now + PATIENCE, None, &mut Outbox::default()));
+        let (mut slots, now) = start();
+        let sent = push(&mut slots);
+        slots.all_sent(now);
+        let late = push(&mut slots);
+        let patient = slots.push(7, 2 * PATIENCE, None);
+        assert!(slots.stamp(now) > now);
+        assert!(slots.expire(now.after(PATIENCE), None, &mut Outbox::default()).unsent);
         let mut seen = Vec::new();
         slots.withdraw(|len, keep| seen.push((len, keep)));
         assert_eq!(seen, [(10, false), (7, true)]);
         assert_outcome(poll(&mut slots, late), Outcome::NotSent);
         assert_outcome(poll(&mut slots, sent), Outcome::Unknown);
-        slots.all_sent();
+        slots.all_sent(now);
         complete(&mut slots, Frame::Integer(1), now);
         complete(&mut slots, Frame::Integer(2), now);
         assert_integer(poll(&mut slots, patient), 2);
     }
 
     #[test]
+    fn deadline_counts_from_when_a_command_was_seen() {
+        let ((mut slots, now), mut out) = (start(), Outbox::default());
+        push(&mut slots);
+        slots.push(10, PATIENCE / 2, None);
+        assert_eq!(slots.stamp(now), now.after(PATIENCE / 2), "the first of both");
+        assert_eq!(slots.stamp(now.after(PATIENCE)), Time::NEVER, "nothing new has come");
+        let unseen = push(&mut slots);
+        let expired = slots.expire(now.after(PATIENCE), None, &mut out);
+        assert_eq!(expired, Expired { unsent: true, next: Time::NEVER });
+        slots.withdraw(|_, _| {});
+        assert!(poll(&mut slots, unseen).is_pending(), "it has no deadline yet");
+        let later = now.after(2 * PATIENCE);
+        assert_eq!(slots.all_sent(later), later.after(PATIENCE));
+        let took = slots.complete(Frame::Null, later.after(PATIENCE / 4), &mut out).unwrap();
+        assert_eq!(Duration::from_nanos(took), PATIENCE / 4);
+        assert_eq!(slots.len(), 0);
+    }
+
+    #[test]
     fn answer_is_owed_once_sent_and_may_take_as_long_as_its_caller_said() {
-        let (mut slots, now) = (empty(), Instant::now());
-        push(&mut slots, now);
-        slots.push(10, now, now + 9 * PATIENCE);
+        let (mut slots, now) = start();
+        push(&mut slots);
+        slots.push(10, 9 * PATIENCE, None);
         assert_eq!(slots.owed(PATIENCE), None);
-        slots.all_sent();
+        slots.all_sent(now);
         assert_eq!(slots.owed(PATIENCE), Some(Owed { since: now, allowed_until: now }));
         complete(&mut slots, Frame::Null, now);
-        let allowed_until = now + 9 * PATIENCE;
+        let allowed_until = now.after(9 * PATIENCE);
         assert_eq!(slots.owed(PATIENCE), Some(Owed { since: now, allowed_until }));
     }
 
     #[test]
     fn lost_connection_keeps_only_what_never_reached_the_socket_whole() {
-        let (mut slots, now) = (empty(), Instant::now());
-        let ids = [(); 4].map(|()| push(&mut slots, now));
-        slots.all_sent();
+        let (mut slots, now) = start();
+        let ids = [(); 4].map(|()| push(&mut slots));
+        slots.all_sent(now);
         // 25 of 40 bytes did not get out: the third and fourth command whole, the second in part.
         assert_eq!(slots.disconnected(25, &lost(), &mut Outbox::default()), 20);
         assert_outcome(poll(&mut slots, ids[0]), Outcome::Unknown);
         assert_outcome(poll(&mut slots, ids[1]), Outcome::Unknown);
         assert_eq!((slots.len(), slots.sent), (2, 0));
-        slots.all_sent();
+        slots.all_sent(now);
         complete(&mut slots, Frame::Integer(3), now);
         complete(&mut slots, Frame::Integer(4), now);
         assert_integer(poll(&mut slots, ids[2]), 3);
         assert_integer(poll(&mut slots, ids[3]), 4);
     }
 
-    fn push_batch(slots: &mut Slots, replies: usize, now: Instant) -> SlotId {
-        let id = slots.push(10 * replies, now, now + PATIENCE);
-        slots.make_batch(id, replies);
-        id
+    fn push_batch(slots: &mut Slots, replies: usize) -> SlotId {
+        slots.push_batch(replies, 10 * replies, PATIENCE)
     }
 
     fn poll_batch(slots: &mut Slots, id: SlotId) -> Poll<(Vec<Frame>, Option<Error>)> {
@@ -593,10 +597,10 @@ mod tests {
 
     #[test]
     fn batch_is_answered_once_all_its_replies_have_come() {
-        let (mut slots, now) = (empty(), Instant::now());
-        let batch = push_batch(&mut slots, 2, now);
-        let next = push(&mut slots, now);
-        slots.all_sent();
+        let (mut slots, now) = start();
+        let batch = push_batch(&mut slots, 2);
+        let next = push(&mut slots);
+        slots.all_sent(now);
         complete(&mut slots, Frame::Integer(1), now);
         assert!(poll_batch(&mut slots, batch).is_pending());
         complete(&mut slots, Frame::Integer(2), now);
@@ -611,16 +615,16 @@ mod tests {
 
     #[test]
     fn abandoned_or_expired_batch_takes_all_its_replies_with_it() {
-        let (mut slots, now) = (empty(), Instant::now());
-        let abandoned = push_batch(&mut slots, 2, now);
-        let expired = push_batch(&mut slots, 3, now);
-        let next = slots.push(10, now, now + 2 * PATIENCE);
-        slots.all_sent();
+        let (mut slots, now) = start();
+        let abandoned = push_batch(&mut slots, 2);
+        let expired = push_batch(&mut slots, 3);
+        let next = slots.push(10, 2 * PATIENCE, None);
+        slots.all_sent(now);
         complete(&mut slots, Frame::Integer(1), now);
         slots.abandon(abandoned);
         complete(&mut slots, Frame::Integer(2), now);
         complete(&mut slots, Frame::Integer(3), now);
-        slots.expire(now + PATIENCE, None, &mut Outbox::default());
+        slots.expire(now.after(PATIENCE), None, &mut Outbox::default());
         let Poll::Ready((replies, Some(error))) = poll_batch(&mut slots, expired) else {
             panic!("not expired")
         };
@@ -634,10 +638,10 @@ mod tests {
 
     #[test]
     fn batch_that_was_written_in_part_is_not_sent_again() {
-        let (mut slots, now) = (empty(), Instant::now());
-        let torn = push_batch(&mut slots, 2, now);
-        let whole = push_batch(&mut slots, 2, now);
-        slots.all_sent();
+        let (mut slots, now) = start();
+        let torn = push_batch(&mut slots, 2);
+        let whole = push_batch(&mut slots, 2);
+        slots.all_sent(now);
         assert_eq!(slots.disconnected(30, &lost(), &mut Outbox::default()), 20);
         let Poll::Ready((_, Some(error))) = poll_batch(&mut slots, torn) else {
             panic!("not failed")
@@ -648,23 +652,23 @@ mod tests {
 
     #[test]
     fn slot_is_not_answered_through_an_id_of_its_earlier_use() {
-        let (mut slots, now) = (empty(), Instant::now());
-        let old = push(&mut slots, now);
-        slots.all_sent();
+        let (mut slots, now) = start();
+        let old = push(&mut slots);
+        slots.all_sent(now);
         complete(&mut slots, Frame::Integer(1), now);
         assert_integer(poll(&mut slots, old), 1);
-        let new = push(&mut slots, now);
+        let new = push(&mut slots);
         assert_eq!(old.index, new.index);
         slots.abandon(old);
-        slots.all_sent();
+        slots.all_sent(now);
         complete(&mut slots, Frame::Integer(2), now);
         assert_integer(poll(&mut slots, new), 2);
     }
 
     #[test]
     fn callers_that_wait_are_woken_once_when_all_is_failed() {
-        let (mut slots, now) = (empty(), Instant::now());
-        let ids = [(); 3].map(|()| push(&mut slots, now));
+        let mut slots = empty();
+        let ids = [(); 3].map(|()| push(&mut slots));
         assert!(poll(&mut slots, ids[0]).is_pending());
         slots.abandon(ids[1]);
         let mut out = Outbox::default();
@@ -689,11 +693,11 @@ mod tests {
 
     #[test]
     fn listener_is_told_the_reply_and_needs_not_fetch_it() {
-        let (mut slots, now, mut out) = (empty(), Instant::now(), Outbox::default());
-        slots.push_tagged(70, 10, now, now + PATIENCE);
-        let caller = push(&mut slots, now);
-        slots.push_tagged(71, 10, now, now + PATIENCE);
-        slots.all_sent();
+        let ((mut slots, now), mut out) = (start(), Outbox::default());
+        slots.push_tagged(70, 10, PATIENCE);
+        let caller = push(&mut slots);
+        slots.push_tagged(71, 10, PATIENCE);
+        slots.all_sent(now);
         for number in 1..=3 {
             slots.complete(Frame::Integer(number), now, &mut out).unwrap();
         }
@@ -704,16 +708,17 @@ mod tests {
 
     #[test]
     fn listener_is_told_once_what_became_of_a_command_that_failed() {
-        let (mut slots, now, mut out) = (empty(), Instant::now(), Outbox::default());
-        slots.push_tagged(1, 10, now, now + PATIENCE);
-        slots.push_tagged(2, 10, now, now + 3 * PATIENCE);
-        slots.all_sent();
-        slots.push_tagged(3, 10, now, now + PATIENCE);
-        slots.push_tagged(4, 10, now, now + 3 * PATIENCE);
-        assert!(slots.expire(now + PATIENCE, None, &mut out));
+        let ((mut slots, now), mut out) = (start(), Outbox::default());
+        slots.push_tagged(1, 10, PATIENCE);
+        slots.push_tagged(2, 10, 3 * PATIENCE);
+        slots.all_sent(now);
+        slots.push_tagged(3, 10, PATIENCE);
+        slots.push_tagged(4, 10, 3 * PATIENCE);
+        slots.stamp(now);
+        let expired = slots.expire(now.after(PATIENCE), None, &mut out);
+        assert_eq!(expired, Expired { unsent: true, next: now.after(3 * PATIENCE) });
         slots.withdraw(|_, _| {});
         assert_eq!(told(&mut out), [(1, Err(Outcome::Unknown)), (3, Err(Outcome::NotSent))]);
-        assert_eq!(slots.next_deadline(), Some(now + 3 * PATIENCE));
         slots.disconnected(0, &lost(), &mut out);
         assert_eq!(told(&mut out), [(2, Err(Outcome::Unknown))], "the late one was told before");
         slots.fail_all(&lost(), &mut out);

@@ -1,0 +1,221 @@
+//! What stands under the lock that callers and driver share, and what may be done while one holds it.
+//!
+//! Invariant: bytes in `out` and unsent slots correspond one to one, in order (see `slots.rs`).
+
+use crate::client::canary::Canary;
+use crate::client::clock::Time;
+use crate::client::listener::Outbox;
+use crate::client::pen::{Pen, Wrote};
+use crate::client::slots::Slots;
+use crate::error::{Error, ErrorKind, Outcome};
+use bytes::BytesMut;
+use std::task::Waker;
+use std::time::Duration;
+
+/// What looking through the deadlines may cost: this much time each passes before it is done again.
+const SWEEP_PER_SLOT: Duration = Duration::from_nanos(64);
+
+/// The state under the lock.
+pub(crate) struct State {
+    /// Encoded commands that nobody has taken to the socket yet.
+    pub(crate) out: BytesMut,
+    pub(crate) slots: Slots,
+    /// The writing half, unless somebody is writing or there is no connection.
+    pub(crate) pen: Option<Box<Pen>>,
+    /// Rises with every connection, so that a pen of an earlier one is not put back.
+    pub(crate) epoch: u64,
+    /// Whether the last batch of replies woke several callers. They are about to ask again, and nobody writes before the
+    /// driver had its turn: their commands leave in one write.
+    pub(crate) crowded: bool,
+    /// Set while calls fail at once.
+    pub(crate) unusable: Option<Error>,
+    /// Why the last attempt to connect failed.
+    pub(crate) last_failure: Option<Error>,
+    /// Set once no more calls are taken.
+    pub(crate) closing: bool,
+    pub(crate) driver: Option<Waker>,
+    /// Whether the driver has been woken and has not looked yet.
+    pub(crate) notified: bool,
+    /// When the first deadline comes, of those that are known.
+    pub(crate) sweep_at: Time,
+    /// When the driver will look by itself.
+    pub(crate) looks_at: Time,
+    pub(crate) smallest_rtt: Option<Duration>,
+}
+
+/// When a command's bytes go to the socket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Flush {
+    /// By the caller if nothing is on its way, else by the driver with whatever else has come.
+    Auto,
+    /// By the caller, with all that is queued ahead, unless somebody is writing at this very moment.
+    Now,
+    /// By the driver.
+    Later,
+}
+
+impl State {
+    /// As before the first attempt to connect.
+    pub(crate) fn new(canary: Canary) -> Self {
+        Self {
+            out: BytesMut::new(),
+            slots: Slots::new(canary),
+            pen: None,
+            epoch: 0,
+            crowded: false,
+            unusable: None,
+            last_failure: None,
+            closing: false,
+            driver: None,
+            notified: false,
+            sweep_at: Time::NEVER,
+            looks_at: Time::NEVER,
+            smallest_rtt: None,
+        }
+    }
+
+    /// Encodes one command at the end of the queue, and gives its length; its slot is still to be pushed.
+    ///
+    /// # Errors
+    ///
+    /// If nothing was queued: closed, refused by the server for good, or too much is queued.
+    pub(crate) fn enqueue(
+        &mut self,
+        max_bytes: usize,
+        encode: impl FnOnce(&mut BytesMut),
+    ) -> Result<usize, Error> {
+        if self.unusable.is_some() || self.closing || self.slots.bytes() > max_bytes {
+            return Err(self.refusal());
+        }
+        let before = self.out.len();
+        encode(&mut self.out);
+        Ok(self.out.len() - before)
+    }
+
+    #[cold]
+    fn refusal(&self) -> Error {
+        match &self.unusable {
+            Some(error) => error.clone(),
+            None if self.closing => Error::closed(Outcome::NotSent),
+            None => Error::new(
+                ErrorKind::Overloaded,
+                Outcome::NotSent,
+                format!(
+                    "{} bytes are queued already, which is more than max_queued_bytes",
+                    self.slots.bytes()
+                ),
+            ),
+        }
+    }
+
+    /// The driver begins a turn.
+    pub(crate) fn begin_turn(&mut self, driver: &Waker, now: Time) {
+        self.notified = false;
+        if !self.driver.as_ref().is_some_and(|waker| waker.will_wake(driver)) {
+            self.driver = Some(driver.clone());
+        }
+        self.stamp(now);
+    }
+
+    /// The driver, if it is asleep and nobody has woken it yet.
+    pub(crate) fn rouse(&mut self) -> Option<Waker> {
+        if std::mem::replace(&mut self.notified, true) { None } else { self.driver.clone() }
+    }
+
+    /// Tells the time of what was queued since it was told last.
+    pub(crate) fn stamp(&mut self, now: Time) {
+        self.sweep_at = self.sweep_at.min(self.slots.stamp(now));
+    }
+
+    /// Whether a caller who has queued something is to write it. `alone` says that nothing else is on its way.
+    pub(crate) fn writes_here(&self, flush: Flush, alone: bool) -> bool {
+        let wants = match flush {
+            Flush::Auto => alone && !self.crowded,
+            Flush::Now => true,
+            Flush::Later => false,
+        };
+        wants && self.pen.as_deref().is_some_and(Pen::is_dry)
+    }
+
+    /// Takes the pen, with all that is queued in it.
+    ///
+    /// # Errors
+    ///
+    /// What writing comes to without: all is written, or nothing can be.
+    pub(crate) fn take_pen(&mut self, now: Time) -> Result<Box<Pen>, Wrote> {
+        let mut pen = self.pen.take().ok_or(Wrote::NoPen)?;
+        if let Some(error) = pen.take_broken() {
+            return Err(Wrote::Broken(error));
+        }
+        if pen.is_dry() {
+            if self.out.is_empty() {
+                self.pen = Some(pen);
+                return Err(Wrote::All);
+            }
+            pen.dip(&mut self.out);
+            self.sweep_at = self.sweep_at.min(self.slots.all_sent(now));
+        }
+        Ok(pen)
+    }
+
+    /// Puts the pen back after a write, and tells what that came to. A pen of an earlier connection is dropped: what is in it
+    /// counts as sent.
+    pub(crate) fn put_back(&mut self, mut pen: Box<Pen>, wrote: Wrote) -> Wrote {
+        if !pen.is_of(self.epoch) {
+            return Wrote::NoPen;
+        }
+        if matches!(wrote, Wrote::Broken(_)) {
+            pen.break_off();
+        }
+        self.pen = Some(pen);
+        match wrote {
+            Wrote::All if !self.out.is_empty() => Wrote::More,
+            wrote => wrote,
+        }
+    }
+
+    /// Answers the callers whose deadline has come, and takes back what they had queued.
+    pub(crate) fn expire(&mut self, now: Time, out: &mut Outbox) {
+        self.stamp(now);
+        if self.sweep_at > now {
+            return;
+        }
+        let expired = self.slots.expire(now, self.last_failure.as_ref(), out);
+        if expired.unsent {
+            self.withdraw();
+        }
+        self.let_canary_sing();
+        // With very many commands in flight, deadlines are kept less exactly, and not at the cost of everything else.
+        let len = u32::try_from(self.slots.len()).unwrap_or(u32::MAX);
+        self.sweep_at = expired.next.max(now.after(SWEEP_PER_SLOT * len));
+    }
+
+    /// A round trip took this long.
+    pub(crate) fn note_round_trip(&mut self, took: Duration) {
+        self.smallest_rtt = Some(self.smallest_rtt.map_or(took, |smallest| smallest.min(took)));
+    }
+
+    /// Queues the canary if it is time for it to sing.
+    pub(crate) fn let_canary_sing(&mut self) {
+        if self.closing {
+            return;
+        }
+        if let Some(words) = self.slots.canary_due() {
+            let before = self.out.len();
+            resp::encode::command(&[&b"PING"[..], &words], &mut self.out);
+            self.slots.push_canary(self.out.len() - before);
+        }
+    }
+
+    /// Takes the commands that nobody waits for any more out of the buffer.
+    pub(crate) fn withdraw(&mut self) {
+        let mut old = std::mem::take(&mut self.out);
+        let out = &mut self.out;
+        self.slots.withdraw(|len, keep| {
+            let command = old.split_to(len);
+            if keep {
+                out.extend_from_slice(&command);
+            }
+        });
+    }
+}

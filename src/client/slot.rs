@@ -1,0 +1,66 @@
+//! `Slot`: the place of one command among those that wait for a reply. Pure.
+
+use crate::client::gather::Gather;
+use crate::client::listener::{Notice, Outbox, Tag};
+use crate::client::waves::Wave;
+use crate::error::Error;
+use resp::Frame;
+use std::task::Waker;
+use std::time::Duration;
+
+/// Whose a slot is.
+#[derive(Debug)]
+pub(crate) enum Caller {
+    /// Waits, and was polled with this waker last.
+    Waiting(Option<Waker>),
+    /// Has an answer to fetch.
+    Answered(Result<Frame, Error>),
+    /// Went away, or never was: the reply is dropped.
+    Gone,
+    /// Nobody: the reply must be the canary's words.
+    Canary,
+    /// The connection's listener, who knows the command by this tag.
+    Listener(Tag),
+}
+
+/// The place of one command.
+#[derive(Debug)]
+pub(crate) struct Slot {
+    pub(crate) generation: u32,
+    pub(crate) wave: Wave,
+    /// Whether the slot is in `order`.
+    pub(crate) owed: bool,
+    pub(crate) caller: Caller,
+    /// Encoded length of the command.
+    pub(crate) len: usize,
+    /// How long its caller waits, from when the wave was seen.
+    pub(crate) patience: Duration,
+    /// For a batch.
+    pub(crate) batch: Option<Box<Gather>>,
+}
+
+/// What an abandoned slot held: dropping a waker may run code that nobody here knows.
+pub(crate) type Abandoned = Caller;
+
+impl Slot {
+    /// Whether anybody still waits for the reply.
+    pub(crate) fn is_wanted(&self) -> bool {
+        matches!(self.caller, Caller::Waiting(_) | Caller::Listener(_))
+    }
+
+    /// Answers whoever still waits, and puts down whom to tell.
+    pub(crate) fn answer(&mut self, answer: Result<Frame, Error>, out: &mut Outbox) {
+        match &mut self.caller {
+            Caller::Waiting(waker) => {
+                out.wakers.extend(waker.take());
+                self.caller = Caller::Answered(answer);
+            }
+            Caller::Listener(tag) => {
+                out.notices.push(Notice::Reply(*tag, answer));
+                self.caller = Caller::Gone;
+            }
+            // Gave up before, and may not have fetched that yet.
+            Caller::Answered(_) | Caller::Gone | Caller::Canary => {}
+        }
+    }
+}
