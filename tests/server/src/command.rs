@@ -5,6 +5,7 @@ mod connection;
 mod hashes;
 mod keys;
 mod lists;
+mod pops;
 mod pubsub;
 mod scripting;
 mod server;
@@ -182,6 +183,7 @@ const FAMILIES: &[&[Spec]] = &[
     hashes::TABLE,
     keys::TABLE,
     lists::TABLE,
+    pops::TABLE,
     pubsub::TABLE,
     scripting::TABLE,
     server::TABLE,

@@ -9,13 +9,20 @@ use crate::session::ClientId;
 use crate::state::Output;
 use bytes::{Bytes, BytesMut};
 use resp::{Limits, RequestDecoder};
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
 
 /// Room that is made for each read.
 const READ: usize = 16 * 1024;
+/// Bytes that are read ahead while a command waits.
+const AHEAD: usize = 1 << 20;
+const FOR_EVER: Duration = Duration::from_secs(1 << 30);
 const TOO_MANY: &[u8] = b"-ERR max number of clients reached\r\n";
 
 /// Serves a stream on tasks of its own until either side ends it.
@@ -55,7 +62,13 @@ async fn read<R: AsyncRead + Unpin>(shared: Arc<Shared>, id: ClientId, mut strea
         loop {
             match decoder.decode(&mut buffer) {
                 Ok(Some(args)) => {
-                    if execute(&shared, id, &args).await == Next::Stop {
+                    let goes_on = match execute(&shared, id, &args).await {
+                        Next::Stop => return,
+                        Next::Block => wait(&shared, id, &mut stream, &mut buffer).await,
+                        _ => true,
+                    };
+                    if !goes_on {
+                        shared.with(|core, _| core.end(id));
                         return;
                     }
                 }
@@ -99,11 +112,43 @@ async fn execute(shared: &Shared, id: ClientId, args: &[Bytes]) -> Next {
         next
     });
     match next {
-        Next::Sleep(by) | Next::Stall(by) => sleep(by).await,
+        Next::Stall(by) => sleep(by).await,
         Next::Unpaused => shared.look_again(),
-        Next::Go | Next::Stop => {}
+        Next::Go | Next::Block | Next::Stop => {}
     }
     next
+}
+
+/// Waits until a command that waits is answered; tells whether the client is still there. What it sends meanwhile is kept.
+async fn wait<R: AsyncRead + Unpin>(
+    shared: &Shared,
+    id: ClientId,
+    stream: &mut R,
+    buffer: &mut BytesMut,
+) -> bool {
+    loop {
+        let mut opened = pin!(shared.gate().notified());
+        opened.as_mut().enable(); // before the look, so that no wake-up falls in between
+        let Some(left) = shared.with(|core, now| core.state.blocked_for(id, now)) else {
+            return true;
+        };
+        let mut timer = pin!(sleep(left.unwrap_or(FOR_EVER)));
+        let full = buffer.len() > AHEAD;
+        buffer.reserve(READ);
+        let mut read = pin!(stream.read_buf(buffer));
+        let gone = poll_fn(|cx| {
+            if opened.as_mut().poll(cx).is_ready() || timer.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(false);
+            }
+            if full {
+                return Poll::Pending;
+            }
+            read.as_mut().poll(cx).map(|read| !matches!(read, Ok(1..)))
+        });
+        if gone.await {
+            return false;
+        }
+    }
 }
 
 /// Writes what is queued, until it is told to end or the client has gone.

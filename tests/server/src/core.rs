@@ -225,6 +225,10 @@ impl Shared {
         let mut core = self.core.lock().unwrap_or_else(PoisonError::into_inner);
         let now = core.clock.now();
         let result = act(&mut core, now);
+        core.state.serve_blocked(now);
+        if core.state.take_served() {
+            self.gate.notify_waiters();
+        }
         for (id, output) in core.state.take_outbox() {
             core.queue(id, output);
         }
@@ -251,6 +255,11 @@ impl Shared {
                 }
             }
         }
+    }
+
+    /// Woken when requests that were held may go on, or one that waited was answered.
+    pub(crate) fn gate(&self) -> &Notify {
+        &self.gate
     }
 
     /// What a connection's writer does next.

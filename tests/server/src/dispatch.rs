@@ -22,8 +22,8 @@ const SWEEP: u64 = 4096;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Next {
     Go,
-    /// Its later requests wait.
-    Sleep(Duration),
+    /// Its later requests wait until this one is answered.
+    Block,
     /// Everybody's later requests wait.
     Stall(Duration),
     /// Those who wait for the end of a pause look again.
@@ -67,8 +67,14 @@ impl State {
         self.current = Some(id);
         let answer = self.process(id, args, now);
         self.current = None;
-        let answer = answer.unwrap_or_else(|refusal| Answer::Frame(refusal.into()));
-        self.reply(id, &answer, effect)
+        match answer {
+            Ok(Answer::Block(block)) => {
+                self.block(id, *block, effect, now);
+                Next::Block
+            }
+            Ok(answer) => self.reply(id, answer, effect),
+            Err(refusal) => self.reply(id, Answer::Frame(refusal.into()), effect),
+        }
     }
 
     /// Says that a request could not be read, and ends the connection.
@@ -79,7 +85,7 @@ impl State {
     }
 
     /// Sends an answer, harmed by a fault if there is one.
-    fn reply(&mut self, id: ClientId, answer: &Answer, effect: Option<Effect>) -> Next {
+    pub(crate) fn reply(&mut self, id: ClientId, answer: Answer, effect: Option<Effect>) -> Next {
         let Some(session) = self.sessions.get_mut(&id) else { return Next::Stop };
         let mut out = BytesMut::new();
         answer.encode(session.protocol, &mut out);
@@ -93,14 +99,13 @@ impl State {
             out.clear();
         }
         let mut next = match answer {
-            Answer::Later(delay, _) => Next::Sleep(*delay),
-            Answer::Stall(delay, _) => Next::Stall(*delay),
+            Answer::Stall(delay, _) => Next::Stall(delay),
             Answer::Close(_) => Next::Stop,
             Answer::Unpause(_) => Next::Unpaused,
             _ => Next::Go,
         };
-        if let Answer::Later(delay, _) | Answer::Stall(delay, _) = answer {
-            self.emit(id, Output::Pause(*delay));
+        if let Next::Stall(delay) = next {
+            self.emit(id, Output::Pause(delay));
         }
         match effect {
             Some(Effect::LoseReply) => out.clear(),

@@ -47,6 +47,7 @@
 //! what its documentation says.
 
 mod acl;
+mod blocking;
 mod call;
 mod clock;
 mod command;

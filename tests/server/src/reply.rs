@@ -1,5 +1,6 @@
 //! Short ways to write reply frames. Pure.
 
+use crate::blocking::Block;
 use crate::number;
 use bytes::{Bytes, BytesMut};
 use resp::{Frame, Protocol, encode};
@@ -18,8 +19,8 @@ pub(crate) enum Answer {
     Whole(BytesMut),
     /// Nothing, or what was sent meanwhile stands for it.
     Sent,
-    /// One reply, after a time in which the connection's other requests wait.
-    Later(Duration, Frame),
+    /// None yet; the connection's other requests wait with it.
+    Block(Box<Block>),
     /// One reply, after a time in which the whole server stands still.
     Stall(Duration, Frame),
     /// One reply, and a look at who may go on.
@@ -33,7 +34,6 @@ impl Answer {
     pub(crate) fn encode(&self, protocol: Protocol, out: &mut BytesMut) {
         match self {
             Self::Frame(frame)
-            | Self::Later(_, frame)
             | Self::Stall(_, frame)
             | Self::Unpause(frame)
             | Self::Close(frame) => encode::frame(frame, protocol, out),
@@ -48,7 +48,7 @@ impl Answer {
             }
             Self::NullArray => encode::frame(&Frame::Null, protocol, out),
             Self::Whole(bytes) => out.extend_from_slice(bytes),
-            Self::Sent => {}
+            Self::Sent | Self::Block(_) => {}
         }
     }
 }

@@ -4,6 +4,7 @@
 //! connection whose command is being run is held back until after the reply where the profile does so.
 
 use crate::acl::Users;
+use crate::blocking::Blocked;
 use crate::clock::Now;
 use crate::command::Table;
 use crate::fault::Rules;
@@ -60,6 +61,12 @@ pub(crate) struct State {
     pub(crate) scripts: BTreeSet<String>,
     pub(crate) config: BTreeMap<String, String>,
     pub(crate) tracked: BTreeMap<Bytes, BTreeSet<ClientId>>,
+    /// Whose commands wait, oldest first.
+    pub(crate) blocked: Vec<Blocked>,
+    /// A key has changed since those were tried last.
+    pub(crate) touched: bool,
+    /// Somebody's wait has ended.
+    pub(crate) served: bool,
     pub(crate) pause: Option<Pause>,
     pub(crate) condition: Condition,
     pub(crate) rules: Rules,
@@ -87,6 +94,9 @@ impl State {
             scripts: BTreeSet::new(),
             config: crate::config::defaults(databases),
             tracked: BTreeMap::new(),
+            blocked: Vec::new(),
+            touched: false,
+            served: false,
             pause: None,
             condition: Condition::default(),
             rules: Rules::default(),
@@ -123,6 +133,7 @@ impl State {
     /// Forgets a connection.
     pub(crate) fn disconnect(&mut self, id: ClientId) {
         self.sessions.remove(&id);
+        self.blocked.retain(|blocked| !blocked.is(id));
         self.tracked.retain(|_, clients| {
             clients.remove(&id);
             !clients.is_empty()
@@ -188,11 +199,6 @@ impl State {
         }
     }
 
-    /// Whether a transaction is being run.
-    pub(crate) fn in_whole(&self) -> bool {
-        self.whole.is_some()
-    }
-
     /// The parts since [`State::begin_whole`], and what was pushed between them.
     pub(crate) fn end_whole(&mut self) -> BytesMut {
         self.whole.take().unwrap_or_default()
@@ -251,6 +257,7 @@ impl State {
     /// Breaks the transactions that watch a key and tells those who track it. `actor` is who changed it, as far as
     /// `NOLOOP` is concerned.
     pub(crate) fn modified(&mut self, db: usize, key: &Bytes, actor: Option<ClientId>) {
+        self.touched = true;
         self.break_watches(db, std::slice::from_ref(key));
         self.invalidate(key, actor);
     }

@@ -67,6 +67,11 @@ impl Stream {
         self.entries.len()
     }
 
+    /// The highest ID ever given.
+    pub(crate) fn last(&self) -> StreamId {
+        self.last
+    }
+
     /// The ID that `*` gives at `now_ms`: time, but never below the last one.
     pub(crate) fn next_id(&self, now_ms: u64) -> Option<StreamId> {
         if now_ms > self.last.ms {

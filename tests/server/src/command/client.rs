@@ -31,11 +31,23 @@ pub(super) const TABLE: &[Spec] = &[
     plain("client|setinfo", 4, SELF, NO_KEYS, set_info).only(Profile::since_7_2),
     plain("client|setname", 3, SELF, NO_KEYS, set_name),
     plain("client|tracking", -3, SELF, NO_KEYS, tracking),
+    plain("client|unblock", -3, OTHERS, NO_KEYS, unblock),
     control("client|unpause", 2, OTHERS, unpause),
 ];
 
 fn id(call: &mut Call<'_>, _: &[Bytes]) -> Result<Frame, Refusal> {
     Ok(Frame::Integer(i64::try_from(call.id).unwrap_or(i64::MAX)))
+}
+
+fn unblock(call: &mut Call<'_>, args: &[Bytes]) -> Result<Frame, Refusal> {
+    let id = u64::try_from(integer(args, 2)?).ok();
+    let error = match lower(args.get(3)).as_str() {
+        "" | "timeout" => None,
+        "error" => Some(Refusal::fixed("UNBLOCKED client unblocked via CLIENT UNBLOCK")),
+        _ => return Err(Refusal::fixed("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR")),
+    };
+    let unblocked = id.is_some_and(|id| call.state.unblock(id, error));
+    Ok(count(usize::from(unblocked)))
 }
 
 fn get_name(call: &mut Call<'_>, _: &[Bytes]) -> Result<Frame, Refusal> {

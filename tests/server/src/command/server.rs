@@ -1,6 +1,7 @@
 //! What a server tells of itself: `COMMAND`, `INFO`, `CONFIG` and their like. Pure.
 
 use super::{NO_KEYS, Spec, container, control, flag, lower, plain};
+use crate::blocking::{Block, milliseconds};
 use crate::call::{Call, arg, integer};
 use crate::config;
 use crate::glob;
@@ -228,36 +229,27 @@ fn debug(call: &mut Call<'_>, args: &[Bytes]) -> Result<Answer, Refusal> {
     Ok(Answer::Stall(time, ok()))
 }
 
-/// A time-out in milliseconds, or a refusal in the server's words.
-fn time_out(args: &[Bytes], index: usize) -> Result<Duration, Refusal> {
-    const NOT_A_TIME: Refusal = Refusal::fixed("ERR timeout is not an integer or out of range");
-    let ms = number::integer(arg(args, index)?).ok_or(NOT_A_TIME)?;
-    let ms = u64::try_from(ms).map_err(|_| Refusal::fixed("ERR timeout is negative"))?;
-    // No time-out would be for ever: nobody will ever replicate from here.
-    Ok(Duration::from_millis(if ms == 0 { u64::from(u32::MAX) } else { ms }))
-}
-
 /// There are no replicas, so who asks for one waits in vain.
-fn wait(call: &mut Call<'_>, args: &[Bytes]) -> Result<Answer, Refusal> {
+fn wait(_: &mut Call<'_>, args: &[Bytes]) -> Result<Answer, Refusal> {
     let replicas = integer(args, 1)?;
-    let time = time_out(args, 2)?;
+    let time = milliseconds(arg(args, 2)?)?;
     let none = Frame::Integer(0);
-    let in_multi = call.state.in_whole();
-    Ok(if replicas <= 0 || in_multi { Answer::Frame(none) } else { Answer::Later(time, none) })
+    let none = Answer::Frame(none);
+    Ok(if replicas <= 0 { none } else { Block::in_vain(time, none) })
 }
 
-fn wait_aof(call: &mut Call<'_>, args: &[Bytes]) -> Result<Answer, Refusal> {
+fn wait_aof(_: &mut Call<'_>, args: &[Bytes]) -> Result<Answer, Refusal> {
     let (local, replicas) = (integer(args, 1)?, integer(args, 2)?);
     if !(0..=1).contains(&local) || replicas < 0 {
         return Err(NOT_INTEGER);
     }
-    let time = time_out(args, 3)?;
+    let time = milliseconds(arg(args, 3)?)?;
     if local > 0 {
         return Err(Refusal::fixed(
             "ERR WAITAOF cannot be used when numlocal is set but appendonly is disabled.",
         ));
     }
     let none = Frame::Array(vec![Frame::Integer(0), Frame::Integer(0)]);
-    let in_multi = call.state.in_whole();
-    Ok(if replicas == 0 || in_multi { Answer::Frame(none) } else { Answer::Later(time, none) })
+    let none = Answer::Frame(none);
+    Ok(if replicas == 0 { none } else { Block::in_vain(time, none) })
 }

@@ -1,19 +1,21 @@
 //! Streams, as far as fences need them. Pure.
 
-use super::{ONE_KEY, Spec, flag, lower, plain};
+use super::{ONE_KEY, Spec, control, flag, lower, plain};
+use crate::blocking::{Block, milliseconds};
 use crate::call::{Call, arg};
 use crate::keyspace::Value;
 use crate::number;
 use crate::refusal::{NOT_INTEGER, Refusal, SYNTAX, WRONG_TYPE};
-use crate::reply::{bulks, count};
+use crate::reply::{Answer, bulk, bulks, count};
 use crate::stream::{Stream, StreamEntry, StreamId};
 use bytes::Bytes;
-use resp::Frame;
+use resp::{Frame, Protocol};
 
 /// In order of their names.
 pub(super) const TABLE: &[Spec] = &[
     plain("xadd", -5, flag::WRITE | flag::DENY_OOM | flag::FAST, ONE_KEY, xadd),
     plain("xlen", 2, flag::READ | flag::FAST, ONE_KEY, xlen),
+    control("xread", -4, flag::READ | flag::NO_SCRIPT, xread),
     plain("xrange", -4, flag::READ, ONE_KEY, |call, args| xrange(call, args, false)),
     plain("xrevrange", -4, flag::READ, ONE_KEY, |call, args| xrange(call, args, true)),
 ];
@@ -153,6 +155,61 @@ fn xrange(call: &mut Call<'_>, args: &[Bytes], reversed: bool) -> Result<Frame, 
         false => entries.take(limit).map(entry).collect(),
     };
     Ok(Frame::Array(entries))
+}
+
+/// `XREAD [COUNT n] [BLOCK ms] STREAMS key… id…`
+fn xread(call: &mut Call<'_>, args: &[Bytes]) -> Result<Answer, Refusal> {
+    let (mut limit, mut wait) = (usize::MAX, None);
+    let mut at = 1;
+    let names = loop {
+        match (lower(args.get(at)).as_str(), args.get(at + 1)) {
+            ("count", Some(count)) => {
+                let count = number::integer(count).ok_or(NOT_INTEGER)?;
+                limit =
+                    usize::try_from(count).ok().filter(|&count| count > 0).unwrap_or(usize::MAX);
+                at += 2;
+            }
+            ("block", Some(ms)) => {
+                wait = Some(milliseconds(ms)?);
+                at += 2;
+            }
+            ("streams", Some(_)) => break args.get(at + 1..).unwrap_or_default(),
+            _ => return Err(SYNTAX),
+        }
+    };
+    if names.len() % 2 != 0 {
+        let text = "ERR Unbalanced 'xread' list of streams: for each stream key an ID or '$' must be specified.";
+        return Err(Refusal::fixed(text));
+    }
+    let (keys, ids) = names.split_at(names.len() / 2);
+    let mut found = Vec::new();
+    // What a `$` stands for is settled now, also for when it is tried again.
+    let mut again = args.to_vec();
+    for (index, (key, id)) in keys.iter().zip(ids).enumerate() {
+        let held = stream(call, key)?;
+        let last = held.map(Stream::last).unwrap_or_default();
+        let after = match &id[..] {
+            b"$" => last,
+            id => StreamId::parse(id, 0).ok_or(BAD_ID)?,
+        };
+        if let Some(place) = again.get_mut(at + 1 + keys.len() + index) {
+            *place = Bytes::from(after.to_string());
+        }
+        let Some((from, held)) = after.next().zip(held) else { continue };
+        let entries: Vec<_> = held.range(from, StreamId::MAX).take(limit).map(entry).collect();
+        if !entries.is_empty() {
+            found.push((bulk(Bytes::copy_from_slice(key)), Frame::Array(entries)));
+        }
+    }
+    Ok(match (found.is_empty(), wait, call.protocol) {
+        (true, None, _) => Answer::NullArray,
+        (true, Some(time), _) => Block::again(&again, time),
+        (false, _, Protocol::Resp3) => Answer::Frame(Frame::Map(found)),
+        (false, _, Protocol::Resp2) => {
+            let pairs = found.into_iter().map(|(key, entries)| Frame::Array(vec![key, entries]));
+            Answer::Frame(Frame::Array(pairs.collect()))
+        }
+    })
 }
 
 /// One end of a range: `-`, `+`, an ID, or an ID that is left out.

@@ -102,7 +102,8 @@ fn run_queued(call: &mut Call<'_>, args: &[Bytes]) -> Answer {
     let answer = call.run(spec, args).unwrap_or_else(refused);
     match answer {
         // What blocks or ends a connection has no place in a transaction: its reply comes at once.
-        Answer::Later(_, frame) | Answer::Close(frame) => Answer::Frame(frame),
+        Answer::Block(block) => block.otherwise,
+        Answer::Close(frame) => Answer::Frame(frame),
         answer => answer,
     }
 }
