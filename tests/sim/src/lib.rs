@@ -9,6 +9,7 @@ mod checks;
 mod history;
 mod linear;
 mod net;
+mod picture;
 mod plan;
 mod sync;
 mod task;
@@ -34,6 +35,8 @@ pub struct Report {
     pub counts: BTreeMap<&'static str, u64>,
     /// One line for each event, in order.
     pub timeline: Vec<String>,
+    /// Who waited and who held, over time: an SVG.
+    pub picture: String,
 }
 
 /// Runs one seed.
@@ -43,6 +46,7 @@ pub fn run(seed: u64) -> Report {
     timeline.extend(history.events.iter().map(ToString::to_string));
     Report {
         seed,
+        picture: picture::svg(&plan, &history, simulated),
         digest: history.digest(),
         violations: history.violations,
         simulated,

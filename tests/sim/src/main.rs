@@ -2,6 +2,8 @@
 #![allow(clippy::print_stdout, reason = "a program prints what it finds")]
 
 use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
@@ -11,7 +13,7 @@ use tenure_sim::{Report, run};
 
 const USAGE: &str = "usage:
   tenure-sim seed N [--trace]          runs one seed, and prints what happened in it
-  tenure-sim sweep FROM COUNT          runs many, on every core, and prints the ones that fail
+  tenure-sim sweep FROM COUNT          runs many, on every core, and prints and draws the ones that fail
   tenure-sim twice FROM COUNT          runs each twice, and prints those that differ";
 
 fn main() -> ExitCode {
@@ -50,7 +52,20 @@ fn one(seed: u64, trace: bool) -> ExitCode {
         report.timeline.iter().for_each(|line| println!("{line}"));
     }
     println!("{report}");
+    if trace || !report.violations.is_empty() {
+        draw(&report);
+    }
     exit(report.violations.is_empty())
+}
+
+/// Puts the picture where builds put theirs.
+fn draw(report: &Report) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/sim");
+    let file = folder.join(format!("seed-{}.svg", report.seed));
+    match fs::create_dir_all(&folder).and_then(|()| fs::write(&file, &report.picture)) {
+        Ok(()) => println!("picture: target/sim/seed-{}.svg", report.seed),
+        Err(error) => println!("the picture could not be written: {error}"),
+    }
 }
 
 /// Runs seeds on every core, and hands the reports to `look` as they come.
@@ -87,6 +102,7 @@ fn many(from: u64, count: u64) -> ExitCode {
         if !report.violations.is_empty() {
             failed += 1;
             println!("{report}");
+            draw(&report);
         }
     });
     let took = begun.elapsed();
