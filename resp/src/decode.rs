@@ -7,9 +7,8 @@
 use crate::input::{Input, Segment};
 use crate::parse::Parser;
 use crate::value::{Rules, status};
-use crate::work::look;
 use crate::{DecodeError, Frame, Limits, Protocol};
-use bytes::{Buf as _, BytesMut};
+use bytes::BytesMut;
 
 /// Turns the bytes that a server sends into frames.
 #[derive(Debug)]
@@ -59,7 +58,10 @@ impl Decoder {
     #[inline]
     pub fn decode(&mut self, input: &mut BytesMut) -> Result<Option<Frame>, DecodeError> {
         if matches!(self.phase, Phase::Between) {
-            if let Some(frame) = self.whole(input) {
+            if self.parser.rules.take_ok(input) {
+                return Ok(status(b"OK"));
+            }
+            if let Some(frame) = self.parser.rules.whole(input, &mut self.segment) {
                 return Ok(Some(frame));
             }
         }
@@ -85,20 +87,6 @@ impl Decoder {
             }
             None => Ok(false),
         }
-    }
-
-    /// A top-level value of a common type that is whole.
-    #[inline]
-    fn whole(&mut self, input: &mut BytesMut) -> Option<Frame> {
-        if input.starts_with(b"+OK\r\n") && self.parser.rules.limits.frame >= 5 {
-            look(5);
-            input.advance(5);
-            return status(b"OK");
-        }
-        let mut input = Input::new(input, 0, &mut self.segment);
-        let frame = self.parser.rules.simple(&mut input)?;
-        input.finish();
-        Some(frame)
     }
 
     fn advance(&mut self, buffer: &mut BytesMut) -> Result<Option<Frame>, DecodeError> {

@@ -6,6 +6,7 @@ use bytes::Bytes;
 /// One decoded value of any RESP2 or RESP3 type. Bytes stay bytes, maps stay in order.
 #[derive(Debug, Clone, PartialEq, Default)]
 #[non_exhaustive]
+#[repr(u64)]
 pub enum Frame {
     /// `_`, `$-1` and `*-1`.
     #[default]
@@ -29,7 +30,7 @@ pub enum Frame {
     /// `!3` and three bytes.
     BulkError(Bytes),
     /// `=7`, three bytes of format, a colon and the text.
-    Verbatim(Verbatim),
+    Verbatim(Box<Verbatim>),
     /// `%1` and one pair, in wire order, duplicates kept.
     Map(Vec<(Self, Self)>),
     /// `~2` and two elements, in wire order, duplicates kept.

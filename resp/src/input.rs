@@ -21,6 +21,11 @@ pub(crate) struct Segment {
 }
 
 impl Segment {
+    #[inline]
+    pub(crate) fn is_large(&mut self, input: &BytesMut) -> bool {
+        self.large(input).is_some()
+    }
+
     /// The size of the input's memory where that is more than an ordinary read, and nothing otherwise. What is left of a large one
     /// still ends where it ended.
     #[inline]
@@ -74,6 +79,17 @@ impl<'a> Input<'a> {
     #[inline]
     pub(crate) fn skip(&mut self, len: usize) {
         self.at += len;
+    }
+
+    /// Reads that many bytes as one piece, and the CR LF behind it.
+    #[inline]
+    pub(crate) fn piece(&mut self, len: usize) -> Bytes {
+        let end = self.at + len;
+        let mut bytes = self.buffer.split_to(end).freeze();
+        bytes.advance(self.at);
+        self.taken += end as u64;
+        self.at = 2;
+        bytes
     }
 
     /// Reads a string of `len` bytes, all of which are there, and the CR LF behind it, `before` bytes ahead of here.

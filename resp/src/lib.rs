@@ -55,6 +55,7 @@ mod number;
 mod parse;
 mod protocol;
 mod request;
+mod simple;
 mod stack;
 mod value;
 #[cfg(feature = "count-work")]

@@ -103,7 +103,7 @@ impl Line {
     ) -> Result<Option<(Count, usize)>, Fault> {
         if self.at == 0 {
             // Nearly always the line is there, and short.
-            if let Some((number, len)) = plain_number(rest) {
+            if let Some((number, len)) = plain_number(rest, 0) {
                 if number <= allowed.ceiling.max && (number > 0 || allowed.zero) {
                     return Ok(Some((Count::Of(number), len)));
                 }
@@ -169,28 +169,41 @@ impl Line {
 /// A short integer in a line that is whole, and the bytes of that line with CR LF; `None` where [`Line::text`] has to look.
 #[inline]
 pub(crate) fn plain_integer(rest: &[u8]) -> Option<(i64, usize)> {
-    let (negative, digits) = match rest {
-        [b'-', digits @ ..] => (true, digits),
-        digits => (false, digits),
-    };
-    let (number, len) = plain_number(digits)?;
-    let number = i64::try_from(number).ok()?; // at most 18 digits
-    Some(if negative { (-number, len + 1) } else { (number, len) })
+    let negative = rest.first() == Some(&b'-');
+    let (number, len) = plain_number(rest, usize::from(negative))?;
+    let number = i64::try_from(number).ok()?; // always: it has 18 digits at most
+    Some((if negative { -number } else { number }, len))
 }
 
-/// At most 18 digits and CR LF, and how many bytes that is; `None` where the line is anything else, or not whole.
+/// The number that begins at `from`, of at most 18 digits, and where its line ends, behind CR LF; `None` where the line is
+/// anything else, or not whole.
 #[inline]
-pub(crate) fn plain_number(rest: &[u8]) -> Option<(u64, usize)> {
-    let mut number = 0;
-    for (at, &byte) in rest.iter().enumerate().take(19) {
-        let digit = byte.wrapping_sub(b'0');
-        if digit > 9 {
-            look(at + 1);
-            let whole = at > 0 && byte == b'\r' && rest.get(at + 1) == Some(&b'\n');
-            return whole.then_some((number, at + 2));
+pub(crate) fn plain_number(rest: &[u8], from: usize) -> Option<(u64, usize)> {
+    let first = digit(*rest.get(from)?)?;
+    look(1);
+    more_digits(rest, from + 1, first)
+}
+
+/// As [`plain_number`], where the digits before `at` have come to `number`.
+#[inline]
+pub(crate) fn more_digits(rest: &[u8], mut at: usize, mut number: u64) -> Option<(u64, usize)> {
+    let end = at + 14; // no number of 18 digits overflows, and three may have come before
+    loop {
+        let &byte = rest.get(at)?;
+        look(1);
+        let Some(digit) = digit(byte) else { break };
+        if at == end {
+            return None;
         }
-        number = number * 10 + u64::from(digit);
+        number = number * 10 + digit;
+        at += 1;
     }
-    look(19.min(rest.len()));
-    None
+    look(1);
+    rest.get(at..)?.starts_with(b"\r\n").then_some((number, at + 2))
+}
+
+#[inline]
+fn digit(byte: u8) -> Option<u64> {
+    let digit = byte.wrapping_sub(b'0');
+    (digit <= 9).then_some(u64::from(digit))
 }

@@ -4,6 +4,7 @@
 //! levels. Once a reply is damaged, levels only count.
 
 use crate::input::Input;
+use crate::simple::Run;
 use crate::value::Rules;
 use crate::{Attributed, DecodeErrorKind as Kind, Frame};
 
@@ -47,6 +48,7 @@ pub(crate) struct Stack {
     /// Storage of an earlier frame, for the next aggregate that is opened.
     spare: Vec<Frame>,
     spare_pairs: Pairs,
+    run: Run,
 }
 
 #[derive(Debug)]
@@ -180,24 +182,35 @@ impl Stack {
         match (level.kind, &mut level.build) {
             (Aggregate::Array | Aggregate::Set | Aggregate::Push, Build::Items(items)) => {
                 while level.left > 0 {
-                    items.push(rules.simple(input)?);
-                    level.left -= 1;
+                    if !rules.find(&mut self.run, input, level.left) {
+                        items.push(rules.next_scalar(input)?);
+                        level.left -= 1;
+                        continue;
+                    }
+                    level.left -= self.run.len();
+                    items.extend(self.run.cut(input));
                 }
             }
             (Aggregate::Map, Build::Pairs(pairs)) => {
-                if level.left % 2 == 1 {
-                    pairs.last_mut()?.1 = rules.simple(input)?;
-                    level.left -= 1;
-                }
                 while level.left > 0 {
-                    let key = rules.simple(input)?;
-                    let Some(value) = rules.simple(input) else {
-                        pairs.push((key, Frame::Null));
+                    if !rules.find(&mut self.run, input, level.left) {
+                        let value = rules.next_scalar(input)?;
                         level.left -= 1;
-                        return None;
-                    };
-                    pairs.push((key, value));
-                    level.left -= 2;
+                        match pairs.last_mut() {
+                            Some((_, empty)) if level.left % 2 == 0 => *empty = value,
+                            _ => pairs.push((value, Frame::Null)),
+                        }
+                        continue;
+                    }
+                    let odd = level.left % 2 == 1;
+                    level.left -= self.run.len();
+                    let mut strings = self.run.cut(input);
+                    if odd {
+                        pairs.last_mut()?.1 = strings.next()?;
+                    }
+                    while let Some(key) = strings.next() {
+                        pairs.push((key, strings.next().unwrap_or_default()));
+                    }
                 }
             }
             _ => return None,
@@ -287,7 +300,11 @@ impl Stack {
             Frame::Array(mut items) | Frame::Set(mut items) | Frame::Push(mut items)
                 if items.capacity() <= SPARE =>
             {
-                items.clear();
+                for item in items.drain(..) {
+                    if let Frame::Bulk(bytes) = item {
+                        drop(bytes);
+                    }
+                }
                 self.spare = items;
             }
             Frame::Map(mut pairs) if pairs.capacity() <= SPARE => {

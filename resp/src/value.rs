@@ -4,9 +4,7 @@
 
 use crate::DecodeErrorKind as Kind;
 use crate::input::Input;
-use crate::line::{plain_integer, plain_number};
 use crate::number::{MAX_DOUBLE, double};
-use crate::work::look;
 use crate::{Frame, Limits, Protocol, Verbatim};
 use bytes::Bytes;
 
@@ -22,39 +20,6 @@ impl Rules {
     #[inline]
     pub(crate) fn budget(&self, input: &Input<'_>) -> u64 {
         self.limits.frame.saturating_sub(input.position())
-    }
-
-    /// Reads a value of a common type that is whole and in order; leaves alone what is anything else, for the long way round.
-    #[inline]
-    pub(crate) fn simple(&self, input: &mut Input<'_>) -> Option<Frame> {
-        let rest = input.rest();
-        let (&kind, line) = rest.split_first()?;
-        look(1);
-        match kind {
-            b'$' => {
-                let (len, header) = plain_number(line)?;
-                if len > self.limits.payload || !input.is_ordinary() {
-                    return None;
-                }
-                let (before, len) = (1 + header, usize::try_from(len).ok()?);
-                let end = before + len;
-                let [b'\r', b'\n'] = rest.get(end..end + 2)? else { return None };
-                look(2);
-                if end as u64 + 2 > self.budget(input) {
-                    return None;
-                }
-                Some(Frame::Bulk(input.slice(before, len)))
-            }
-            b':' => {
-                let (number, len) = plain_integer(line)?;
-                if len as u64 + 1 > self.budget(input) {
-                    return None;
-                }
-                input.skip(1 + len);
-                Some(Frame::Integer(number))
-            }
-            _ => None,
-        }
     }
 }
 
@@ -125,5 +90,5 @@ pub(crate) fn scalar(kind: u8, text: &[u8]) -> Result<Frame, Kind> {
 /// Splits format and text; what lacks them was marked as damaged before.
 fn verbatim(bytes: Bytes) -> Frame {
     let Some(&[a, b, c, _]) = bytes.get(..4) else { return Frame::Null };
-    Frame::Verbatim(Verbatim { format: [a, b, c], text: bytes.slice(4..) })
+    Frame::Verbatim(Box::new(Verbatim { format: [a, b, c], text: bytes.slice(4..) }))
 }

@@ -304,7 +304,7 @@ pub(crate) fn big_numbers() -> Vec<Row> {
 
 pub(crate) fn bulk_errors_and_verbatim_strings() -> Vec<Row> {
     let verbatim = |format: &[u8; 3], text: &'static str| {
-        Frame::Verbatim(Verbatim { format: *format, text: text.into() })
+        Frame::Verbatim(Box::new(Verbatim { format: *format, text: text.into() }))
     };
     vec![
         is("!21\r\nSYNTAX invalid syntax\r\n", BulkError("SYNTAX invalid syntax".into())),
