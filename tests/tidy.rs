@@ -47,13 +47,14 @@ const LAYERS: [Layer; 12] = [
 ];
 
 /// Deciders: told the time, handed entropy, they answer with what to do next.
-const PURE: [&str; 13] = [
+const PURE: [&str; 14] = [
     "src/backoff.rs",
     "src/url.rs",
     "src/client/canary.rs",
     "src/client/gather.rs",
     "src/client/handshake.rs",
     "src/client/pulse.rs",
+    "src/client/route.rs",
     "src/client/replies.rs",
     "src/client/slot.rs",
     "src/client/slots.rs",

@@ -177,17 +177,24 @@ impl Connection {
 
     /// Takes no more calls, and waits at most `patience` for what is queued to be answered.
     pub(crate) async fn close(&self, patience: Duration) {
-        let mut phase = self.shared().phases();
-        self.shared().close();
-        let ended = async {
-            while !phase.see(|phase| matches!(phase, Phase::Closed(_))) {
-                if phase.changed().await.is_err() {
-                    break;
-                }
-            }
-        };
+        self.end();
         // Out of patience is no error: the driver ends by itself soon after.
-        let _ = timeout(patience, ended).await;
+        let _ = timeout(patience, self.ended()).await;
+    }
+
+    /// Takes no more calls.
+    pub(crate) fn end(&self) {
+        self.shared().close();
+    }
+
+    /// Waits until the connection is over.
+    pub(crate) async fn ended(&self) {
+        let mut phase = self.shared().phases();
+        while !phase.see(|phase| matches!(phase, Phase::Closed(_))) {
+            if phase.changed().await.is_err() {
+                break;
+            }
+        }
     }
 }
 

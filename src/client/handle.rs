@@ -3,6 +3,7 @@
 use crate::client::args::Args;
 use crate::client::connection::Connection;
 use crate::client::home::Home;
+use crate::client::lanes::Lanes;
 use crate::client::shared::Phase;
 use crate::client::watch;
 use crate::config::Config;
@@ -36,7 +37,7 @@ pub struct Client(Arc<Inner>);
 
 struct Inner {
     home: Home,
-    data: Connection,
+    data: Lanes,
     /// Whatever a layer above keeps with a client, made on first use.
     companion: OnceLock<Arc<dyn Any + Send + Sync>>,
     /// Whether the server was seen to let this user run transactions.
@@ -73,7 +74,7 @@ impl Client {
     /// Cancel safe: dropping the future closes what was opened.
     pub async fn with_config(config: Config) -> Result<Self, Error> {
         let home = Home::of(&config)?;
-        let data = Connection::connect(&home, config, |_| Vec::new()).await?;
+        let data = Lanes::connect(&home, config).await?;
         Ok(Self(Arc::new(Inner {
             home,
             data,
@@ -84,7 +85,7 @@ impl Client {
 
     /// The settings of this client.
     pub fn config(&self) -> &Config {
-        self.0.data.config()
+        self.data().config()
     }
 
     /// Where this client's tasks run.
@@ -94,11 +95,17 @@ impl Client {
 
     /// What the data connections are doing, each of them.
     pub(crate) fn phases(&self) -> Vec<watch::Receiver<Phase>> {
-        vec![self.data().phases()]
+        self.0.data.phases()
     }
 
+    /// The data connection for what concerns no key.
     pub(crate) fn data(&self) -> &Connection {
-        &self.0.data
+        self.0.data.first()
+    }
+
+    /// Takes no more data commands, and waits at most `patience` for what is queued to be answered.
+    pub(crate) async fn close_data(&self, patience: Duration) {
+        self.0.data.close(patience).await;
     }
 
     /// Whether [`Client::note_transactions`] was called.
@@ -130,7 +137,7 @@ impl Client {
     ) -> Result<Frame, Error> {
         check_length(&args)?;
         let patience = patience.unwrap_or_else(|| self.config().response_timeout);
-        self.data().call(patience, move |out| args.write(out)).await
+        self.0.data.of(&args).call(patience, move |out| args.write(out)).await
     }
 }
 

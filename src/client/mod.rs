@@ -22,6 +22,7 @@
 //! | `slot.rs`, `slots.rs`, `waves.rs`, `gather.rs`, `canary.rs` | which reply is whose, and when it is late |
 //! | `driver.rs`, `intake.rs`, `alarm.rs`, `clock.rs`, `pulse.rs`, `redial.rs`, `handshake.rs` | the task that owns the socket |
 //! | `home.rs` | where that task runs |
+//! | `lanes.rs`, `route.rs` | several connections, and which one a key keeps |
 
 mod alarm;
 mod args;
@@ -37,12 +38,14 @@ mod handle;
 mod handshake;
 mod home;
 mod intake;
+mod lanes;
 mod listener;
 mod pen;
 mod pulse;
 mod queue;
 mod redial;
 mod replies;
+mod route;
 mod script;
 mod set;
 mod shared;

@@ -83,6 +83,6 @@ impl Client {
         if let Some(locker) = Locker::existing(self) {
             locker.close(timeout).await;
         }
-        self.data().close(until.saturating_duration_since(Instant::now())).await;
+        self.close_data(until.saturating_duration_since(Instant::now())).await;
     }
 }

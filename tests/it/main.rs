@@ -4,6 +4,7 @@
 mod real;
 mod support;
 
+mod connections;
 mod contract;
 
 mod batches;
