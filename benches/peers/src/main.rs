@@ -6,6 +6,7 @@
 
 mod codec;
 mod connection;
+mod plot;
 /// Starts real servers, as the tests do.
 #[path = "../../../tests/it/real.rs"]
 mod real;

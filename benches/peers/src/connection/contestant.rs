@@ -5,7 +5,6 @@ use crate::connection::floor::{Blast, Std};
 use crate::connection::peers::{
     Fred, Peer, Redis1, Redis2, Rslock, Rustis, Target, Tenure, TenureLock,
 };
-use std::sync::Arc;
 use std::time::Instant;
 use tokio::runtime::{Builder, Runtime};
 
@@ -126,7 +125,7 @@ async fn task_of<P: Peer>(peer: &P, slot: &P::Slot, load: Load) -> Vec<u32> {
         let begun = load.timed.then(Instant::now);
         match load.what {
             What::Pair => peer.pair(slot).await,
-            What::Get => peer.get(slot).await,
+            What::Get => peer.get().await,
         }
         if let Some(begun) = begun {
             times.push(nanos(begun));
@@ -181,7 +180,7 @@ struct Make<'a> {
 }
 
 impl WithPeer for Make<'_> {
-    type Out = Result<Option<Arc<dyn Contestant>>, Failure>;
+    type Out = Result<Option<Box<dyn Contestant>>, Failure>;
 
     fn with<P: Peer>(self) -> Self::Out {
         if self.what == What::Get && !P::GETS {
@@ -194,7 +193,7 @@ impl WithPeer for Make<'_> {
             (false, true) => Kind::Ours,
             (false, false) => Kind::OurLock,
         };
-        Ok(Some(Arc::new(Of { runtime, peer, kind })))
+        Ok(Some(Box::new(Of { runtime, peer, kind })))
     }
 }
 
@@ -204,15 +203,15 @@ pub(crate) fn all(
     flavour: Flavour,
     (what, tasks): (What, usize),
     wanted: &dyn Fn(&str) -> bool,
-) -> Result<Vec<Arc<dyn Contestant>>, Failure> {
-    let mut all: Vec<Arc<dyn Contestant>> = Vec::new();
+) -> Result<Vec<Box<dyn Contestant>>, Failure> {
+    let mut all: Vec<Box<dyn Contestant>> = Vec::new();
     for name in NAMES.into_iter().filter(|name| wanted(name)) {
         let made = with_peer(name, Make { target, flavour, what });
         all.extend(made.expect("the names are those of clients")?);
     }
     match tasks {
-        1 => all.push(Arc::new(Std::connect(target)?)),
-        _ => all.push(Arc::new(Blast::connect(target, tasks)?)),
+        1 => all.push(Box::new(Std::connect(target)?)),
+        _ => all.push(Box::new(Blast::connect(target, tasks)?)),
     }
     Ok(all)
 }

@@ -5,7 +5,7 @@
 
 use crate::Failure;
 use crate::connection::contestant::{self, Flavour, Load, NAMES, What, WithPeer, with_peer};
-use crate::connection::peers::{Peer, Release, Target};
+use crate::connection::peers::{Peer, Release, Target, Tenure, TenureLock};
 use crate::connection::settings::Settings;
 use crate::table::Table;
 use std::process::Command;
@@ -25,9 +25,16 @@ pub(crate) struct Cost {
     pub(crate) tasks: usize,
     pub(crate) instructions: Option<f64>,
     pub(crate) syscalls: Option<f64>,
+    /// Writes to a socket.
+    pub(crate) writes: Option<f64>,
     /// Per command, of which a pair has two.
     pub(crate) allocations: f64,
     pub(crate) allocated_bytes: f64,
+}
+
+/// Whether a name is that of a client of ours.
+pub(crate) fn is_ours(name: &str) -> bool {
+    [Tenure::NAME, TenureLock::NAME].contains(&name)
 }
 
 #[derive(Debug)]
@@ -43,6 +50,7 @@ impl Exact {
             "tasks",
             "instructions",
             "system calls",
+            "commands/write",
             "allocations/command",
             "bytes/command",
         ]);
@@ -60,6 +68,7 @@ impl Exact {
                         tasks.to_string(),
                         count(cost.instructions, 0),
                         count(cost.syscalls, 2),
+                        count(cost.writes.map(|writes| 2.0 / writes), 1),
                         format!("{:.2}", cost.allocations),
                         format!("{:.0}", cost.allocated_bytes),
                     ]);
@@ -80,24 +89,21 @@ fn cost(
 ) -> Result<Cost, Failure> {
     let (fewer, more) = each(tasks);
     let operations = ((more - fewer) * tasks) as f64;
-    let difference = |count: fn(Command) -> Result<Option<f64>, Failure>| {
-        let one = |each| {
-            count(process(
-                name,
-                flavour,
-                Load { each, tasks, what: What::Pair, timed: false },
-                target,
-            )?)
-        };
-        let (less, more): (Option<f64>, Option<f64>) = (one(fewer)?, one(more)?);
-        Ok::<_, Failure>(less.zip(more).map(|(less, more)| (more - less) / operations))
+    let run = |each| {
+        let load = Load { what: What::Pair, tasks, each, timed: false };
+        process(name, flavour, load, target)
     };
-    let instructions = difference(instructions)?;
-    let syscalls = difference(syscalls)?;
+    let per_pair = |(less, more): (Option<f64>, Option<f64>)| {
+        less.zip(more).map(|(less, more)| (more - less) / operations)
+    };
+    let instructions = per_pair((instructions(&run(fewer)?)?, instructions(&run(more)?)?));
+    let (less, most) = (syscalls(&run(fewer)?)?, syscalls(&run(more)?)?);
+    let syscalls = per_pair((less.map(|one| one.all), most.map(|one| one.all)));
+    let writes = per_pair((less.map(|one| one.writes), most.map(|one| one.writes)));
     let allocated = with_peer(name, Allocated { target, flavour, tasks });
     let (calls, bytes) = allocated.expect("the name is that of a client")?;
     let (allocations, allocated_bytes) = (calls / 2.0, bytes / 2.0);
-    Ok(Cost { name, flavour, tasks, instructions, syscalls, allocations, allocated_bytes })
+    Ok(Cost { name, flavour, tasks, instructions, syscalls, writes, allocations, allocated_bytes })
 }
 
 /// This program again, as [`child`].
@@ -113,20 +119,37 @@ fn process(name: &str, flavour: Flavour, load: Load, target: &Target) -> Result<
 }
 
 /// `None` where there is no valgrind.
-fn instructions(command: Command) -> Result<Option<f64>, Failure> {
+fn instructions(command: &Command) -> Result<Option<f64>, Failure> {
     let arguments = ["--tool=cachegrind", "--cache-sim=no", "--cachegrind-out-file=/dev/null"];
-    let Some(said) = under("valgrind", &arguments, &command)? else { return Ok(None) };
+    let Some(said) = under("valgrind", &arguments, command)? else { return Ok(None) };
     let counted = said.lines().find_map(|line| line.split("I   refs:").nth(1));
     let counted = counted.ok_or_else(|| format!("valgrind counted nothing: {said}"))?;
     Ok(Some(counted.trim().replace(',', "").parse()?))
 }
 
+#[derive(Debug, Clone, Copy)]
+struct Syscalls {
+    all: f64,
+    writes: f64,
+}
+
 /// `None` where there is no perf, or it may not count.
-fn syscalls(command: Command) -> Result<Option<f64>, Failure> {
-    let arguments = ["stat", "-x", ";", "-e", "raw_syscalls:sys_enter"];
-    let Some(said) = under("perf", &arguments, &command)? else { return Ok(None) };
-    let counted = said.lines().find(|line| line.contains("sys_enter"));
-    Ok(counted.and_then(|line| line.split(';').next()?.parse().ok()))
+fn syscalls(command: &Command) -> Result<Option<Syscalls>, Failure> {
+    const EVENTS: &str = "raw_syscalls:sys_enter,syscalls:sys_enter_sendto,\
+                          syscalls:sys_enter_sendmsg,syscalls:sys_enter_writev";
+    let arguments = ["stat", "-x", ";", "-e", EVENTS];
+    let Some(said) = under("perf", &arguments, command)? else { return Ok(None) };
+    let (mut all, mut writes) = (None, 0.0);
+    for line in said.lines() {
+        let mut words = line.split(';');
+        let Some(count) = words.next().and_then(|word| word.parse::<f64>().ok()) else { continue };
+        match words.nth(1) {
+            Some("raw_syscalls:sys_enter") => all = Some(count),
+            Some(event) if event.starts_with("syscalls:") => writes += count,
+            _ => {}
+        }
+    }
+    Ok(all.map(|all| Syscalls { all, writes }))
 }
 
 /// What a tool says about a command on its standard error; `None` where the tool is missing.

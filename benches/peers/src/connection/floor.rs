@@ -130,7 +130,7 @@ impl Blast {
 
 impl Contestant for Blast {
     fn name(&self) -> &'static str {
-        "pre-encoded, one write"
+        "one write for all"
     }
 
     fn kind(&self) -> Kind {

@@ -4,7 +4,6 @@ use crate::connection::contestant::{Block, Contestant, Kind, Load, What};
 use crate::stats::{Interval, median};
 use crate::table::Table;
 use hdrhistogram::Histogram;
-use std::sync::Arc;
 
 /// How long a block lasts, about.
 const BLOCK_SECONDS: f64 = 0.1;
@@ -68,7 +67,7 @@ pub(crate) struct Plan {
 }
 
 /// Lets everybody work in turns. The first blocks warm up and are not counted.
-pub(crate) fn measure(contestants: &[Arc<dyn Contestant>], plan: Plan) -> Vec<Measured> {
+pub(crate) fn measure(contestants: &[Box<dyn Contestant>], plan: Plan) -> Vec<Measured> {
     let Plan { what, tasks, .. } = plan;
     let load = |each| Load { what, tasks, each, timed: true };
     let each: Vec<usize> = contestants

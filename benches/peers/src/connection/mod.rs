@@ -4,7 +4,9 @@ mod contestant;
 mod exact;
 mod floor;
 mod measure;
+mod memory;
 mod peers;
+mod plots;
 mod reach;
 mod servers;
 mod settings;
@@ -68,8 +70,12 @@ pub(crate) fn run(words: &[String]) -> Result<(), Failure> {
             exact = Some(Exact::measure(&settings, &target)?);
         }
     }
+    let sink = Sink::start()?;
+    let mut kept = Vec::new();
+    if settings.wants(Section::Exact) {
+        kept = memory::measure(&settings, &sink.target)?;
+    }
     if settings.wants(Section::Sink) {
-        let sink = Sink::start()?;
         for &flavour in &settings.flavours {
             let all = contestant::all(&sink.target, flavour, (What::Pair, 512), &|name| {
                 settings.wants_client(name)
@@ -79,7 +85,10 @@ pub(crate) fn run(words: &[String]) -> Result<(), Failure> {
             report(&mut outcomes, (Section::Sink, Transport::Tcp, flavour, 512), measured);
         }
     }
-    println!("### Reach\n\n{}", reach::table(&outcomes, exact.as_ref()));
+    println!("### Reach\n\n{}", reach::table(&outcomes, exact.as_ref(), &kept));
+    for path in plots::all(&outcomes, exact.as_ref())? {
+        println!("plot: {}", path.display());
+    }
     Ok(())
 }
 

@@ -49,11 +49,19 @@ pub(crate) trait Peer: Clone + Send + Sync + Sized + 'static {
     /// `SET key token NX PX 10000` and the delete that compares.
     fn pair(&self, slot: &Self::Slot) -> impl Future<Output = ()> + Send;
     /// `GET` of a key with a value of 36 bytes.
-    fn get(&self, slot: &Self::Slot) -> impl Future<Output = ()> + Send;
+    fn get(&self) -> impl Future<Output = ()> + Send {
+        self.get_key(READ_KEY)
+    }
+    /// A `GET` that the sink leaves unanswered.
+    fn unanswered(&self) -> impl Future<Output = ()> + Send {
+        self.get_key(UNANSWERED_KEY)
+    }
+    fn get_key(&self, key: &'static str) -> impl Future<Output = ()> + Send;
 }
 
 /// What is read by every `get`.
 pub(crate) const READ_KEY: &str = "bench:value";
+pub(crate) const UNANSWERED_KEY: &str = "bench:never";
 
 /// tenure by its plain commands.
 #[derive(Clone)]
@@ -92,8 +100,8 @@ impl Peer for Tenure {
         assert_eq!(deleted, 1, "{key} was ours");
     }
 
-    async fn get(&self, _: &Slot) {
-        let value = self.client.get(READ_KEY).await.expect("GET is answered");
+    async fn get_key(&self, key: &'static str) {
+        let value = self.client.get(key).await.expect("GET is answered");
         assert!(std::hint::black_box(value).is_some());
     }
 }
@@ -121,7 +129,7 @@ impl Peer for TenureLock {
         guard.expect("it was free").release().await.expect("it was ours");
     }
 
-    async fn get(&self, _: &tenure::Lock) {
+    async fn get_key(&self, _: &'static str) {
         unreachable!("{} has no GET", Self::NAME);
     }
 }
@@ -178,10 +186,10 @@ macro_rules! redis_rs {
                 assert_eq!(deleted, 1, "{} was ours", slot.key);
             }
 
-            async fn get(&self, _: &Slot) {
+            async fn get_key(&self, key: &'static str) {
                 let mut connection = self.connection.clone();
                 let mut get = $crate_::cmd("GET");
-                get.arg(READ_KEY);
+                get.arg(key);
                 let value: $crate_::Value =
                     get.query_async(&mut connection).await.expect("GET is answered");
                 assert!(matches!(std::hint::black_box(value), $crate_::Value::BulkString(_)));
@@ -226,8 +234,8 @@ impl Peer for Rustis {
         assert_eq!(deleted, 1, "{key} was ours");
     }
 
-    async fn get(&self, _: &Slot) {
-        let get = rustis::resp::cmd("GET").key(READ_KEY);
+    async fn get_key(&self, key: &'static str) {
+        let get = rustis::resp::cmd("GET").key(key);
         let value: rustis::resp::BulkString =
             self.client.send(get, None).await.expect("GET is answered");
         assert!(!std::hint::black_box(value).is_empty());
@@ -281,9 +289,9 @@ impl Peer for Fred {
         assert_eq!(deleted, 1, "{key} was ours");
     }
 
-    async fn get(&self, _: &Slot) {
+    async fn get_key(&self, key: &'static str) {
         use fred::prelude::*;
-        let value: Value = self.client.get(READ_KEY).await.expect("GET is answered");
+        let value: Value = self.client.get(key).await.expect("GET is answered");
         assert!(!std::hint::black_box(value).is_null());
     }
 }
@@ -313,7 +321,7 @@ impl Peer for Rslock {
         self.0.unlock(&lock).await;
     }
 
-    async fn get(&self, _: &Slot) {
+    async fn get_key(&self, _: &'static str) {
         unreachable!("{} has no GET", Self::NAME);
     }
 }

@@ -2,9 +2,10 @@
 
 use crate::connection::Outcome;
 use crate::connection::contestant::{Flavour, Kind};
-use crate::connection::exact::{Cost, Exact};
+use crate::connection::exact::{Cost, Exact, is_ours};
 use crate::connection::measure::{Measured, best_peer, floor, ours};
-use crate::connection::peers::{Peer as _, Tenure, TenureLock};
+use crate::connection::memory::Memory;
+use crate::connection::peers::{Peer as _, Tenure};
 use crate::connection::servers::Transport;
 use crate::connection::settings::Section;
 use crate::stats::{Interval, median};
@@ -35,8 +36,10 @@ const RATES: [(Section, usize, Flavour, f64); 10] = [
     (Section::Sink, 512, TwoWorkers, 2.2),
 ];
 const CPU: f64 = 0.40;
+const CONNECTION_BYTES: f64 = 32.0 * 1024.0;
+const CALL_BYTES: f64 = 256.0;
 
-pub(crate) fn table(outcomes: &[Outcome], exact: Option<&Exact>) -> Table {
+pub(crate) fn table(outcomes: &[Outcome], exact: Option<&Exact>, memory: &[Memory]) -> Table {
     let mut table = Table::new(["measure", "best peer", "ours", "ratio (95 %)", "reach", "met"]);
     if let Some(exact) = exact {
         counts(&mut table, exact);
@@ -77,7 +80,29 @@ pub(crate) fn table(outcomes: &[Outcome], exact: Option<&Exact>) -> Table {
             cpu(&mut table, outcome);
         }
     }
+    kept(&mut table, memory);
     table
+}
+
+fn kept(table: &mut Table, memory: &[Memory]) {
+    let rows: [(&str, fn(&Memory) -> Option<f64>, f64); 2] = [
+        ("bytes of an idle connection", |one| Some(one.connection), CONNECTION_BYTES),
+        ("bytes of a waiting call", |one| one.call, CALL_BYTES),
+    ];
+    for (title, bytes, reach) in rows {
+        let kept: Vec<_> = memory.iter().filter_map(|one| Some((one.name, bytes(one)?))).collect();
+        let Some((_, ours)) = kept.iter().find(|(name, _)| *name == Tenure::NAME) else { continue };
+        let peers = kept.iter().filter(|(name, _)| !is_ours(name));
+        let best = peers.min_by(|one, other| one.1.total_cmp(&other.1));
+        table.row([
+            title.to_owned(),
+            best.map(|(name, bytes)| format!("{name} {bytes:.0}")).unwrap_or_default(),
+            format!("{ours:.0}"),
+            best.map(|(_, bytes)| format!("{:.2}", ours / bytes)).unwrap_or_default(),
+            format!("≤ {reach}"),
+            met(*ours <= reach),
+        ]);
+    }
 }
 
 fn counts(table: &mut Table, exact: &Exact) {
@@ -115,7 +140,7 @@ fn count_row(
         costs.filter_map(|cost| count(cost).map(|count| (cost.name, count))).collect();
     let ours = counted.iter().find(|(name, _)| *name == Tenure::NAME);
     let Some((_, ours)) = ours else { return };
-    let peers = counted.iter().filter(|(name, _)| ![Tenure::NAME, TenureLock::NAME].contains(name));
+    let peers = counted.iter().filter(|(name, _)| !is_ours(name));
     let best = peers.min_by(|one, other| one.1.total_cmp(&other.1));
     table.row([
         title.to_owned(),
