@@ -16,6 +16,8 @@ pub(crate) struct Pen {
     writer: Writer,
     ink: BytesMut,
     written: usize,
+    /// Whether the layers below keep nothing back. A TLS layer takes bytes that the socket did not take yet.
+    flushed: bool,
     epoch: u64,
     broken: Option<io::Error>,
 }
@@ -36,7 +38,7 @@ pub(crate) enum Wrote {
 
 impl Pen {
     pub(crate) fn new(writer: Writer, epoch: u64) -> Self {
-        Self { writer, ink: BytesMut::new(), written: 0, epoch, broken: None }
+        Self { writer, ink: BytesMut::new(), written: 0, flushed: true, epoch, broken: None }
     }
 
     /// Whether it writes on a connection that is still the current one.
@@ -59,9 +61,9 @@ impl Pen {
         self.broken = Some(io::ErrorKind::BrokenPipe.into());
     }
 
-    /// Whether all it took was written.
+    /// Whether all it took has reached the socket.
     pub(crate) fn is_dry(&self) -> bool {
-        self.written == self.ink.len() && self.broken.is_none()
+        self.written == self.ink.len() && self.flushed && self.broken.is_none()
     }
 
     /// What is left of bytes that were taken out of the queue.
@@ -75,7 +77,10 @@ impl Pen {
             match self.writer.poll_write(cx, rest) {
                 Poll::Pending => return Wrote::Blocked,
                 Poll::Ready(Ok(0)) => return Wrote::Broken(io::ErrorKind::WriteZero.into()),
-                Poll::Ready(Ok(count)) => self.written += count,
+                Poll::Ready(Ok(count)) => {
+                    self.written += count;
+                    self.flushed = false;
+                }
                 Poll::Ready(Err(error)) => return Wrote::Broken(error),
             }
         }
@@ -86,8 +91,12 @@ impl Pen {
             self.ink.clear();
         }
         match self.writer.poll_flush(cx) {
+            Poll::Pending => Wrote::Blocked,
             Poll::Ready(Err(error)) => Wrote::Broken(error),
-            _ => Wrote::All,
+            Poll::Ready(Ok(())) => {
+                self.flushed = true;
+                Wrote::All
+            }
         }
     }
 }

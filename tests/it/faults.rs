@@ -4,6 +4,7 @@ use crate::support::{Counting, eventually, poll_once};
 use std::time::Duration;
 use tenure::{Backoff, Client, Config, Error, ErrorKind, Outcome};
 use tenure_server::{Fault, Profile, Server};
+use tokio::io::BufWriter;
 use tokio::time::Instant;
 
 fn server() -> Server {
@@ -58,6 +59,24 @@ async fn call_alone_is_written_by_its_caller() {
     assert!(poll_once(&mut call).await.is_pending());
     assert_eq!(counting.writes() - before, 1, "written within the first poll");
     call.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn bytes_that_a_layer_below_keeps_back_are_pushed_on() {
+    let server = server();
+    let config = Config::dialer({
+        let server = server.clone();
+        move || {
+            // The layer takes a whole command at once and passes on 64 bytes at a time.
+            let (near, far) = tokio::io::duplex(64);
+            server.accept(far);
+            std::future::ready(Ok(BufWriter::with_capacity(8 << 10, near)))
+        }
+    });
+    let client = Client::with_config(config).await.unwrap();
+    let value = "v".repeat(2_000);
+    client.set("k", &value).await.unwrap();
+    assert_eq!(get(&client, "k").await.unwrap(), Some(value));
 }
 
 #[tokio::test(start_paused = true)]
