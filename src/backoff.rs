@@ -3,6 +3,7 @@
 //! Pure: entropy is handed in. The jitter is drawn after the cap, so that a fleet that has reached the cap does not
 //! move in step ("Exponential Backoff And Jitter", AWS Architecture Blog, 2015).
 
+use std::hash::{Hash, Hasher};
 use std::time::Duration;
 
 /// The shape of a series of waits: each is drawn evenly from zero to a ceiling that grows by `factor` up to `cap`.
@@ -11,6 +12,15 @@ pub struct Backoff {
     start: Duration,
     factor: f64,
     cap: Duration,
+}
+
+/// The factor is a number, and at least 1.
+impl Eq for Backoff {}
+
+impl Hash for Backoff {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (self.start, self.factor.to_bits(), self.cap).hash(state);
+    }
 }
 
 impl Backoff {

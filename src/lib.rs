@@ -61,6 +61,9 @@ pub use backoff::Backoff;
 pub use client::{Client, FromReply, Script, ToArg};
 pub use config::{Config, Credentials};
 pub use error::{Error, ErrorKind, Outcome, ServerError};
-pub use lock::{AcquireError, Guard, Holder, Lock, LostCause, Options, ReleaseError, Renewal};
+pub use lock::{
+    AcquireError, CheckError, Guard, Holder, Lock, LostCause, Options, ReleaseError, Renewal,
+    Wakeup, WithError,
+};
 pub use resp::Frame;
 pub use url::ProtocolChoice;

@@ -47,7 +47,7 @@ const LAYERS: [Layer; 12] = [
 ];
 
 /// Deciders: told the time, handed entropy, they answer with what to do next.
-const PURE: [&str; 14] = [
+const PURE: [&str; 24] = [
     "src/backoff.rs",
     "src/url.rs",
     "src/client/canary.rs",
@@ -59,9 +59,19 @@ const PURE: [&str; 14] = [
     "src/client/slot.rs",
     "src/client/slots.rs",
     "src/client/waves.rs",
+    "src/lock/answers.rs",
     "src/lock/dialect.rs",
     "src/lock/lease.rs",
     "src/lock/options.rs",
+    "src/lock/phrases.rs",
+    "src/lock/token.rs",
+    "src/lock/gate/head.rs",
+    "src/lock/gate/held.rs",
+    "src/lock/gate/leaving.rs",
+    "src/lock/gate/line.rs",
+    "src/lock/gate/mod.rs",
+    "src/lock/gate/passing.rs",
+    "src/lock/gate/words.rs",
 ];
 
 fn root() -> &'static Path {

@@ -97,7 +97,6 @@ impl Connection {
     /// # Errors
     ///
     /// As [`Connection::submit`]; then the listener is not told.
-    #[allow(dead_code, reason = "the lock's engine is its first user")]
     pub(crate) fn post(
         &self,
         tag: Tag,
@@ -108,7 +107,6 @@ impl Connection {
     }
 
     /// Sees to it that what was posted is written.
-    #[allow(dead_code, reason = "the lock's engine is its first user")]
     pub(crate) fn settle(&self, flush: Flush) {
         self.shared().settle(flush);
     }

@@ -31,6 +31,11 @@ pub(crate) struct Session {
 }
 
 impl Session {
+    /// Whether the server can send what nobody asked for beside replies.
+    pub(crate) fn has_pushes(&self) -> bool {
+        self.protocol == Protocol::Resp3
+    }
+
     /// What the layer above makes of the session; made once.
     pub(crate) fn derived<T: Any + Send + Sync>(&self, make: impl FnOnce() -> T) -> Arc<T> {
         let derived = self.derived.get_or_init(|| Arc::new(make()));

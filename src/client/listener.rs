@@ -26,7 +26,6 @@ pub(crate) trait Listener: Send + Sync {
 
 /// One thing that was heard.
 #[derive(Debug)]
-#[allow(dead_code, reason = "the lock's engine is the first to look inside")]
 pub(crate) enum Notice {
     /// The reply to a tagged command, error frames included.
     Reply(Tag, Result<Frame, Error>),
@@ -105,7 +104,8 @@ fn is_message(items: &[Frame]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::client::{Connection, Flush, Home};
+    use crate::client::home::Home;
+    use crate::client::{Connection, Flush};
     use crate::config::Config;
     use crate::error::{ErrorKind, Outcome};
     use bytes::BytesMut;

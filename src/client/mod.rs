@@ -69,13 +69,10 @@ pub use state::{State, StateChanges};
 pub use typed::Typed;
 pub use verbs::Ttl;
 
-pub(crate) use connection::{Connection, Reply};
+pub(crate) use connection::Connection;
 pub(crate) use convert::{answer, kind};
 pub(crate) use handshake::Session;
-pub(crate) use home::Home;
-#[allow(unused_imports, reason = "the lock's engine is the first to listen")]
 pub(crate) use listener::{Listener, Notice, Tag};
 pub(crate) use queue::Flush;
 pub(crate) use resp::{Frame, encode};
-#[allow(unused_imports, reason = "the lock's engine is the first to listen")]
 pub(crate) use shared::Phase;

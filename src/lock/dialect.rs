@@ -1,26 +1,39 @@
-//! Which commands a server has for a lock, and what its answers mean.
+//! What a server can do for a lock, found out when a connection opens.
 //!
 //! | step | Valkey 9 | Redis 8.4 | Redis 7 | Redis 6.2 |
 //! |---|---|---|---|---|
 //! | take | `SET NX PX GET` | `SET NX PX GET` | `SET NX PX GET` | `SET NX PX`, `GET`, `PTTL` |
 //! | release | `DELIFEQ` | `DELEX IFEQ` | script | script |
-//! | renew | `SET IFEQ PX` | `SET IFEQ PX` | script | script |
+//! | renew, hand over | `SET IFEQ PX` | `SET IFEQ PX` | script | script |
 //!
-//! Commands are probed, not versions, when a connection opens (`SETUP`); what a probe cannot tell is learned from the first
-//! refusal. Pure: it encodes, and reads frames.
+//! Commands are probed, not versions; what a probe cannot tell is learned from the first refusal. Pure.
 
-use crate::client::{Session, answer};
-use crate::error::{Error, ServerError};
-use crate::lock::lease::Lease;
-use bytes::{Bytes, BytesMut};
+use crate::client::{Frame, Session};
+use crate::lock::gate::Ears;
+use bytes::Bytes;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
-use crate::client::Frame;
-use crate::client::encode;
+/// Compares the owner, then does something: one script for each thing to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Script {
+    Release,
+    ReleaseAloud,
+    Renew,
+    Pass,
+}
 
-const RELEASE: &str = include_str!("scripts/release.lua");
-const RENEW: &str = include_str!("scripts/renew.lua");
+impl Script {
+    const ALL: [Self; 4] = [Self::Release, Self::ReleaseAloud, Self::Renew, Self::Pass];
+
+    pub(crate) fn text(self) -> &'static str {
+        match self {
+            Self::Release => include_str!("scripts/release.lua"),
+            Self::ReleaseAloud => include_str!("scripts/release_aloud.lua"),
+            Self::Renew => include_str!("scripts/renew.lua"),
+            Self::Pass => include_str!("scripts/pass.lua"),
+        }
+    }
+}
 
 /// The commands of a server.
 #[derive(Debug)]
@@ -28,83 +41,55 @@ pub(crate) struct Dialect {
     /// Whether `SET` takes `NX` and `GET` together; unlearned at the first syntax error.
     set_get: AtomicBool,
     release: Release,
-    /// Whether `SET … IFEQ` exists; unlearned when the server's memory is full, as scripts still work then.
-    set_ifeq: AtomicBool,
-    scripts: Option<Scripts>,
+    /// The digests of [`Script::ALL`], if the server takes scripts.
+    digests: Option<[Bytes; 4]>,
     /// Why there are no scripts.
     refusal: Option<String>,
+    ears: Ears,
     /// How the server knows the connection: what to kill before anything depends on the order with a later one.
     peer: Option<(String, String)>,
+    /// Whether the connection before was killed, so that nothing it still carries can run.
+    killed: bool,
+    /// Names one life of one server.
+    run_id: Option<String>,
 }
 
+/// What deletes a key only if it has a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Release {
+pub(crate) enum Release {
     DelIfEq,
     DelEx,
     Script,
-}
-
-#[derive(Debug)]
-struct Scripts {
-    release: Bytes,
-    renew: Bytes,
-}
-
-/// What the server said to an attempt.
-#[derive(Debug, PartialEq)]
-pub(crate) enum Taken {
-    /// The key was free and is ours.
-    Fresh,
-    /// The key had our value already: an earlier attempt of ours had got through.
-    Earlier,
-    /// Somebody else's value, and what is left of its lease where that is known.
-    Held(Bytes, Left),
-}
-
-/// What is left of somebody's lease.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) enum Left {
-    /// The server was not asked.
-    Unasked,
-    /// The key is gone by now.
-    Nothing,
-    /// There is no lease: another library's lock.
-    Endless,
-    For(Duration),
-}
-
-/// What to do about a refusal.
-#[derive(Debug)]
-pub(crate) enum Refusal {
-    /// The dialect has learned from it: the same again, in other words.
-    Rephrase,
-    /// The key holds something else.
-    KeyInUse,
-    Other(Error),
 }
 
 /// The commands a lock connection sends before it is ready.
 pub(crate) fn setup(previous: Option<&Session>) -> Vec<Vec<Vec<u8>>> {
     let words = |words: &[&str]| words.iter().map(|word| word.as_bytes().to_vec()).collect();
     let mut commands: Vec<Vec<Vec<u8>>> = Vec::new();
-    if let Some((id, address)) = previous.and_then(|session| Dialect::of(session).peer.clone()) {
+    if let Some((id, address)) = previous.and_then(|session| Dialect::of(session).peer) {
         // A command that the old connection still carries would otherwise run after what undoes it.
         commands.push(words(&["CLIENT", "KILL", "ID", &id, "ADDR", &address]));
     }
     commands.push(words(&["COMMAND", "INFO", "DELIFEQ", "DELEX"]));
-    commands.push(words(&["SCRIPT", "LOAD", RELEASE]));
-    commands.push(words(&["SCRIPT", "LOAD", RENEW]));
+    commands.extend(Script::ALL.map(|script| words(&["SCRIPT", "LOAD", script.text()])));
+    commands.push(words(&["CLIENT", "TRACKING", "ON", "NOLOOP"]));
+    commands.push(words(&["INFO", "server"]));
     commands.push(words(&["CLIENT", "INFO"]));
     commands
 }
+
+/// How many there are, without the one that depends on the connection before.
+const ANSWERS: usize = 8;
 
 impl Dialect {
     /// Reads the answers to [`setup`].
     pub(crate) fn of(session: &Session) -> Self {
         let answers = &session.setup;
-        let [info, release, renew, peer] = match answers.get(answers.len().saturating_sub(4)..) {
-            Some([info, release, renew, peer]) => [info, release, renew, peer],
-            _ => [&Frame::Null; 4],
+        let kept = answers.len().saturating_sub(ANSWERS);
+        let [info, release, aloud, renew, pass, tracking, server, peer] = match answers.get(kept..)
+        {
+            Some([a, b, c, d, e, f, g, h]) => [a, b, c, d, e, f, g, h],
+            _ => [&Frame::Null; ANSWERS],
         };
         let known = |index: usize| match info {
             Frame::Array(items) => {
@@ -117,9 +102,9 @@ impl Dialect {
             (false, true) => Release::DelEx,
             (false, false) => Release::Script,
         };
-        let scripts = match (release, renew) {
-            (Frame::Bulk(release), Frame::Bulk(renew)) => {
-                Some(Scripts { release: release.clone(), renew: renew.clone() })
+        let digests = match [release, aloud, renew, pass] {
+            [Frame::Bulk(a), Frame::Bulk(b), Frame::Bulk(c), Frame::Bulk(d)] => {
+                Some([a, b, c, d].map(Bytes::clone))
             }
             _ => None,
         };
@@ -127,19 +112,28 @@ impl Dialect {
             Frame::Error(text) => Some(String::from_utf8_lossy(text).into_owned()),
             _ => None,
         };
+        let pushes = session.has_pushes();
+        let modern = session.version >= (7, 0);
         Self {
-            set_get: AtomicBool::new(session.version >= (7, 0)),
+            set_get: AtomicBool::new(modern),
             release: by,
-            set_ifeq: AtomicBool::new(by != Release::Script),
-            scripts,
+            digests,
             refusal,
-            peer: peer_of(peer),
+            ears: Ears {
+                tracks: pushes && matches!(tracking, Frame::Simple(_)),
+                hears: pushes,
+                echoes: !modern,
+            },
+            peer: text(peer)
+                .and_then(|text| Some((field(text, "id", '=')?, field(text, "addr", '=')?))),
+            killed: kept > 0 && matches!(answers.first(), Some(Frame::Integer(_))),
+            run_id: text(server).and_then(|text| field(text, "run_id", ':')),
         }
     }
 
     /// Why no lock can be released on this server, if so.
     pub(crate) fn lacks(&self) -> Option<String> {
-        if self.release != Release::Script || self.scripts.is_some() {
+        if self.release != Release::Script || self.digests.is_some() {
             return None;
         }
         let refusal = self.refusal.as_deref().unwrap_or("SCRIPT LOAD was not answered");
@@ -149,203 +143,57 @@ impl Dialect {
         ))
     }
 
-    /// How many commands, and so replies, an attempt consists of.
-    pub(crate) fn attempt_len(&self) -> usize {
-        if self.set_get.load(Ordering::Relaxed) { 1 } else { 3 }
+    /// What the connection is told without asking.
+    pub(crate) fn ears(&self) -> Ears {
+        self.ears
     }
 
-    /// Appends command number `part` of an attempt.
-    pub(crate) fn attempt(&self, part: usize, whole: usize, hold: Key<'_>, out: &mut BytesMut) {
-        let ttl = hold.lease.ttl_ms();
-        match (part, whole) {
-            (0, whole) => {
-                encode::array_header(if whole == 1 { 7 } else { 6 }, out);
-                encode::bulk(b"SET", out);
-                encode::bulk(hold.key, out);
-                encode::bulk(hold.value, out);
-                encode::bulk(b"NX", out);
-                encode::bulk(b"PX", out);
-                encode::bulk_i64(ttl, out);
-                if whole == 1 {
-                    encode::bulk(b"GET", out);
-                }
-            }
-            (1, _) => encode::command(&[b"GET", hold.key], out),
-            _ => encode::command(&[b"PTTL", hold.key], out),
-        }
+    /// Whether nothing that the connection before still carries can run any more.
+    pub(crate) fn has_killed(&self) -> bool {
+        self.killed
     }
 
-    /// Reads the replies to an attempt.
-    pub(crate) fn taken(&self, replies: Vec<Frame>, value: &[u8]) -> Result<Taken, Refusal> {
-        let mut replies = replies.into_iter();
-        let set = replies.next().unwrap_or_default();
-        let Some(get) = replies.next() else {
-            return match answer(set).map_err(|error| self.refused(error))? {
-                Frame::Null => Ok(Taken::Fresh),
-                Frame::Bulk(found) if found == value => Ok(Taken::Earlier),
-                Frame::Bulk(found) => Ok(Taken::Held(found, Left::Unasked)),
-                other => Err(Refusal::Other(unreadable("SET", &other))),
-            };
-        };
-        // Without GET in SET, a list in the key shows only here.
-        let found = answer(get).map_err(|error| self.refused(error))?;
-        let fresh = match answer(set).map_err(|error| self.refused(error))? {
-            Frame::Null => false,
-            Frame::Simple(_) => true,
-            other => return Err(Refusal::Other(unreadable("SET", &other))),
-        };
-        let left = left(replies.next().unwrap_or_default()).map_err(Refusal::Other)?;
-        match found {
-            Frame::Bulk(found) if found == value && fresh => Ok(Taken::Fresh),
-            Frame::Bulk(found) if found == value => Ok(Taken::Earlier),
-            Frame::Bulk(found) => Ok(Taken::Held(found, left)),
-            Frame::Null => Ok(Taken::Held(Bytes::new(), Left::Nothing)),
-            other => Err(Refusal::Other(unreadable("GET", &other))),
-        }
+    pub(crate) fn run_id(&self) -> Option<&str> {
+        self.run_id.as_deref()
     }
 
-    /// Whether a refusal teaches the dialect something.
-    fn refused(&self, error: Error) -> Refusal {
-        let Some(said) = error.server() else { return Refusal::Other(error) };
-        if is_wrong_type(said) {
-            return Refusal::KeyInUse;
-        }
-        if said.message().starts_with("ERR syntax error")
-            && self.set_get.swap(false, Ordering::Relaxed)
-        {
-            return Refusal::Rephrase;
-        }
-        Refusal::Other(error)
+    pub(crate) fn release(&self) -> Release {
+        self.release
     }
 
-    /// Appends the command that deletes the key if it has the value.
-    pub(crate) fn release(&self, hold: Key<'_>, out: &mut BytesMut) {
-        match (self.release, &self.scripts) {
-            (Release::DelIfEq, _) => encode::command(&[b"DELIFEQ", hold.key, hold.value], out),
-            (Release::DelEx, _) => {
-                encode::command(&[&b"DELEX"[..], hold.key, b"IFEQ", hold.value], out);
-            }
-            (Release::Script, Some(scripts)) => {
-                let args = [&b"EVALSHA"[..], &scripts.release, b"1", hold.key, hold.value];
-                encode::command(&args, out);
-            }
-            (Release::Script, None) => Self::release_in_full(hold, out),
-        }
+    /// Whether `SET … IFEQ` exists: whoever has one of the commands that delete by comparison has that too.
+    pub(crate) fn has_set_ifeq(&self) -> bool {
+        self.release != Release::Script
     }
 
-    /// The same for a server that has forgotten the script.
-    pub(crate) fn release_in_full(hold: Key<'_>, out: &mut BytesMut) {
-        let args = [&b"EVAL"[..], RELEASE.as_bytes(), b"1", hold.key, hold.value];
-        encode::command(&args, out);
+    pub(crate) fn has_set_get(&self) -> bool {
+        self.set_get.load(Ordering::Relaxed)
     }
 
-    /// Appends the command that begins a new lease if the key has the value.
-    pub(crate) fn renew(&self, hold: Key<'_>, out: &mut BytesMut) {
-        if self.set_ifeq.load(Ordering::Relaxed) {
-            encode::array_header(7, out);
-            encode::bulk(b"SET", out);
-            encode::bulk(hold.key, out);
-            encode::bulk(hold.value, out);
-            encode::bulk(b"IFEQ", out);
-            encode::bulk(hold.value, out);
-            encode::bulk(b"PX", out);
-            encode::bulk_i64(hold.lease.ttl_ms(), out);
-            return;
-        }
-        let Some(scripts) = &self.scripts else { return Self::renew_in_full(hold, out) };
-        encode::array_header(6, out);
-        encode::bulk(b"EVALSHA", out);
-        encode::bulk(&scripts.renew, out);
-        Self::renew_args(hold, out);
+    /// The server has refused `SET … NX … GET`. True if that is news.
+    pub(crate) fn unlearn_set_get(&self) -> bool {
+        self.set_get.swap(false, Ordering::Relaxed)
     }
 
-    /// The same for a server that has forgotten the script, or whose memory is full.
-    pub(crate) fn renew_in_full(hold: Key<'_>, out: &mut BytesMut) {
-        encode::array_header(6, out);
-        encode::bulk(b"EVAL", out);
-        encode::bulk(RENEW.as_bytes(), out);
-        Self::renew_args(hold, out);
-    }
-
-    fn renew_args(hold: Key<'_>, out: &mut BytesMut) {
-        encode::bulk(b"1", out);
-        encode::bulk(hold.key, out);
-        encode::bulk(hold.value, out);
-        encode::bulk_i64(hold.lease.ttl_ms(), out);
+    /// What the server knows a script by.
+    pub(crate) fn digest(&self, script: Script) -> Option<&Bytes> {
+        let digests = self.digests.as_ref()?;
+        let known = Script::ALL.iter().zip(digests).find(|(other, _)| **other == script);
+        known.map(|(_, digest)| digest)
     }
 }
 
-/// A key with the value and the lease it has, or is to have.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Key<'a> {
-    pub(crate) key: &'a [u8],
-    pub(crate) value: &'a [u8],
-    pub(crate) lease: Lease,
-}
-
-/// What the server said to a release or a renewal.
-#[derive(Debug)]
-pub(crate) enum Compared {
-    /// The key had the value.
-    Ours,
-    /// It had not.
-    NotOurs,
-    /// The server has forgotten the script, or wants one because its memory is full: the same again, in full.
-    InFull,
-    /// Nobody knows.
-    Unknown(Error),
-}
-
-/// Reads the reply to a release or a renewal.
-pub(crate) fn compared(reply: Result<Frame, Error>) -> Compared {
-    match reply.and_then(answer) {
-        Ok(Frame::Integer(1)) => Compared::Ours,
-        Ok(Frame::Simple(_)) => Compared::Ours,
-        Ok(Frame::Integer(0) | Frame::Null) => Compared::NotOurs,
-        Ok(other) => Compared::Unknown(unreadable("the comparison", &other)),
-        Err(error) => match error.server() {
-            Some(said) if said.code() == "NOSCRIPT" || is_out_of_memory(said) => Compared::InFull,
-            // Whatever the key holds now, it is not our value.
-            Some(said) if is_wrong_type(said) => Compared::NotOurs,
-            _ => Compared::Unknown(error),
-        },
-    }
-}
-
-/// Reads the reply to `PTTL`.
-pub(crate) fn left(reply: Frame) -> Result<Left, Error> {
-    match answer(reply)? {
-        Frame::Integer(-2) => Ok(Left::Nothing),
-        Frame::Integer(left) => Ok(u64::try_from(left)
-            .map_or(Left::Endless, |left| Left::For(Duration::from_millis(left)))),
-        other => Err(unreadable("PTTL", &other)),
-    }
-}
-
-/// Scripts of Redis 6.2 name the cause further in, so the first word is not enough.
-pub(crate) fn is_wrong_type(said: &ServerError) -> bool {
-    said.message().contains("WRONGTYPE")
-}
-
-fn is_out_of_memory(said: &ServerError) -> bool {
-    said.message().contains("OOM command not allowed")
-}
-
-fn unreadable(command: &str, frame: &Frame) -> Error {
-    Error::unexpected(&format!("the answer to {command}"), crate::client::kind(frame))
-}
-
-/// `id=5 addr=127.0.0.1:4711 laddr=…`
-fn peer_of(info: &Frame) -> Option<(String, String)> {
-    let text = match info {
+fn text(frame: &Frame) -> Option<&str> {
+    let bytes = match frame {
         Frame::Bulk(text) => text,
         Frame::Verbatim(verbatim) => &verbatim.text,
         _ => return None,
     };
-    let text = std::str::from_utf8(text).ok()?;
-    let field = |name: &str| {
-        let mut fields = text.split_ascii_whitespace().filter_map(|field| field.split_once('='));
-        fields.find(|(key, _)| *key == name).map(|(_, value)| value.to_owned())
-    };
-    Some((field("id")?, field("addr")?))
+    std::str::from_utf8(bytes).ok()
+}
+
+/// What stands behind `name` in `id=5 addr=127.0.0.1:4711 …`, or in lines of `name:value`.
+fn field(text: &str, name: &str, separator: char) -> Option<String> {
+    let mut fields = text.split_ascii_whitespace().filter_map(|field| field.split_once(separator));
+    fields.find(|(key, _)| *key == name).map(|(_, value)| value.to_owned())
 }

@@ -57,14 +57,49 @@ pub enum ReleaseError {
     Client(Error),
 }
 
+/// Why a lock cannot be relied on.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum CheckError {
+    /// It is not held any more.
+    Lost(LostCause),
+    /// The lease ends sooner than asked for, unless it is renewed.
+    #[non_exhaustive]
+    TooLittleLeft {
+        /// How long the lock can be relied on; zero also while the machine's clocks disagree about that.
+        left: Duration,
+    },
+    /// The server could not be asked.
+    Client(Error),
+}
+
+/// Why work under a lock came to nothing.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum WithError {
+    /// The lock was not acquired; nothing was begun.
+    NotAcquired(AcquireError),
+    /// The lock was lost, and the work stopped where it stood.
+    Lost(LostCause),
+}
+
 /// Why a lock that was held is not held any more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum LostCause {
-    /// The server said that the key is gone, or has somebody else's value.
-    NotOurs,
+    /// The lease ran out, and nothing was done to prolong it: renewal is off, the work missed its heartbeat, or the process
+    /// was stopped for longer than that.
+    Expired,
     /// The lease ran out before a renewal was confirmed.
     Unconfirmed,
+    /// The server said that the key is gone: somebody deleted it, or it was evicted.
+    Deleted,
+    /// The server said that the key has somebody else's value.
+    TakenOver,
+    /// The key is gone, and the server is another one, or has been restarted, since the lock was last confirmed.
+    Failover,
+    /// The lock was held for as long as [`Options::max_hold`](crate::Options::max_hold) allows.
+    MaxHold,
     /// The client was closed.
     Closed,
 }
@@ -137,10 +172,54 @@ impl std::error::Error for ReleaseError {
     }
 }
 
+impl fmt::Display for CheckError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Lost(_) => f.write_str("the lock is not held any more"),
+            Self::TooLittleLeft { left } => write!(f, "only {left:?} is left of the lease"),
+            Self::Client(_) => f.write_str("the server could not be asked about the lock"),
+        }
+    }
+}
+
+impl std::error::Error for CheckError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Lost(cause) => Some(cause),
+            Self::TooLittleLeft { .. } => None,
+            Self::Client(error) => Some(error),
+        }
+    }
+}
+
+impl fmt::Display for WithError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NotAcquired(_) => "the lock was not acquired",
+            Self::Lost(_) => "the lock was lost during the work",
+        })
+    }
+}
+
+impl std::error::Error for WithError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::NotAcquired(error) => Some(error),
+            Self::Lost(cause) => Some(cause),
+        }
+    }
+}
+
+impl std::error::Error for LostCause {}
+
 impl fmt::Display for LostCause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::NotOurs => "the key is gone or somebody else's",
+            Self::Expired => "the lease ran out",
+            Self::Deleted => "the key was deleted",
+            Self::TakenOver => "the key has another owner",
+            Self::Failover => "the server lost the key when it was replaced or restarted",
+            Self::MaxHold => "the longest hold is over",
             Self::Unconfirmed => "the lease ran out before a renewal was confirmed",
             Self::Closed => "the client was closed",
         })

@@ -2,21 +2,25 @@
 
 use crate::client::Flush;
 use crate::error::{Error, Outcome};
-use crate::lock::dialect::{Compared, compared};
-use crate::lock::error::{LostCause, ReleaseError};
-use crate::lock::hold::{Hold, Status};
-use crate::lock::keeper::{Followed, Released, Ticket};
+use crate::lock::acquire::Releasing;
+use crate::lock::error::{CheckError, LostCause, ReleaseError};
+use crate::lock::gate::{Claim, Event};
+use crate::lock::hold::{Hold, Status, Validity};
+use crate::lock::locker::Locker;
+use crate::lock::plan::Plan;
 use std::fmt;
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
-use tokio::sync::oneshot;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 /// A lock that is held, renewed and, when dropped, released.
 ///
 /// It says that the lock was ours when the reply came in, not that it still is: a process that was paused, or a server that lost
-/// its data, may have ended it. [`Guard::is_held`] and [`Guard::validity`] cost no round trip; [`Guard::lost`] tells as soon as
-/// it is known.
+/// its data, may have ended it. [`Guard::is_held`], [`Guard::validity`] and [`Guard::check`] cost no round trip;
+/// [`Guard::lost`] tells as soon as it is known, and [`Guard::run`] stops the work then.
 ///
 /// # Dropping
 ///
@@ -25,29 +29,86 @@ use tokio::time::Instant;
 /// up in the background until the server has answered or the lease has ended. [`Guard::release`] tells what came of it.
 #[must_use = "a guard that is dropped releases its lock at once"]
 pub struct Guard {
+    locker: Arc<Locker>,
+    plan: Arc<Plan>,
     hold: Arc<Hold>,
-    ticket: Option<Ticket>,
+    claim: Claim,
+    /// Somebody else sees to the claim.
+    over: bool,
 }
 
 impl Guard {
-    pub(crate) fn new(hold: Arc<Hold>, ticket: Option<Ticket>) -> Self {
-        Self { hold, ticket }
+    pub(crate) fn new(locker: Arc<Locker>, plan: Arc<Plan>, hold: Arc<Hold>, claim: Claim) -> Self {
+        Self { locker, plan, hold, claim, over: false }
     }
 
     /// The lock's key on the server, prefix included.
     pub fn key(&self) -> &str {
-        std::str::from_utf8(&self.hold.key).unwrap_or_default()
+        std::str::from_utf8(&self.plan.key.bytes).unwrap_or_default()
     }
 
     /// Whether the lock is held, as far as is known here: nobody said otherwise, and the lease has not run out. Asks nobody.
+    ///
+    /// A clock that stands still while the machine sleeps would call a dead lease alive. So the wall clock is looked at as
+    /// well: where that has run ahead by more than is left of the lease, this is false until the server has answered,
+    /// which is asked at once.
     pub fn is_held(&self) -> bool {
-        self.hold.status(Instant::now()) == Status::Held
+        matches!(self.look(), Validity::Left(_))
     }
 
     /// How long the lock may be relied on from now, unless it is renewed: what is left of the lease, counted from before the
-    /// command was sent, less 0.2 % and 2 ms for clocks that differ. Zero once the lock is lost. Asks nobody.
+    /// command was sent, less 0.2 % and 2 ms for clocks that differ. Zero where [`Guard::is_held`] is false. Asks nobody.
     pub fn validity(&self) -> Duration {
-        self.hold.validity(Instant::now())
+        match self.look() {
+            Validity::Left(left) => left,
+            Validity::Doubtful | Validity::Ended => Duration::ZERO,
+        }
+    }
+
+    /// Whether the lock can be relied on for as long as `margin` from now: to be called right before an effect that must not
+    /// happen without the lock, with the time it takes. Asks nobody.
+    ///
+    /// # Errors
+    ///
+    /// [`CheckError::Lost`] with the cause, [`CheckError::TooLittleLeft`] if the lease ends before, unless it is renewed.
+    pub fn check(&self, margin: Duration) -> Result<(), CheckError> {
+        match self.look() {
+            Validity::Left(left) if left >= margin => Ok(()),
+            Validity::Left(left) => Err(CheckError::TooLittleLeft { left }),
+            Validity::Doubtful => Err(CheckError::TooLittleLeft { left: Duration::ZERO }),
+            Validity::Ended => Err(CheckError::Lost(self.cause())),
+        }
+    }
+
+    /// Asks the server whether the lock is still ours; where renewal is on, that begins a new lease.
+    ///
+    /// # Errors
+    ///
+    /// [`CheckError::Lost`] if it is not, [`CheckError::Client`] if the server did not answer in time.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: what the answer says is heeded, whether anybody waits for it or not.
+    pub async fn verify(&self) -> Result<(), CheckError> {
+        let asked = Instant::now();
+        self.tell(Flush::Auto, Event::Doubted { claim: self.claim });
+        let patience = self.locker.config().response_timeout;
+        let answered = self.hold.until(|hold| {
+            (hold.status() != Status::Held || hold.confirmed_by() >= asked).then_some(())
+        });
+        if timeout_at(crate::seam::after(asked, patience), answered).await.is_err() {
+            let cause = self.locker.last_failure();
+            let error = Error::timeout(patience, Outcome::Unknown, cause.as_ref());
+            return Err(CheckError::Client(error));
+        }
+        self.check(Duration::ZERO)
+    }
+
+    /// Says that the work is alive: a lock with [`Options::heartbeat`](crate::Options::heartbeat) is renewed only if it does.
+    pub fn beat(&self) {
+        if self.plan.terms.heartbeat.is_some() {
+            self.tell(Flush::Auto, Event::Beat { claim: self.claim });
+        }
     }
 
     /// Waits until the lock is lost: the server said so, or the lease ran out without a confirmed renewal, which needs no
@@ -57,11 +118,40 @@ impl Guard {
     ///
     /// Cancel safe: a loss stays known.
     pub async fn lost(&self) -> LostCause {
-        match self.hold.ended().await {
-            Status::Lost(cause) => cause,
-            // A guard that was released cannot be borrowed.
-            Status::Held | Status::Released => LostCause::NotOurs,
+        loop {
+            let ended = self.hold.until(|hold| match hold.status() {
+                Status::Held => None,
+                // A guard that was released cannot be borrowed.
+                Status::Released => Some(LostCause::Closed),
+                Status::Lost(cause) => Some(cause),
+            });
+            let deadline = self.hold.deadline();
+            if let Ok(cause) = timeout_at(deadline, ended).await {
+                return cause;
+            }
+            // Whether or not anybody else keeps the time.
+            self.look();
         }
+    }
+
+    /// Does `work` for as long as the lock is held: if it is lost first, the work is dropped where it stands.
+    ///
+    /// # Errors
+    ///
+    /// Why the lock was lost.
+    ///
+    /// # Cancel safety
+    ///
+    /// As `work`, which is dropped with the future.
+    pub async fn run<F: Future>(&self, work: F) -> Result<F::Output, LostCause> {
+        let (mut lost, mut work) = (pin!(self.lost()), pin!(work));
+        poll_fn(|cx| {
+            if let Poll::Ready(cause) = lost.as_mut().poll(cx) {
+                return Poll::Ready(Err(cause));
+            }
+            work.as_mut().poll(cx).map(Ok)
+        })
+        .await
     }
 
     /// Releases the lock, and says whether it was still ours.
@@ -78,88 +168,50 @@ impl Guard {
     /// Cancel safe: once polled, the release is on its way and is followed up; dropped before that, the guard is dropped,
     /// which releases too.
     pub async fn release(mut self) -> Result<(), ReleaseError> {
-        let Some(sent) = self.begin_release(Flush::Auto) else { return Err(ReleaseError::Lost) };
-        let mut releasing = Releasing { hold: Arc::clone(&self.hold), reply: None };
-        let outcome = match sent {
-            Ok(reply) => {
-                let reply = releasing.reply.insert(reply).await;
-                releasing.reply = None;
-                compared(reply)
-            }
-            Err(error) => Compared::Unknown(error),
-        };
-        let error = match outcome {
-            Compared::Ours => return Ok(()),
-            Compared::NotOurs => return Err(ReleaseError::Lost),
-            Compared::Unknown(error) if error.is_closed() => {
-                return Err(ReleaseError::Client(error));
-            }
-            Compared::Unknown(error) => Some(error),
-            Compared::InFull => None,
-        };
-        self.follow_up(error).await
+        if self.look() == Validity::Ended || !self.hold.end(Status::Released) {
+            return Err(ReleaseError::Lost);
+        }
+        self.over = true;
+        let releasing = Releasing::of(&self.locker, self.claim);
+        self.tell(Flush::Auto, Event::Released { claim: self.claim });
+        releasing.await
     }
 
-    /// Lets the keeper repeat a release that went without a usable answer.
-    async fn follow_up(&self, error: Option<Error>) -> Result<(), ReleaseError> {
-        let in_full = error.is_none();
-        let doubt = error.filter(|error| error.outcome() == Outcome::Unknown);
-        let (report, told) = oneshot::channel();
-        let again = self.hold.send_release(Flush::Auto, in_full);
-        let followed = Followed { doubt, report: Some(report) };
-        self.hold.locker.keeper.see_through(Arc::clone(&self.hold), again, followed);
-        match told.await {
-            Ok(Released::Yes) => Ok(()),
-            Ok(Released::NotOurs) => Err(ReleaseError::Lost),
-            Ok(Released::Unconfirmed(error)) => Err(ReleaseError::Client(error)),
-            Err(_) => Err(ReleaseError::Client(Error::closed(Outcome::Unknown))),
+    /// How long it may be relied on. Sees to it that what only the clocks know becomes known.
+    fn look(&self) -> Validity {
+        let validity = self.hold.validity(self.locker.engine.clocks());
+        match validity {
+            Validity::Left(_) => {}
+            Validity::Doubtful => self.tell(Flush::Auto, Event::Suspected { claim: self.claim }),
+            Validity::Ended if self.hold.status() == Status::Held => {
+                self.tell(Flush::Auto, Event::Tick);
+            }
+            Validity::Ended => {}
+        }
+        validity
+    }
+
+    fn cause(&self) -> LostCause {
+        match self.hold.status() {
+            Status::Lost(cause) => cause,
+            Status::Held | Status::Released => LostCause::Expired,
         }
     }
 
-    /// Ends the hold and sends its release; `None` if there is nothing left to release.
-    fn begin_release(&mut self, flush: Flush) -> Option<Result<crate::client::Reply, Error>> {
-        if let Some(ticket) = self.ticket.take() {
-            self.hold.locker.keeper.cross_out(ticket);
-        }
-        let now = Instant::now();
-        let had = self.hold.status(now);
-        let wanted = match had {
-            Status::Held => self.hold.end(Status::Released),
-            // Unconfirmed is not gone: the key may be there, and nobody else would remove it before its time.
-            Status::Lost(LostCause::Unconfirmed) => {
-                self.hold.end(Status::Released);
-                now < self.hold.surely_over()
-            }
-            Status::Released | Status::Lost(_) => false,
-        };
-        wanted.then(|| self.hold.send_release(flush, false))
+    fn tell(&self, flush: Flush, event: Event) {
+        self.locker.engine.tell(flush, self.claim, event);
     }
 }
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        if self.ticket.is_none() && self.hold.status(Instant::now()) == Status::Released {
-            return; // by `release`
+        if self.over {
+            return;
         }
-        if let Some(sent) = self.begin_release(Flush::Now) {
-            let hold = Arc::clone(&self.hold);
-            self.hold.locker.keeper.see_through(hold, sent, Followed::default());
+        if self.hold.end(Status::Released) {
+            self.tell(Flush::Now, Event::Released { claim: self.claim });
         }
-    }
-}
-
-/// A release whose caller waits; if the caller goes, the keeper takes over.
-struct Releasing {
-    hold: Arc<Hold>,
-    reply: Option<crate::client::Reply>,
-}
-
-impl Drop for Releasing {
-    fn drop(&mut self) {
-        if let Some(reply) = self.reply.take() {
-            let hold = Arc::clone(&self.hold);
-            self.hold.locker.keeper.see_through(hold, Ok(reply), Followed::default());
-        }
+        self.locker.engine.let_go(self.claim);
     }
 }
 

@@ -3,9 +3,12 @@
 use crate::client::{Client, Typed};
 use crate::error::Error;
 use crate::lock::acquire::Acquiring;
-use crate::lock::error::AcquireError;
+use crate::lock::error::{AcquireError, WithError};
 use crate::lock::guard::Guard;
+use crate::lock::locker::Locker;
 use crate::lock::options::Options;
+use crate::lock::plan::Plan;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -27,6 +30,15 @@ pub struct Lock {
     pub(crate) client: Client,
     pub(crate) name: String,
     pub(crate) options: Options,
+    /// Made by the first acquire call.
+    ready: OnceLock<Ready>,
+}
+
+/// What acquire calls need.
+#[derive(Debug, Clone)]
+struct Ready {
+    locker: Arc<Locker>,
+    plan: Arc<Plan>,
 }
 
 impl Client {
@@ -35,7 +47,12 @@ impl Client {
     /// Locks of one name exclude each other wherever they are taken, and are not reentrant: whoever holds one and acquires it
     /// again waits for itself. The key on the server is the prefix, `lk:`, and the name.
     pub fn lock(&self, name: impl Into<String>) -> Lock {
-        Lock { client: self.clone(), name: name.into(), options: Options::default() }
+        Lock {
+            client: self.clone(),
+            name: name.into(),
+            options: Options::default(),
+            ready: OnceLock::new(),
+        }
     }
 }
 
@@ -50,7 +67,28 @@ impl Lock {
     /// The same lock with other options.
     pub fn options(mut self, options: Options) -> Self {
         self.options = options;
+        self.ready = OnceLock::new();
         self
+    }
+
+    /// What acquire calls need, made by the first of them.
+    fn ready(&self) -> Result<&Ready, AcquireError> {
+        if let Some(ready) = self.ready.get() {
+            return Ok(ready);
+        }
+        self.check()?;
+        let locker = Locker::of(&self.client);
+        let plan = Arc::new(locker.plan(self.key(), &self.options)?);
+        Ok(self.ready.get_or_init(|| Ready { locker, plan }))
+    }
+
+    async fn wait(&self, timeout: Option<Duration>) -> Result<Guard, AcquireError> {
+        let Ready { locker, plan } = self.ready()?;
+        match Acquiring::waiting(locker, plan, timeout)?.await? {
+            Some(guard) => Ok(guard),
+            // Only a single attempt ends without guard or error.
+            None => Err(AcquireError::Closed),
+        }
     }
 
     /// The name, without the prefix.
@@ -62,7 +100,7 @@ impl Lock {
         format!("{}{}", self.options.key_prefix, self.name)
     }
 
-    /// Tries once: `None` if somebody else holds the lock.
+    /// Tries once: `None` if somebody else holds the lock, or waits for it in this process.
     ///
     /// # Errors
     ///
@@ -73,13 +111,15 @@ impl Lock {
     ///
     /// Cancel safe: a lock that is granted after the future was dropped is released at once.
     pub async fn try_acquire(&self) -> Result<Option<Guard>, AcquireError> {
-        Acquiring::new(self)?.once().await
+        let Ready { locker, plan } = self.ready()?;
+        Acquiring::once(locker, plan)?.await
     }
 
     /// Waits for the lock, for as long as it takes. See [`Lock::acquire_for`] for a time-out.
     ///
-    /// Waiters ask again at growing random intervals, and no later than when the holder's lease ends; there is no order between
-    /// them. An outage of the server is waited out.
+    /// Waiting costs no requests: the future sleeps until the server tells that the lock was released, or the holder's lease runs
+    /// out ([`Options::wakeup`]). Waiters of one process are served in the order of their first poll; between processes there
+    /// is no order. An outage of the server is waited out.
     ///
     /// # Errors
     ///
@@ -91,7 +131,7 @@ impl Lock {
     ///
     /// Cancel safe: a lock that is granted after the future was dropped is released at once.
     pub async fn acquire(&self) -> Result<Guard, AcquireError> {
-        Acquiring::new(self)?.wait(None).await
+        self.wait(None).await
     }
 
     /// Waits for the lock, for `timeout` at most, and tries a last time when that is over. With zero it tries once.
@@ -104,7 +144,7 @@ impl Lock {
     ///
     /// Cancel safe: a lock that is granted after the future was dropped is released at once.
     pub async fn acquire_for(&self, timeout: Duration) -> Result<Guard, AcquireError> {
-        Acquiring::new(self)?.wait(Some(timeout)).await
+        self.wait(Some(timeout)).await
     }
 
     /// Waits for the lock until `deadline`; otherwise as [`Lock::acquire_for`].
@@ -119,6 +159,31 @@ impl Lock {
     pub async fn acquire_until(&self, deadline: impl Into<Instant>) -> Result<Guard, AcquireError> {
         let timeout = deadline.into().saturating_duration_since(Instant::now());
         self.acquire_for(timeout).await
+    }
+
+    /// Waits for the lock, does `work` for as long as it is held, and releases it.
+    ///
+    /// ```no_run
+    /// # async fn run(client: tenure::Client) -> Result<(), Box<dyn std::error::Error>> {
+    /// let total: i64 = client.lock("invoices").with(async |_guard| client.incr("total").await).await??;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`WithError::NotAcquired`] as [`Lock::acquire`]; [`WithError::Lost`] if the lock was lost first: the work was dropped
+    /// where it stood.
+    ///
+    /// # Cancel safety
+    ///
+    /// As `work`, which is dropped with the future; the lock is released.
+    pub async fn with<T>(&self, work: impl AsyncFnOnce(&Guard) -> T) -> Result<T, WithError> {
+        let guard = self.acquire().await.map_err(WithError::NotAcquired)?;
+        let done = guard.run(work(&guard)).await.map_err(WithError::Lost)?;
+        // The work is done; a release that goes without an answer is followed up.
+        let _ = guard.release().await;
+        Ok(done)
     }
 
     /// The name and options, if they make sense.

@@ -1,41 +1,33 @@
-//! `Hold`: one hold of one lock, shared by its guard and the keeper.
+//! `Hold`: what a guard can look at without asking anybody: until when its lock is held, and why it is not any more.
 //!
-//! A hold ends once: released or lost, whichever comes first. What has ended is never renewed.
+//! Written under the book's lock, read without one. A hold ends once. Its deadline counts on the monotonic clock, which stands
+//! still while the machine sleeps; so the wall clock is looked at beside it.
 
-use crate::client::{Flush, Reply};
-use crate::error::Error;
-use crate::lock::dialect::{Dialect, Key};
 use crate::lock::error::LostCause;
-use crate::lock::lease::Lease;
-use crate::lock::locker::Locker;
-use crate::lock::options::Renewal;
-use bytes::{Bytes, BytesMut};
+use crate::seam::after;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::pin::pin;
+use std::sync::atomic::{AtomicI64, AtomicU8, AtomicU64, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+/// Shared by a guard and the book.
 pub(crate) struct Hold {
-    pub(crate) locker: Arc<Locker>,
-    pub(crate) dialect: Arc<Dialect>,
-    pub(crate) key: Bytes,
-    pub(crate) value: Bytes,
-    pub(crate) lease: Lease,
-    pub(crate) renewal: Renewal,
-    state: Mutex<State>,
-    ended: Notify,
+    /// All instants here count from it.
+    start: Instant,
+    status: AtomicU8,
+    /// Nanoseconds since `start`.
+    deadline: AtomicU64,
+    /// When the command was sent that confirmed it last, in nanoseconds since `start`.
+    confirmed_by: AtomicU64,
+    /// By how many nanoseconds the wall clock was ahead of `start` when the hold was last confirmed.
+    ahead: AtomicI64,
+    /// Notified when it is confirmed and when it ends.
+    changed: Notify,
 }
 
-#[derive(Debug, Clone, Copy)]
-struct State {
-    status: Status,
-    /// Until when the hold may be relied on.
-    deadline: Instant,
-    /// Until when the server may still have the key.
-    surely_over: Instant,
-}
-
+/// What a hold is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Status {
     Held,
@@ -43,142 +35,184 @@ pub(crate) enum Status {
     Lost(LostCause),
 }
 
-/// What makes a hold.
-pub(crate) struct Terms {
-    pub(crate) locker: Arc<Locker>,
-    pub(crate) dialect: Arc<Dialect>,
-    pub(crate) key: Bytes,
-    pub(crate) value: Bytes,
-    pub(crate) lease: Lease,
-    pub(crate) renewal: Renewal,
+/// Both clocks at once.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Clocks {
+    pub(crate) now: Instant,
+    pub(crate) wall: SystemTime,
 }
 
+const HELD: u8 = 0;
+const RELEASED: u8 = 1;
+/// Codes from here on are causes, in this order.
+const LOST: u8 = 2;
+const CAUSES: [LostCause; 7] = [
+    LostCause::Expired,
+    LostCause::Unconfirmed,
+    LostCause::Deleted,
+    LostCause::TakenOver,
+    LostCause::Failover,
+    LostCause::MaxHold,
+    LostCause::Closed,
+];
+
 impl Hold {
-    /// A hold whose lease counts from `sent`, in the given status.
-    pub(crate) fn new(terms: Terms, sent: Instant, status: Status) -> Self {
-        let Terms { locker, dialect, key, value, lease, renewal } = terms;
-        let deadline = lease.deadline(sent);
-        let state = State { status, deadline, surely_over: lease.surely_over(sent) };
-        let (state, ended) = (Mutex::new(state), Notify::new());
-        Self { locker, dialect, key, value, lease, renewal, state, ended }
+    /// A hold that is held until `deadline`.
+    pub(crate) fn new(start: Instant, deadline: Instant, clocks: Clocks) -> Self {
+        let hold = Self {
+            start,
+            status: AtomicU8::new(HELD),
+            deadline: AtomicU64::new(0),
+            confirmed_by: AtomicU64::new(0),
+            ahead: AtomicI64::new(0),
+            changed: Notify::new(),
+        };
+        hold.confirm(deadline, clocks);
+        hold
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The hold lasts until `deadline`, as was found out by what was sent at `clocks`.
+    pub(crate) fn confirm(&self, deadline: Instant, clocks: Clocks) {
+        self.ahead.store(self.ahead_at(clocks), Ordering::Relaxed);
+        self.deadline.store(self.nanos(deadline), Ordering::Release);
+        self.confirmed_by.store(self.nanos(clocks.now), Ordering::Release);
+        self.changed.notify_waiters();
     }
 
-    pub(crate) fn wire(&self) -> Key<'_> {
-        Key { key: &self.key, value: &self.value, lease: self.lease }
+    fn nanos(&self, at: Instant) -> u64 {
+        let nanos = at.saturating_duration_since(self.start).as_nanos();
+        u64::try_from(nanos).unwrap_or(u64::MAX)
     }
 
+    fn instant(&self, nanos: &AtomicU64) -> Instant {
+        after(self.start, Duration::from_nanos(nanos.load(Ordering::Acquire)))
+    }
+
+    fn ahead_at(&self, clocks: Clocks) -> i64 {
+        let wall = clocks.wall.duration_since(UNIX_EPOCH).map_or(0, |wall| wall.as_nanos());
+        let since = clocks.now.saturating_duration_since(self.start).as_nanos();
+        let clamp = |nanos: u128| i64::try_from(nanos).unwrap_or(i64::MAX);
+        clamp(wall).saturating_sub(clamp(since))
+    }
+
+    /// Until when the hold may be relied on.
     pub(crate) fn deadline(&self) -> Instant {
-        self.lock().deadline
+        self.instant(&self.deadline)
     }
 
-    pub(crate) fn surely_over(&self) -> Instant {
-        self.lock().surely_over
+    /// When the command was sent that confirmed it last.
+    pub(crate) fn confirmed_by(&self) -> Instant {
+        self.instant(&self.confirmed_by)
     }
 
-    /// What the hold is now; one whose lease has run out is lost from then on.
-    pub(crate) fn status(&self, now: Instant) -> Status {
-        let state = *self.lock();
-        if state.status == Status::Held && now >= state.deadline {
-            self.end(Status::Lost(LostCause::Unconfirmed));
-            return self.lock().status;
+    /// What the hold is, as far as anybody has found out.
+    pub(crate) fn status(&self) -> Status {
+        match self.status.load(Ordering::Acquire) {
+            HELD => Status::Held,
+            RELEASED => Status::Released,
+            code => {
+                let cause = CAUSES.get(usize::from(code - LOST)).copied();
+                Status::Lost(cause.unwrap_or(LostCause::Unconfirmed))
+            }
         }
-        state.status
     }
 
-    /// What is left of the lease, less the allowance for drift; zero once the hold has ended.
-    pub(crate) fn validity(&self, now: Instant) -> Duration {
-        let state = *self.lock();
-        match state.status {
-            Status::Held => state.deadline.saturating_duration_since(now),
-            Status::Released | Status::Lost(_) => Duration::ZERO,
+    /// How long the hold may be relied on; zero once it has ended. It is in doubt as well if the wall clock has run ahead by
+    /// more than is left: then the machine may have slept through the deadline.
+    pub(crate) fn validity(&self, clocks: Clocks) -> Validity {
+        if self.status() != Status::Held {
+            return Validity::Ended;
         }
+        let left = self.deadline().saturating_duration_since(clocks.now);
+        if left.is_zero() {
+            return Validity::Ended;
+        }
+        let slept = self.ahead_at(clocks).saturating_sub(self.ahead.load(Ordering::Relaxed));
+        let slept = Duration::from_nanos(u64::try_from(slept).unwrap_or(0));
+        if slept >= left { Validity::Doubtful } else { Validity::Left(left) }
     }
 
     /// Ends the hold, unless it has ended before; tells whether this call did.
     pub(crate) fn end(&self, status: Status) -> bool {
-        let ended = {
-            let mut state = self.lock();
-            let held = state.status == Status::Held;
-            if held {
-                state.status = status;
+        let code = match status {
+            Status::Held => return false,
+            Status::Released => RELEASED,
+            Status::Lost(cause) => {
+                let at = CAUSES.iter().position(|other| *other == cause).unwrap_or(1);
+                LOST + u8::try_from(at).unwrap_or(1)
             }
-            held
         };
+        let (order, failed) = (Ordering::AcqRel, Ordering::Acquire);
+        let ended = self.status.compare_exchange(HELD, code, order, failed).is_ok();
         if ended {
-            self.ended.notify_waiters();
+            self.changed.notify_waiters();
         }
         ended
     }
 
-    /// A renewal that was sent at `sent` was confirmed. It does not bring back what has ended.
-    pub(crate) fn renewed(&self, sent: Instant) {
-        let mut state = self.lock();
-        state.deadline = state.deadline.max(self.lease.deadline(sent));
-        state.surely_over = state.surely_over.max(self.lease.surely_over(sent));
-    }
-
-    /// A renewal is about to be sent: the server may keep the key for longer, confirmed or not.
-    pub(crate) fn renewing(&self, sent: Instant) {
-        let mut state = self.lock();
-        state.surely_over = state.surely_over.max(self.lease.surely_over(sent));
-    }
-
-    /// Waits until the hold has ended.
-    pub(crate) async fn ended(&self) -> Status {
+    /// Waits until `found` finds something.
+    pub(crate) async fn until<T>(&self, found: impl Fn(&Self) -> Option<T>) -> T {
         loop {
-            let mut notified = std::pin::pin!(self.ended.notified());
-            notified.as_mut().enable();
-            match self.status(Instant::now()) {
-                Status::Held => {}
-                ended => return ended,
+            let mut changed = pin!(self.changed.notified());
+            changed.as_mut().enable();
+            if let Some(found) = found(self) {
+                return found;
             }
-            // A renewal moves the deadline, and the next turn sees that.
-            let _ = tokio::time::timeout_at(self.deadline(), notified).await;
+            changed.await;
         }
-    }
-
-    /// Sends the release.
-    ///
-    /// # Errors
-    ///
-    /// If it could not even be queued.
-    pub(crate) fn send_release(&self, flush: Flush, in_full: bool) -> Result<Reply, Error> {
-        let patience = self.locker.connection.config().response_timeout;
-        self.locker.connection.submit(patience, flush, |out: &mut BytesMut| {
-            if in_full {
-                Dialect::release_in_full(self.wire(), out);
-            } else {
-                self.dialect.release(self.wire(), out);
-            }
-        })
-    }
-
-    /// Sends a renewal.
-    ///
-    /// # Errors
-    ///
-    /// If it could not even be queued.
-    pub(crate) fn send_renewal(&self, sent: Instant, in_full: bool) -> Result<Reply, Error> {
-        self.renewing(sent);
-        let patience = self.locker.connection.config().response_timeout;
-        let patience = patience.min(self.lease.length() / 5).max(Duration::from_millis(1));
-        self.locker.connection.submit(patience, Flush::Later, |out: &mut BytesMut| {
-            if in_full {
-                Dialect::renew_in_full(self.wire(), out);
-            } else {
-                self.dialect.renew(self.wire(), out);
-            }
-        })
     }
 }
 
-/// Neither value nor token is shown.
+/// How long a hold may be relied on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Validity {
+    Left(Duration),
+    /// The clocks disagree: only the server knows.
+    Doubtful,
+    Ended,
+}
+
 impl fmt::Debug for Hold {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Hold").field("key", &self.key).field("state", &*self.lock()).finish()
+        f.debug_struct("Hold").field("status", &self.status()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn clocks(start: Instant, now: Duration, wall: Duration) -> Clocks {
+        Clocks { now: start + now, wall: UNIX_EPOCH + 1_000_000 * SECOND + wall }
+    }
+
+    #[test]
+    fn wall_clock_that_runs_ahead_by_what_is_left_casts_doubt_until_confirmed() {
+        let start = Instant::now();
+        let at = |now: u32, wall: u32| clocks(start, now * SECOND, wall * SECOND);
+        let hold = Hold::new(start, start + 10 * SECOND, at(0, 0));
+        assert_eq!(hold.validity(at(4, 4)), Validity::Left(6 * SECOND));
+        assert_eq!(hold.validity(at(4, 9)), Validity::Left(6 * SECOND), "ahead, and time left");
+        assert_eq!(hold.validity(at(4, 10)), Validity::Doubtful, "may have slept for 6 s");
+        assert_eq!(hold.validity(at(4, 0)), Validity::Left(6 * SECOND), "set back");
+        hold.confirm(start + 14 * SECOND, at(4, 10));
+        assert_eq!(hold.validity(at(5, 11)), Validity::Left(9 * SECOND));
+        assert_eq!(hold.validity(at(14, 20)), Validity::Ended);
+    }
+
+    #[test]
+    fn hold_ends_once() {
+        let start = Instant::now();
+        let at = clocks(start, Duration::ZERO, Duration::ZERO);
+        for cause in CAUSES {
+            let hold = Hold::new(start, start + SECOND, at);
+            assert_eq!(hold.status(), Status::Held);
+            assert!(hold.end(Status::Lost(cause)));
+            assert!(!hold.end(Status::Released));
+            assert_eq!(hold.status(), Status::Lost(cause));
+            assert_eq!(hold.validity(at), Validity::Ended);
+        }
     }
 }

@@ -1,16 +1,17 @@
 //! For operators: who holds a lock, and ending exactly the hold that was looked at.
 
-use crate::client::{Flush, FromReply as _, Ttl, encode};
+use crate::client::{Flush, Frame, FromReply as _, Ttl, encode};
 use crate::error::Error;
-use crate::lock::dialect::{Compared, Dialect, Key, compared};
+use crate::lock::answers::Reading;
+use crate::lock::dialect::Dialect;
 use crate::lock::error::AcquireError;
+use crate::lock::gate::{Claim, Errand, Said};
 use crate::lock::handle::Lock;
-use crate::lock::lease::Lease;
 use crate::lock::locker::Locker;
+use crate::lock::phrases::Matter;
 use crate::lock::token::{self, Holder};
 use bytes::{Bytes, BytesMut};
 use std::fmt;
-use std::time::Duration;
 
 /// A hold that somebody looked at.
 #[derive(Clone)]
@@ -81,31 +82,33 @@ impl Lock {
         let locker = Locker::of(&self.client);
         let connection = &locker.connection;
         let session = connection.ready().await?;
-        let dialect = Locker::dialect(&session);
+        let dialect = session.derived(|| Dialect::of(&session));
         if let Some(reason) = dialect.lacks() {
             return Err(AcquireError::Unsupported { reason });
         }
-        let (key, lease) = (self.key(), Lease::new(Duration::from_millis(1))?);
-        let wire = Key { key: key.as_bytes(), value: &observed.value, lease };
+        let key = self.key();
+        let matter =
+            Matter { key: key.as_bytes(), value: &observed.value, next: b"", channel: b"" };
         let patience = connection.config().response_timeout;
-        let send = |in_full| {
-            connection.submit(patience, Flush::Auto, |out: &mut BytesMut| {
-                if in_full {
-                    Dialect::release_in_full(wire, out);
-                } else {
-                    dialect.release(wire, out);
-                }
-            })
+        let ask = async |in_full| {
+            let errand = Errand::Release { claim: Claim(0), in_full, aloud: false };
+            let sent = connection.submit(patience, Flush::Auto, |out: &mut BytesMut| {
+                dialect.say(&errand, (0, 1), &matter, out);
+            });
+            let reply = match sent {
+                Ok(reply) => reply.await,
+                Err(error) => Err(error),
+            };
+            dialect.read(&errand, 1, [reply, Ok(Frame::Null), Ok(Frame::Null)], &observed.value)
         };
-        let mut outcome = compared(send(false)?.await);
-        if matches!(outcome, Compared::InFull) {
-            outcome = compared(send(true)?.await);
+        let mut reading = ask(false).await;
+        if reading.said == Said::InFull {
+            reading = ask(true).await;
         }
-        match outcome {
-            Compared::Ours => Ok(true),
-            Compared::NotOurs => Ok(false),
-            Compared::InFull => Err(Error::refused("the server forgets every script").into()),
-            Compared::Unknown(error) => Err(error.into()),
+        match reading {
+            Reading { said: Said::Ours(_), .. } => Ok(true),
+            Reading { error: Some(error), .. } => Err(error.into()),
+            Reading { .. } => Ok(false),
         }
     }
 }

@@ -13,7 +13,7 @@ const MAX_MILLIS: u64 = u64::MAX / 4;
 pub(crate) const ROUND_TRIPS: u32 = 3;
 
 /// The length of a lease, in whole milliseconds, at least one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Lease {
     millis: u64,
 }
@@ -28,6 +28,13 @@ impl Lease {
             Ok(millis) if millis <= MAX_MILLIS => Ok(Self { millis }),
             _ => Err(Error::config(format!("a lease must last at most {MAX_MILLIS} milliseconds"))),
         }
+    }
+
+    /// The same, or what is left to a moment beyond which it may not reach; `None` if that is nothing.
+    pub(crate) fn at_most(self, left: Duration) -> Option<Self> {
+        let left = u64::try_from(left.as_millis()).unwrap_or(u64::MAX);
+        let millis = self.millis.min(left);
+        (millis > 0).then_some(Self { millis })
     }
 
     /// The number on the wire.

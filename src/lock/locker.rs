@@ -1,20 +1,31 @@
-//! `Locker`: what all locks of one client share. One lock connection, one keeper, one identity.
+//! `Locker`: what all locks of one client share. One lock connection, one engine, one identity.
 
-use crate::client::{Client, Connection, Session};
-use crate::lock::dialect::{self, Dialect};
-use crate::lock::keeper::Keeper;
+use crate::client::{Client, Connection, Flush, Listener};
+use crate::config::Config;
+use crate::error::Error;
+use crate::lock::book::News;
+use crate::lock::dialect;
+use crate::lock::ear::Ear;
+use crate::lock::engine::Engine;
+use crate::lock::error::AcquireError;
+use crate::lock::gate::Event;
 use crate::lock::options::Options;
-use crate::lock::token::{self, OwnerToken};
+use crate::lock::plan::{Key, Plan};
+use crate::lock::ticker;
+use crate::lock::token::Signature;
 use crate::seam::after;
 use bytes::Bytes;
+use std::hash::RandomState;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
 #[derive(Debug)]
 pub(crate) struct Locker {
+    pub(crate) engine: Arc<Engine>,
     pub(crate) connection: Connection,
-    pub(crate) keeper: Arc<Keeper>,
+    hasher: RandomState,
     host: String,
 }
 
@@ -30,39 +41,66 @@ impl Locker {
     }
 
     fn new(client: &Client) -> Self {
-        let home = client.home();
-        let connection = Connection::lazy(home, client.config().clone(), dialect::setup, None);
-        Self { connection, keeper: Keeper::start(home), host: host() }
+        let (home, config) = (client.home(), client.config().clone());
+        let engine = Arc::new(Engine::new(config.seam.clone()));
+        let hasher = RandomState::new();
+        let ear = Ear { engine: Arc::downgrade(&engine), hasher: hasher.clone() };
+        let listener: Arc<dyn Listener> = Arc::new(ear);
+        let connection = Connection::lazy(home, config, dialect::setup, Some(listener));
+        let connection = engine.connection.get_or_init(|| connection).clone();
+        home.spawn(ticker::run(Arc::clone(&engine)));
+        Self { engine, connection, hasher, host: host() }
     }
 
-    /// A value for one acquire call, with an owner token of its own.
-    pub(crate) fn value(&self, options: &Options) -> Bytes {
-        let seam = &self.connection.config().seam;
-        let token = OwnerToken::new(seam.entropy(), seam.entropy());
+    pub(crate) fn config(&self) -> &Config {
+        self.connection.config()
+    }
+
+    /// What all acquire calls on one lock share.
+    ///
+    /// # Errors
+    ///
+    /// If the options make no sense.
+    pub(crate) fn plan(&self, key: String, options: &Options) -> Result<Plan, Error> {
         let fields = [options.label.as_str(), &self.host, &options.purpose];
-        token::value(token, fields, std::process::id(), seam.wall()).into()
+        let signature = Signature::new(fields, std::process::id());
+        Plan::new(Key::new(Bytes::from(key), &self.hasher), options, signature)
     }
 
-    pub(crate) fn entropy(&self) -> u64 {
-        self.connection.config().seam.entropy()
-    }
-
-    /// What the server behind the connection can do.
-    pub(crate) fn dialect(session: &Session) -> Arc<Dialect> {
-        session.derived(|| Dialect::of(session))
+    /// Why there is no connection, where that is known.
+    pub(crate) fn last_failure(&self) -> Option<Error> {
+        self.connection.last_failure()
     }
 
     /// Releases what is held, waits at most `patience` for the answers, and ends.
     pub(crate) async fn close(&self, patience: Duration) {
         let until = after(Instant::now(), patience);
-        self.keeper.close(until).await;
+        self.engine.act(Flush::Auto, |book| {
+            book.barred = Some(AcquireError::Closed);
+            for gate in book.open_gates() {
+                book.news.push_back(News { gate, event: Event::Closed, sent: None });
+            }
+        });
+        let quiet = async {
+            loop {
+                let mut answered = pin!(self.engine.quiet.notified());
+                answered.as_mut().enable();
+                if self.engine.book().is_quiet() {
+                    return;
+                }
+                answered.await;
+            }
+        };
+        // Out of patience is no error: the leases end by themselves.
+        let _ = tokio::time::timeout_at(until, quiet).await;
         self.connection.close(until.saturating_duration_since(Instant::now())).await;
     }
 }
 
+/// Lets the task end when it has nothing left to do.
 impl Drop for Locker {
     fn drop(&mut self) {
-        self.keeper.stop();
+        self.engine.stop();
     }
 }
 

@@ -1,68 +1,97 @@
 //! The lock: what it promises, what it cannot, and how it works.
 //!
-//! # States of a hold
+//! # How it works
 //!
 //! ```text
-//!             SET key value NX PX lease               DELIFEQ key value
-//!   free ────────────────────────────────► held ────────────────────────► free
-//!    ▲                                     │  ▲
-//!    │                                     └──┘ SET key value IFEQ value PX lease, every lease/3
-//!    │                                     │
-//!    └──────── the server ends the lease ──┴──► lost: the guard knows by its own clock, before the server does
+//!   Lock::acquire ──┐                                              ┌──► connection ──► server
+//!   Guard (drop) ───┼──► events ──► gate of the key ──► orders ──► engine
+//!   replies, pushes ┤             (decides, knows no I/O)          └──► guards, futures, errors
+//!   ticker (time) ──┘
 //! ```
 //!
-//! The value is unique to one acquire call: 128 random bits, and who holds the lock for people to read. Release and renewal
-//! name it, and the server compares: nobody releases or prolongs a lock that is somebody else's.
+//! There is one lock connection for each client, and one gate (`gate/`) for each key that the process has to do with: it knows
+//! who holds the lock here, who waits for it here and in which order, and what is still to be undone. Its module has the
+//! picture of its states, and its invariants. Whatever happens is told to the gate as an event, wherever it happens: on the
+//! caller's thread, on the one that drops a guard, on the connection's driver, on the one timer task. What the gate
+//! orders is done on the spot. So an uncontended acquire crosses no task but its caller's, a push is answered in the
+//! same turn in which it was read, and a caller that goes away takes nothing with it.
+//!
+//! The value is unique to one acquire call: 128 random bits, and who holds the lock for people to read. Release, renewal and
+//! hand-over name it, and the server compares: nobody releases or prolongs a lock that is somebody else's.
 //!
 //! # What is promised
 //!
 //! * While [`Guard::is_held`] is true and the server keeps the key, nobody else holds the lock: validity is counted from
 //!   before the command was sent and ends before the server's lease does.
+//! * Waiting costs no requests: the server tells when the key changes, or the holder when it releases ([`Wakeup`]). Behind
+//!   either stands a timer. Waiters of one process are served in order, by handing the lock over in one command; after eight
+//!   hand-overs, or 50 ms, other processes get their turn.
 //! * Dropping anything at any moment leaves nothing behind. An acquire that is given up undoes what may have reached the server,
 //!   on the same connection and so in order; a guard that is dropped releases; and if the connection is lost, the old one is
-//!   killed before the new one is used, and the release is sent again until the lease has ended.
+//!   killed before the new one is used, and the release is sent again until the lease has ended. Where the server does not
+//!   let us kill it, what it may still bring is taken back until it cannot bring it any more.
 //! * A lost reply does not lock its own caller out: attempts repeat their value, and find it.
 //! * What a guard does not know it does not claim: a renewal without an answer is tried again, and the guard counts as lost at its
-//!   own deadline, which needs no network.
+//!   own deadline, which needs no network. A machine that slept is found out by its wall clock.
 //!
 //! # What is not
 //!
 //! * If the server loses the key or is told to delete it (flush, eviction, failover without the tail), somebody else may
-//!   acquire before the old holder learns of it, which is at its next renewal.
-//! * A holder that is paused between looking at its guard and acting may act too late. Keep the act short, and look at
-//!   [`Guard::validity`] right before it.
-//! * There is no order between waiters, and a data command whose future was dropped may still run after the release.
+//!   acquire before the old holder learns of it: within a round trip of the server's push, where it has one armed (from the
+//!   first renewal on, or with [`Options::watch_at_once`]), else at its next renewal.
+//! * A holder that is paused between looking at its guard and acting may act too late. Keep the act short, and call
+//!   [`Guard::check`] right before it.
+//! * There is no order between waiters of different processes, and a data command whose future was dropped may still run after
+//!   the release.
 //!
 //! # Files
 //!
 //! | file | what it does |
 //! |---|---|
 //! | `handle.rs`, `options.rs`, `guard.rs`, `inspect.rs`, `error.rs` | what users call |
-//! | `acquire.rs`, `waiting.rs` | trying, waiting, giving up, undoing |
-//! | `hold.rs`, `lease.rs`, `keeper.rs`, `upkeep.rs` | holding: validity, renewal, releases seen through |
-//! | `dialect.rs`, `token.rs` | what goes over the wire |
+//! | `gate/`, `lease.rs` | what to do: pure |
+//! | `acquire.rs`, `hold.rs` | what callers and guards wait for and look at |
+//! | `engine.rs`, `post.rs`, `book.rs` | events to gates, orders to errands, answers to events |
+//! | `ear.rs`, `ticker.rs` | what the connection hears, and when it is time |
+//! | `dialect.rs`, `phrases.rs`, `answers.rs`, `token.rs`, `plan.rs` | what goes over the wire, and what comes back: pure |
 //! | `locker.rs` | what all locks of a client share |
+//!
+//! # Another kind of lock
+//!
+//! What a caller asked for travels to the gate in its terms (`gate::Terms`), made from [`Options`] in `plan.rs`.
+//! A kind that takes, keeps or frees the key in another way gets a field there, and where its commands differ an errand of
+//! its own (`gate::Errand`): `phrases.rs` says it in the server's words, `answers.rs` reads what comes back into
+//! `gate::Said`, and the gate decides on that. Everything else, timers, order, lost connections, callers that leave, is
+//! the same for each kind. A result beyond the lock itself, such as a fencing token, goes with the grant (`gate::Order::Grant`)
+//! into the book's record of the claim, where the caller's future finds it. A script is one file in `scripts/`; the test
+//! server knows its twin by its text.
 
 mod acquire;
+mod answers;
+mod book;
 mod dialect;
+mod ear;
+mod engine;
 mod error;
+mod gate;
 mod guard;
 mod handle;
 mod hold;
 mod inspect;
-mod keeper;
 mod lease;
 mod locker;
 mod options;
+mod phrases;
+mod plan;
+mod post;
+mod ticker;
 mod token;
-mod upkeep;
-mod waiting;
 
-pub use error::{AcquireError, LostCause, ReleaseError};
+pub use error::{AcquireError, CheckError, LostCause, ReleaseError, WithError};
 pub use guard::Guard;
 pub use handle::Lock;
 pub use inspect::Observed;
-pub use options::{Options, Renewal};
+pub use options::{Options, Renewal, Wakeup};
 pub use token::Holder;
 
 use crate::client::Client;

@@ -17,12 +17,16 @@ pub struct Options {
     pub(crate) renewal: Renewal,
     pub(crate) key_prefix: String,
     pub(crate) backoff: Backoff,
+    pub(crate) wakeup: Wakeup,
+    pub(crate) max_hold: Option<Duration>,
+    pub(crate) heartbeat: Option<Duration>,
+    pub(crate) watch_at_once: bool,
     pub(crate) label: String,
     pub(crate) purpose: String,
 }
 
 /// Whether a guard prolongs its lease by itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum Renewal {
     /// Every third of a lease, for as long as the guard lives.
@@ -32,6 +36,22 @@ pub enum Renewal {
     Off,
 }
 
+/// How a waiter learns that the lock is free. Whatever it is, it asks by itself when the holder's lease is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
+pub enum Wakeup {
+    /// The server tells, whoever freed the lock and however: by client tracking, which needs RESP3. Costs whoever releases
+    /// nothing; whoever waits is also told when the holder renews or hands over, and asks in vain.
+    #[default]
+    Track,
+    /// Whoever releases the lock tells, by `PUBLISH` beside the release. Renewals and hand-overs are silent; a lock that
+    /// is freed by other means is noticed when its lease is over. All who share a lock should choose it, or none.
+    Announce,
+    /// Nobody tells: waiters ask at growing random intervals ([`Options::backoff`]). Also what the others fall back to on
+    /// a connection that cannot hear.
+    Poll,
+}
+
 impl Default for Options {
     fn default() -> Self {
         Self {
@@ -39,6 +59,10 @@ impl Default for Options {
             renewal: Renewal::Auto,
             key_prefix: "lk:".to_owned(),
             backoff: Backoff::new(Duration::from_millis(2), 1.6, Duration::from_millis(250)),
+            wakeup: Wakeup::default(),
+            max_hold: Some(Duration::from_secs(60 * 60)),
+            heartbeat: None,
+            watch_at_once: false,
             label: String::new(),
             purpose: String::new(),
         }
@@ -73,7 +97,35 @@ impl Options {
         self
     }
 
-    /// The waits between attempts while somebody else holds the lock. Default: from 2 ms, times 1.6, up to 250 ms, with full
+    /// How a waiter learns that the lock is free. Default: [`Wakeup::Track`].
+    pub fn wakeup(mut self, wakeup: Wakeup) -> Self {
+        self.wakeup = wakeup;
+        self
+    }
+
+    /// How long a guard may hold the lock in all; it is lost then, with [`LostCause::MaxHold`](crate::LostCause::MaxHold).
+    /// Default: one hour, so that work that hangs, or a guard that was leaked, does not keep everybody else out for ever.
+    /// `None` lets it hold for as long as it lives.
+    pub fn max_hold(mut self, most: impl Into<Option<Duration>>) -> Self {
+        self.max_hold = most.into();
+        self
+    }
+
+    /// Renews only while the work says that it is alive, by calling [`Guard::beat`](crate::Guard::beat) at least this often;
+    /// otherwise the lock ends with its lease. Default: none, renewal goes on for as long as the guard lives.
+    pub fn heartbeat(mut self, interval: impl Into<Option<Duration>>) -> Self {
+        self.heartbeat = interval.into();
+        self
+    }
+
+    /// Has the server tell from the first moment on when somebody else changes the lock's key, instead of from the first
+    /// renewal on, a third of a lease later. Costs one more command for each acquire; needs RESP3.
+    pub fn watch_at_once(mut self) -> Self {
+        self.watch_at_once = true;
+        self
+    }
+
+    /// The waits between attempts while somebody else holds the lock and nobody tells when it is free. Default: from 2 ms, times 1.6, up to 250 ms, with full
     /// jitter; it begins anew when the holder changes, and never sleeps past the end of the holder's lease or the caller's
     /// deadline.
     pub fn backoff(mut self, backoff: Backoff) -> Self {

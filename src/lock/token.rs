@@ -24,11 +24,15 @@ impl OwnerToken {
         Self(u128::from(high) << 64 | u128::from(low))
     }
 
-    fn write(self, out: &mut String) {
-        for place in (0..26).rev() {
-            let digit = usize::try_from(self.0 >> (place * 5) & 31).unwrap_or_default();
-            out.push(ALPHABET.get(digit).copied().map_or('0', char::from));
+    fn write(self, out: &mut Vec<u8>) {
+        let mut digits = [b'0'; 26];
+        let mut rest = self.0;
+        for digit in digits.iter_mut().rev() {
+            let index = usize::try_from(rest & 31).unwrap_or_default();
+            *digit = ALPHABET.get(index).copied().unwrap_or(b'0');
+            rest >>= 5;
         }
+        out.extend_from_slice(&digits);
     }
 }
 
@@ -83,24 +87,49 @@ impl Holder {
     }
 }
 
-/// The value of a lock that is ours.
-pub(crate) fn value(
-    token: OwnerToken,
-    [label, host, purpose]: [&str; 3],
-    pid: u32,
-    since: SystemTime,
-) -> String {
-    let mut out = String::with_capacity(96);
-    out.push_str("1;");
-    token.write(&mut out);
-    out.push(';');
-    escape(label, &mut out);
-    out.push(';');
-    escape(host, &mut out);
-    let millis = since.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis());
-    out.push_str(&format!(";{pid};{millis};"));
-    escape(purpose, &mut out);
-    out
+/// What every value of one lock in one process says, but for token and time.
+#[derive(Clone)]
+pub(crate) struct Signature {
+    who: Box<str>,
+    purpose: Box<str>,
+}
+
+impl Signature {
+    pub(crate) fn new([label, host, purpose]: [&str; 3], pid: u32) -> Self {
+        let mut who = String::from(";");
+        escape(label, &mut who);
+        who.push(';');
+        escape(host, &mut who);
+        who.push_str(&format!(";{pid};"));
+        let mut what_for = String::from(";");
+        escape(purpose, &mut what_for);
+        Self { who: who.into(), purpose: what_for.into() }
+    }
+
+    /// Writes the value of one claim.
+    pub(crate) fn sign(&self, token: OwnerToken, since: SystemTime, out: &mut Vec<u8>) {
+        out.clear();
+        out.extend_from_slice(b"1;");
+        token.write(out);
+        out.extend_from_slice(self.who.as_bytes());
+        let millis = since.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis());
+        write_decimal(u64::try_from(millis).unwrap_or(u64::MAX), out);
+        out.extend_from_slice(self.purpose.as_bytes());
+    }
+}
+
+fn write_decimal(mut number: u64, out: &mut Vec<u8>) {
+    let mut digits = [b'0'; 20];
+    let mut used = 0;
+    for digit in digits.iter_mut().rev() {
+        *digit = b'0' + u8::try_from(number % 10).unwrap_or_default();
+        number /= 10;
+        used += 1;
+        if number == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(digits.get(digits.len() - used..).unwrap_or_default());
 }
 
 /// Reads who holds a lock off its value.
@@ -175,6 +204,12 @@ mod tests {
 
     const SINCE: Duration = Duration::from_millis(1_790_000_000_123);
 
+    fn value(token: OwnerToken, fields: [&str; 3], pid: u32, since: SystemTime) -> String {
+        let mut out = b"of an earlier claim".to_vec();
+        Signature::new(fields, pid).sign(token, since, &mut out);
+        String::from_utf8(out).unwrap()
+    }
+
     #[test]
     fn value_is_one_line_of_ascii_that_reads_back() {
         let text =
@@ -198,9 +233,14 @@ mod tests {
 
     #[test]
     fn tokens_use_all_their_bits() {
-        let mut out = String::new();
+        let mut out = Vec::new();
         OwnerToken::new(u64::MAX, u64::MAX).write(&mut out);
-        assert_eq!(out, "7ZZZZZZZZZZZZZZZZZZZZZZZZZ");
+        assert_eq!(out, b"7ZZZZZZZZZZZZZZZZZZZZZZZZZ");
+        out.clear();
+        for number in [0, 7, 10, u64::MAX] {
+            write_decimal(number, &mut out);
+        }
+        assert_eq!(out, format!("0710{}", u64::MAX).as_bytes());
     }
 
     #[test]

@@ -95,7 +95,7 @@ async fn lock_without_renewal_ends_with_its_lease(server: &Running) {
     let next = theirs.lock("l").acquire_for(Duration::from_secs(5)).await.unwrap();
     assert!(!guard.is_held(), "we let go before the server does");
     assert_eq!(guard.validity(), Duration::ZERO);
-    assert_eq!(guard.lost().await, LostCause::Unconfirmed);
+    assert_eq!(guard.lost().await, LostCause::Expired);
     let released = guard.release().await;
     assert!(matches!(released, Err(ReleaseError::Lost)), "{released:?}");
     assert!(next.is_held());
@@ -114,7 +114,7 @@ async fn lock_that_was_deleted_is_lost_and_cannot_be_released(server: &Running) 
     let client = server.connect().await;
     let guard = client.lock("l").options(short()).acquire().await.unwrap();
     assert_eq!(client.del("lk:l").await.unwrap(), 1);
-    assert_eq!(guard.lost().await, LostCause::NotOurs);
+    assert_eq!(guard.lost().await, LostCause::Deleted);
     assert!(!guard.is_held());
     assert!(matches!(guard.release().await, Err(ReleaseError::Lost)));
 
@@ -131,7 +131,7 @@ async fn release_and_renewal_leave_another_owners_lock_alone(server: &Running) {
     client.mset([("lk:l", "theirs"), ("lk:m", "theirs"), ("lk:n", "theirs")]).await.unwrap();
     assert!(matches!(releasing.release().await, Err(ReleaseError::Lost)));
     drop(dropped);
-    assert_eq!(renewing.lost().await, LostCause::NotOurs);
+    assert_eq!(renewing.lost().await, LostCause::TakenOver);
     // Whatever the drop sent went before this on the lock connection.
     client.lock("o").acquire().await.unwrap().release().await.unwrap();
     let left = client.mget(["lk:l", "lk:m", "lk:n"]).await.unwrap();

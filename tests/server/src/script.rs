@@ -24,7 +24,12 @@ pub(crate) struct Script {
 /// Every script that can be run, by its exact text.
 const SCRIPTS: &[Script] = &[
     Script { text: include_str!("../../../src/lock/scripts/release.lua"), twin: release },
+    Script {
+        text: include_str!("../../../src/lock/scripts/release_aloud.lua"),
+        twin: release_aloud,
+    },
     Script { text: include_str!("../../../src/lock/scripts/renew.lua"), twin: renew },
+    Script { text: include_str!("../../../src/lock/scripts/pass.lua"), twin: pass },
 ];
 
 /// The refusal of every other script.
@@ -80,6 +85,31 @@ fn release(script: &mut Running<'_, '_>) -> Result<Frame, Refusal> {
         return Ok(Frame::Integer(0));
     }
     script.redis(&[Bytes::from_static(b"DEL"), key])
+}
+
+/// `… redis.call('DEL', KEYS[1]); redis.call('PUBLISH', ARGV[2], '') …`
+fn release_aloud(script: &mut Running<'_, '_>) -> Result<Frame, Refusal> {
+    let key = script.key(0, "'GET'")?;
+    let held = script.redis(&[Bytes::from_static(b"GET"), key.clone()])?;
+    if !script.equals_arg(&held, 0) {
+        return Ok(Frame::Integer(0));
+    }
+    script.redis(&[Bytes::from_static(b"DEL"), key])?;
+    let channel = script.arg(1, "'PUBLISH'")?;
+    script.redis(&[Bytes::from_static(b"PUBLISH"), channel, Bytes::new()])?;
+    Ok(Frame::Integer(1))
+}
+
+/// `… redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3]) …`
+fn pass(script: &mut Running<'_, '_>) -> Result<Frame, Refusal> {
+    let key = script.key(0, "'GET'")?;
+    let held = script.redis(&[Bytes::from_static(b"GET"), key.clone()])?;
+    if !script.equals_arg(&held, 0) {
+        return Ok(Frame::Integer(0));
+    }
+    let (value, lease) = (script.arg(1, "'SET'")?, script.arg(2, "'SET'")?);
+    script.redis(&[Bytes::from_static(b"SET"), key, value, Bytes::from_static(b"PX"), lease])?;
+    Ok(Frame::Integer(1))
 }
 
 /// `if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('PEXPIRE', KEYS[1], ARGV[2]) end return 0`

@@ -1,0 +1,183 @@
+//! From replies to what they mean for an errand. Pure.
+
+use crate::client::{Frame, answer, kind};
+use crate::error::{Error, ErrorKind, Outcome, ServerError};
+use crate::lock::dialect::Dialect;
+use crate::lock::gate::{Errand, Failure, Left, Said};
+use bytes::Bytes;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::time::Duration;
+
+/// What the replies to one errand mean.
+#[derive(Debug)]
+pub(crate) struct Reading {
+    pub(crate) said: Said,
+    /// Why the errand came to nothing, if it did.
+    pub(crate) error: Option<Error>,
+    /// Somebody else's value that was found in the key.
+    pub(crate) found: Option<Bytes>,
+}
+
+type Reply = Result<Frame, Error>;
+
+impl From<Said> for Reading {
+    fn from(said: Said) -> Self {
+        Self { said, error: None, found: None }
+    }
+}
+
+impl From<Error> for Reading {
+    fn from(error: Error) -> Self {
+        let said = Said::Failed(failure(&error));
+        Self { said, error: Some(error), found: None }
+    }
+}
+
+impl From<Result<Said, Error>> for Reading {
+    fn from(read: Result<Said, Error>) -> Self {
+        read.map_or_else(Self::from, Self::from)
+    }
+}
+
+impl Dialect {
+    /// Reads the `whole` replies to an errand of a claim with this value.
+    pub(crate) fn read(
+        &self,
+        errand: &Errand,
+        whole: usize,
+        replies: [Reply; 3],
+        value: &[u8],
+    ) -> Reading {
+        let [first, second, third] = replies.map(|reply| reply.and_then(answer));
+        match errand {
+            Errand::Ask { .. } if whole < 3 => self.taken(first, value),
+            Errand::Ask { .. } => self.taken_and_got(first, second, third, value),
+            Errand::Look { .. } => left(first).map(Said::Left).into(),
+            Errand::Verify { .. } => verified(first, second, value).into(),
+            Errand::Renew { in_full, .. } => match compared(first, *in_full) {
+                Ok(Said::NotOurs) if left(second).is_ok_and(|left| left == Left::Nothing) => {
+                    Said::Gone.into()
+                }
+                read => read.into(),
+            },
+            Errand::HandOver { in_full, .. } | Errand::Release { in_full, .. } => {
+                compared(first, *in_full).into()
+            }
+        }
+    }
+
+    /// Reads the reply to `SET … NX … GET`.
+    fn taken(&self, set: Reply, value: &[u8]) -> Reading {
+        match set {
+            Ok(Frame::Null) => Said::Fresh.into(),
+            Ok(Frame::Bulk(found)) if found == value => Said::Earlier.into(),
+            Ok(Frame::Bulk(found)) => held(found, Left::Unasked),
+            Ok(other) => unreadable("SET", &other).into(),
+            Err(error) => self.refused(error),
+        }
+    }
+
+    /// Reads the replies to `SET … NX`, `GET` and `PTTL`. A list in the key shows only in the second.
+    fn taken_and_got(&self, set: Reply, get: Reply, pttl: Reply, value: &[u8]) -> Reading {
+        let found = match get {
+            Ok(found) => found,
+            Err(error) => return self.refused(error),
+        };
+        let fresh = match set {
+            Ok(Frame::Null) => false,
+            Ok(Frame::Simple(_)) => true,
+            Ok(other) => return unreadable("SET", &other).into(),
+            Err(error) => return self.refused(error),
+        };
+        match (found, left(pttl)) {
+            (Frame::Bulk(found), _) if found == value && fresh => Said::Fresh.into(),
+            (Frame::Bulk(found), _) if found == value => Said::Earlier.into(),
+            (Frame::Bulk(found), Ok(left)) => held(found, left),
+            (Frame::Null, _) => held(Bytes::new(), Left::Nothing),
+            (_, Err(error)) => error.into(),
+            (other, _) => unreadable("GET", &other).into(),
+        }
+    }
+
+    /// A refusal may teach something.
+    fn refused(&self, error: Error) -> Reading {
+        let Some(said) = error.server() else { return error.into() };
+        if is_wrong_type(said) {
+            return Said::KeyInUse.into();
+        }
+        if said.message().starts_with("ERR syntax error") && self.unlearn_set_get() {
+            return Said::Rephrase.into();
+        }
+        error.into()
+    }
+}
+
+fn held(found: Bytes, left: Left) -> Reading {
+    let mut hasher = DefaultHasher::new();
+    found.hash(&mut hasher);
+    let said = Said::Held { holder: hasher.finish(), left };
+    Reading { said, error: None, found: Some(found).filter(|found| !found.is_empty()) }
+}
+
+/// Reads the reply to whatever compares the owner first.
+fn compared(reply: Reply, in_full: bool) -> Result<Said, Error> {
+    match reply {
+        Ok(Frame::Integer(1) | Frame::Simple(_)) => Ok(Said::Ours(Left::Unasked)),
+        Ok(Frame::Integer(0) | Frame::Null) => Ok(Said::NotOurs),
+        Ok(other) => Err(unreadable("the comparison", &other)),
+        Err(error) => match error.server() {
+            Some(said) if !in_full && wants_text(said) => Ok(Said::InFull),
+            // Whatever the key holds now, it is not our value.
+            Some(said) if is_wrong_type(said) => Ok(Said::NotOurs),
+            _ => Err(error),
+        },
+    }
+}
+
+/// Reads the replies to `GET` and `PTTL`.
+fn verified(get: Reply, pttl: Reply, value: &[u8]) -> Result<Said, Error> {
+    match get {
+        Ok(Frame::Bulk(found)) if found == value => Ok(Said::Ours(left(pttl)?)),
+        Ok(Frame::Bulk(_)) => Ok(Said::NotOurs),
+        Ok(Frame::Null) => Ok(Said::Gone),
+        Ok(other) => Err(unreadable("GET", &other)),
+        Err(error) if error.server().is_some_and(is_wrong_type) => Ok(Said::NotOurs),
+        Err(error) => Err(error),
+    }
+}
+
+/// Reads the reply to `PTTL`.
+fn left(reply: Reply) -> Result<Left, Error> {
+    match reply? {
+        Frame::Integer(-2) => Ok(Left::Nothing),
+        Frame::Integer(left) => Ok(u64::try_from(left)
+            .map_or(Left::Endless, |left| Left::For(Duration::from_millis(left)))),
+        other => Err(unreadable("PTTL", &other)),
+    }
+}
+
+/// What an error means for whoever waits for an answer.
+fn failure(error: &Error) -> Failure {
+    let may_have_run = error.outcome() == Outcome::Unknown;
+    match error.kind() {
+        ErrorKind::Closed => Failure::Closed,
+        // New credentials may come at any time; who shall not wait for them is told besides.
+        ErrorKind::Handshake => Failure::Passing { may_have_run },
+        _ if error.is_transient() => Failure::Passing { may_have_run },
+        _ => Failure::ForGood { may_have_run },
+    }
+}
+
+/// Scripts of Redis 6.2 name the cause further in, so the first word is not enough.
+fn is_wrong_type(said: &ServerError) -> bool {
+    said.message().contains("WRONGTYPE")
+}
+
+/// The server has forgotten the script, or has no memory for the command that stands for it.
+fn wants_text(said: &ServerError) -> bool {
+    said.code() == "NOSCRIPT" || said.message().contains("OOM command not allowed")
+}
+
+fn unreadable(command: &str, frame: &Frame) -> Error {
+    Error::unexpected(&format!("the answer to {command}"), kind(frame))
+}

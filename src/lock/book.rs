@@ -1,0 +1,327 @@
+//! The book: all gates, claims and commands on their way of one client's locks, and when to look at which gate again.
+//!
+//! It keeps; `engine.rs` acts. Entries are reused, so that a lock that comes and goes allocates nothing here.
+
+use crate::client::Frame;
+use crate::error::Error;
+use crate::lock::dialect::Dialect;
+use crate::lock::error::AcquireError;
+use crate::lock::gate::{Claim, Errand, Event, Gate, Order, Released, Why};
+use crate::lock::hold::{Clocks, Hold};
+use crate::lock::plan::{Hashed, Key, Plan};
+use crate::lock::token::{self, Holder};
+use bytes::Bytes;
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::sync::Arc;
+use std::task::Waker;
+use tokio::time::Instant;
+
+/// Everything that is kept under the lock.
+#[derive(Default)]
+pub(crate) struct Book {
+    pub(crate) gates: Vec<Entry>,
+    free_gates: Vec<usize>,
+    index: HashMap<Key, usize, Hashed>,
+    pub(crate) claims: Vec<Record>,
+    free_claims: Vec<usize>,
+    pub(crate) flights: Vec<Flight>,
+    free_flights: Vec<usize>,
+    /// When to look at which gate, at the latest.
+    timers: BTreeSet<(Instant, usize)>,
+    /// What has happened and was not told to its gate yet.
+    pub(crate) news: VecDeque<News>,
+    pub(crate) orders: Vec<Order>,
+    /// Whom to wake once the lock is let go.
+    pub(crate) wakers: Wakers,
+    /// Something was posted and is to be written.
+    pub(crate) posted: bool,
+    /// What the server can do, while there is a connection.
+    pub(crate) dialect: Option<Arc<Dialect>>,
+    pub(crate) link: Link,
+    /// Why nobody gets a lock, if so.
+    pub(crate) barred: Option<AcquireError>,
+    /// A state of the generator for jitter.
+    pub(crate) luck: u64,
+    /// The task that looks at gates when it is time.
+    pub(crate) ticker: Option<Waker>,
+    pub(crate) wakes_at: Option<Instant>,
+    /// Nobody can come any more: the task ends when it has nothing left to do.
+    pub(crate) stopping: bool,
+}
+
+/// What is remembered of the connections so far.
+#[derive(Debug, Default)]
+pub(crate) struct Link {
+    /// Names the last server, and its life, where it told.
+    pub(crate) run_id: Option<String>,
+    pub(crate) opened_before: bool,
+}
+
+/// One thing that happened at one gate; of an answer, when its question was sent.
+pub(crate) struct News {
+    pub(crate) gate: usize,
+    pub(crate) event: Event,
+    pub(crate) sent: Option<Clocks>,
+}
+
+/// One gate and what its decisions are about.
+#[derive(Default)]
+pub(crate) struct Entry {
+    pub(crate) gate: Gate,
+    pub(crate) key: Option<Key>,
+    pub(crate) channel: Bytes,
+    /// Who held the lock when last seen, and when that lease is over.
+    pub(crate) seen: Option<(Bytes, Option<Instant>)>,
+    /// Why the server could not be asked last.
+    pub(crate) last_error: Option<Error>,
+    /// When the timers look at it.
+    armed: Option<Instant>,
+    /// Whether releases of it are listened for.
+    pub(crate) listening: bool,
+}
+
+/// One claim, from its acquire call to its end.
+#[derive(Default)]
+pub(crate) struct Record {
+    generation: u32,
+    pub(crate) gate: usize,
+    pub(crate) plan: Option<Arc<Plan>>,
+    pub(crate) value: Vec<u8>,
+    pub(crate) hold: Option<Arc<Hold>>,
+    pub(crate) mail: Mail,
+    /// The gate has done with it.
+    pub(crate) forgotten: bool,
+    /// A future or a guard still names it.
+    pub(crate) wanted: bool,
+}
+
+/// What a claim's caller is to be told.
+#[derive(Default)]
+pub(crate) enum Mail {
+    #[default]
+    Empty,
+    /// The caller waits, and was polled with this waker last.
+    Waiting(Waker),
+    Granted,
+    Refused(Box<Refusal>),
+    Released(Released, Option<Error>),
+}
+
+/// Why a caller gets no lock, and what is known about that.
+pub(crate) struct Refusal {
+    pub(crate) why: Why,
+    /// Who held the lock when last seen, and when that lease is over.
+    pub(crate) seen: Option<(Holder, Option<Instant>)>,
+    /// Why the server could not be asked last.
+    pub(crate) error: Option<Error>,
+    /// Why nobody gets a lock, if so.
+    pub(crate) barred: Option<AcquireError>,
+}
+
+/// An errand whose answer is on its way.
+pub(crate) struct Flight {
+    pub(crate) gate: usize,
+    pub(crate) errand: Errand,
+    pub(crate) sent: Clocks,
+    /// Of how many commands it consists.
+    pub(crate) whole: usize,
+    pub(crate) answered: usize,
+    pub(crate) replies: [Option<Result<Frame, Error>>; 3],
+}
+
+/// Wakers, of which there is mostly one.
+#[derive(Default)]
+pub(crate) struct Wakers {
+    first: Option<Waker>,
+    rest: Vec<Waker>,
+}
+
+impl Wakers {
+    pub(crate) fn push(&mut self, waker: Waker) {
+        match self.first {
+            None => self.first = Some(waker),
+            Some(_) => self.rest.push(waker),
+        }
+    }
+
+    /// Wakes them all; to be called without the lock.
+    pub(crate) fn wake(self) {
+        self.first.into_iter().chain(self.rest).for_each(Waker::wake);
+    }
+}
+
+impl Book {
+    /// The gate of a key, opened if need be.
+    pub(crate) fn gate_of(&mut self, plan: &Plan) -> usize {
+        if let Some(&at) = self.index.get(&plan.key) {
+            return at;
+        }
+        let at = self.free_gates.pop().unwrap_or_else(|| {
+            self.gates.push(Entry::default());
+            self.gates.len() - 1
+        });
+        if let Some(entry) = self.gates.get_mut(at) {
+            entry.key = Some(plan.key.clone());
+            entry.channel = plan.channel.clone();
+        }
+        self.index.insert(plan.key.clone(), at);
+        at
+    }
+
+    pub(crate) fn gate_at(&self, key: &Key) -> Option<usize> {
+        self.index.get(key).copied()
+    }
+
+    /// The gates that are in use.
+    pub(crate) fn open_gates(&self) -> Vec<usize> {
+        self.index.values().copied().collect()
+    }
+
+    /// Closes a gate that has nothing to remember. What its timer was set for stays: most often the next gate in its place
+    /// is due no earlier.
+    pub(crate) fn close_gate(&mut self, at: usize) {
+        let Some(entry) = self.gates.get_mut(at) else { return };
+        let Some(key) = entry.key.take() else { return };
+        (entry.seen, entry.last_error, entry.listening) = (None, None, false);
+        self.index.remove(&key);
+        self.free_gates.push(at);
+    }
+
+    /// Opens a claim at a gate.
+    pub(crate) fn claim(&mut self, gate: usize, plan: &Arc<Plan>) -> Claim {
+        let at = self.free_claims.pop().unwrap_or_else(|| {
+            self.claims.push(Record::default());
+            self.claims.len() - 1
+        });
+        let Some(record) = self.claims.get_mut(at) else { return Claim(0) };
+        record.generation = record.generation.wrapping_add(1);
+        record.gate = gate;
+        record.plan = Some(Arc::clone(plan));
+        (record.forgotten, record.wanted) = (false, true);
+        Claim(u64::from(record.generation) << 32 | at as u64)
+    }
+
+    pub(crate) fn record(&mut self, claim: Claim) -> Option<&mut Record> {
+        let at = usize::try_from(claim.0 & 0xffff_ffff).ok()?;
+        self.claims.get_mut(at).filter(|record| u64::from(record.generation) == claim.0 >> 32)
+    }
+
+    pub(crate) fn value(&self, claim: Claim) -> &[u8] {
+        let at = usize::try_from(claim.0 & 0xffff_ffff).unwrap_or(usize::MAX);
+        self.claims.get(at).map(|record| &record.value[..]).unwrap_or_default()
+    }
+
+    /// Frees a claim that neither its gate nor its caller names any more.
+    pub(crate) fn drop_if_done(&mut self, claim: Claim) {
+        let Some(record) = self.record(claim) else { return };
+        if !record.forgotten || record.wanted {
+            return;
+        }
+        record.generation = record.generation.wrapping_add(1);
+        (record.plan, record.hold, record.mail) = (None, None, Mail::Empty);
+        if let Ok(at) = usize::try_from(claim.0 & 0xffff_ffff) {
+            self.free_claims.push(at);
+        }
+    }
+
+    /// Leaves word for whoever waits on a claim, if anybody still does.
+    pub(crate) fn deliver(&mut self, claim: Claim, mail: Mail) {
+        let Some(record) = self.record(claim).filter(|record| record.wanted) else { return };
+        match std::mem::replace(&mut record.mail, mail) {
+            Mail::Empty => {}
+            Mail::Waiting(waker) => self.wakers.push(waker),
+            // What was said first stands: a claim that was refused is also released, to be sure.
+            earlier => record.mail = earlier,
+        }
+    }
+
+    /// What is known about why a claim is refused.
+    pub(crate) fn refusal(&self, gate: usize, why: Why) -> Box<Refusal> {
+        let entry = self.gates.get(gate);
+        let ours = entry.and_then(|entry| entry.gate.holder());
+        let seen = match ours {
+            Some((claim, over)) => Some((token::holder(self.value(claim)), Some(over))),
+            None => entry
+                .and_then(|entry| entry.seen.as_ref())
+                .map(|(value, over)| (token::holder(value), *over)),
+        };
+        let error = entry.and_then(|entry| entry.last_error.clone());
+        Box::new(Refusal { why, seen, error, barred: self.barred.clone() })
+    }
+
+    /// Keeps an errand until it is answered, and names it.
+    pub(crate) fn launch(&mut self, flight: Flight) -> usize {
+        if let Some(at) = self.free_flights.pop() {
+            if let Some(place) = self.flights.get_mut(at) {
+                *place = flight;
+                return at;
+            }
+        }
+        self.flights.push(flight);
+        self.flights.len() - 1
+    }
+
+    /// Takes in one reply. Gives the flight's replies once they are all there.
+    pub(crate) fn land(
+        &mut self,
+        at: usize,
+        part: usize,
+        reply: Result<Frame, Error>,
+    ) -> Option<[Result<Frame, Error>; 3]> {
+        let flight = self.flights.get_mut(at)?;
+        *flight.replies.get_mut(part)? = Some(reply);
+        flight.answered += 1;
+        if flight.answered < flight.whole {
+            return None;
+        }
+        self.free_flights.push(at);
+        Some([0, 1, 2].map(|part| {
+            let reply = flight.replies.get_mut(part).and_then(Option::take);
+            reply.unwrap_or(Ok(Frame::Null))
+        }))
+    }
+
+    /// Sees to it that a gate is looked at when it is due. A timer that is set for an earlier time stays, and finds nothing.
+    pub(crate) fn set_timer(&mut self, at: usize) {
+        let Some(entry) = self.gates.get_mut(at) else { return };
+        let Some(due) = entry.gate.due() else { return };
+        if entry.armed.is_some_and(|armed| armed <= due) {
+            return;
+        }
+        if let Some(late) = entry.armed.replace(due) {
+            self.timers.remove(&(late, at));
+        }
+        self.timers.insert((due, at));
+        if self.wakes_at.is_none_or(|wakes_at| due < wakes_at) {
+            if let Some(ticker) = self.ticker.take() {
+                self.wakers.push(ticker);
+            }
+        }
+    }
+
+    /// The next gate whose timer is set for `until` or earlier.
+    pub(crate) fn ring(&mut self, until: Instant) -> Option<usize> {
+        let &(due, at) = self.timers.first().filter(|(due, _)| *due <= until)?;
+        self.timers.remove(&(due, at));
+        if let Some(entry) = self.gates.get_mut(at) {
+            entry.armed = None;
+        }
+        Some(at)
+    }
+
+    pub(crate) fn next_timer(&self) -> Option<Instant> {
+        self.timers.first().map(|(due, _)| *due)
+    }
+
+    /// Whether no gate is in use.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.index.is_empty()
+    }
+
+    /// Whether no release is still to be answered.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.index
+            .values()
+            .all(|&at| self.gates.get(at).is_none_or(|entry| !entry.gate.is_leaving()))
+    }
+}

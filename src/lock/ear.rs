@@ -1,0 +1,113 @@
+//! Hears what the lock connection is told, on the driver's task, and passes it on to the gates.
+
+use crate::client::{Flush, Frame, Listener, Notice, Phase, Session};
+use crate::error::Error;
+use crate::lock::book::{Book, News};
+use crate::lock::dialect::Dialect;
+use crate::lock::engine::Engine;
+use crate::lock::error::AcquireError;
+use crate::lock::gate::Event;
+use crate::lock::plan::{self, Key};
+use bytes::Bytes;
+use std::hash::RandomState;
+use std::sync::{Arc, Weak};
+
+/// What the connection tells an engine that may have gone.
+pub(crate) struct Ear {
+    pub(crate) engine: Weak<Engine>,
+    /// What keys are hashed with.
+    pub(crate) hasher: RandomState,
+}
+
+impl Listener for Ear {
+    fn heard(&self, notices: &mut Vec<Notice>) {
+        let Some(engine) = self.engine.upgrade() else { return notices.clear() };
+        // What this leads to is posted, and written by the driver at the end of its turn.
+        engine.act(Flush::Later, |book| {
+            for notice in notices.drain(..) {
+                match notice {
+                    Notice::Reply(tag, reply) => engine.answered(book, tag, reply),
+                    Notice::Push(items) => self.pushed(book, items),
+                }
+            }
+        });
+    }
+
+    fn changed(&self, phase: &Phase) {
+        let Some(engine) = self.engine.upgrade() else { return };
+        engine.act(Flush::Later, |book| match phase {
+            Phase::Connecting(_) => book.dialect = None,
+            Phase::Ready(session) => opened(book, session),
+            Phase::Refused(error) => refused(book, error),
+            Phase::Closed(_) => {
+                book.dialect = None;
+                book.barred = Some(AcquireError::Closed);
+                tell_all(book, Event::Closed);
+            }
+        });
+    }
+}
+
+impl Ear {
+    fn pushed(&self, book: &mut Book, items: Vec<Frame>) {
+        let mut items = items.into_iter();
+        let (kind, first) = (items.next(), items.next());
+        let Some(Frame::Bulk(kind) | Frame::Simple(kind)) = kind else { return };
+        match (&kind[..], first) {
+            (b"invalidate", Some(Frame::Array(keys))) => {
+                for key in keys {
+                    if let Frame::Bulk(key) = key {
+                        self.tell(book, key, Event::Changed);
+                    }
+                }
+            }
+            // Everything was flushed.
+            (b"invalidate", Some(Frame::Null)) => tell_all(book, Event::Changed),
+            (b"message", Some(Frame::Bulk(channel))) => {
+                for key in plan::keys_of_channel(&channel).into_iter().flatten() {
+                    self.tell(book, key, Event::Announced);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn tell(&self, book: &mut Book, key: Bytes, event: Event) {
+        if let Some(gate) = book.gate_at(&Key::new(key, &self.hasher)) {
+            book.news.push_back(News { gate, event, sent: None });
+        }
+    }
+}
+
+fn tell_all(book: &mut Book, event: Event) {
+    for gate in book.open_gates() {
+        book.news.push_back(News { gate, event, sent: None });
+    }
+}
+
+fn opened(book: &mut Book, session: &Arc<Session>) {
+    let dialect = session.derived(|| Dialect::of(session));
+    let run_id = dialect.run_id().map(str::to_owned);
+    let link = &mut book.link;
+    let fenced = !link.opened_before || dialect.has_killed();
+    let same = link.run_id.is_none() || run_id.is_none() || link.run_id == run_id;
+    link.opened_before = true;
+    link.run_id = run_id.or_else(|| link.run_id.take());
+    for at in book.open_gates() {
+        if let Some(entry) = book.gates.get_mut(at) {
+            entry.listening = false;
+        }
+    }
+    book.barred = dialect.lacks().map(|reason| AcquireError::Unsupported { reason });
+    book.dialect = Some(dialect);
+    if book.barred.is_some() {
+        tell_all(book, Event::Refused);
+    }
+    tell_all(book, Event::Opened { fenced, same });
+}
+
+fn refused(book: &mut Book, error: &Error) {
+    book.dialect = None;
+    book.barred = Some(AcquireError::Client(error.clone()));
+    tell_all(book, Event::Refused);
+}

@@ -1,0 +1,198 @@
+//! Carries out what gates order, and tells whoever waits.
+//!
+//! It runs wherever something happens: on the thread of a caller, of a guard that is dropped, of the connection's driver. So an
+//! uncontended lock crosses no task but its caller's, and what an answer or a push leads to leaves in the driver's next write.
+
+use crate::client::{Connection, Flush};
+use crate::lock::book::{Book, Mail, News};
+use crate::lock::gate::{Claim, Event, Order, Scene, Term};
+use crate::lock::hold::{Clocks, Hold, Status};
+use crate::seam::Seam;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+/// What acts on the book.
+pub(crate) struct Engine {
+    /// Set before anybody can have a lock.
+    pub(crate) connection: OnceLock<Connection>,
+    book: Mutex<Book>,
+    pub(crate) seam: Seam,
+    /// From which all instants count that are shared as numbers.
+    pub(crate) start: Instant,
+    /// Notified when a release was answered.
+    pub(crate) quiet: Notify,
+}
+
+impl Engine {
+    pub(crate) fn new(seam: Seam) -> Self {
+        let mut book = Book::default();
+        book.luck = seam.entropy();
+        Self {
+            connection: OnceLock::new(),
+            book: Mutex::new(book),
+            seam,
+            start: Instant::now(),
+            quiet: Notify::new(),
+        }
+    }
+
+    pub(crate) fn book(&self) -> MutexGuard<'_, Book> {
+        // Nothing under this lock panics half-way, so what a panicking thread left is whole.
+        self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn clocks(&self) -> Clocks {
+        Clocks { now: Instant::now(), wall: self.seam.wall() }
+    }
+
+    /// Does something with the book, and everything that follows from it; `flush` says who writes.
+    pub(crate) fn act<R>(&self, flush: Flush, act: impl FnOnce(&mut Book) -> R) -> R {
+        let (result, posted, wakers) = {
+            let mut book = self.book();
+            let result = act(&mut book);
+            self.work_off(&mut book);
+            let posted = std::mem::take(&mut book.posted);
+            (result, posted, std::mem::take(&mut book.wakers))
+        };
+        if let (true, Some(connection)) = (posted, self.connection.get()) {
+            connection.settle(flush);
+        }
+        wakers.wake();
+        result
+    }
+
+    /// Tells a claim's gate what happened.
+    pub(crate) fn tell(&self, flush: Flush, claim: Claim, event: Event) {
+        self.act(flush, |book| {
+            if let Some(gate) = book.record(claim).map(|record| record.gate) {
+                book.news.push_back(News { gate, event, sent: None });
+            }
+        });
+    }
+
+    /// A claim's caller wants nothing more from it.
+    pub(crate) fn let_go(&self, claim: Claim) {
+        let mut book = self.book();
+        if let Some(record) = book.record(claim) {
+            record.wanted = false;
+            record.mail = Mail::Empty;
+        }
+        book.drop_if_done(claim);
+    }
+
+    /// Nobody can come any more.
+    pub(crate) fn stop(&self) {
+        let ticker = {
+            let mut book = self.book();
+            book.stopping = true;
+            book.ticker.take()
+        };
+        if let Some(ticker) = ticker {
+            ticker.wake();
+        }
+    }
+
+    /// Tells gates their news until there are none.
+    fn work_off(&self, book: &mut Book) {
+        if book.news.is_empty() {
+            return;
+        }
+        let now = Instant::now();
+        let mut reported = false;
+        let mut orders = std::mem::take(&mut book.orders);
+        while let Some(News { gate: at, event, sent }) = book.news.pop_front() {
+            let scene = book.scene(now);
+            if let Some(entry) = book.gates.get_mut(at).filter(|entry| entry.key.is_some()) {
+                entry.gate.on(event, &scene, &mut orders);
+            }
+            for order in orders.drain(..) {
+                reported |= matches!(order, Order::Report { .. });
+                self.perform(book, at, order, sent);
+            }
+            book.set_timer(at);
+            if book.gates.get(at).is_some_and(|entry| entry.gate.is_vacant()) {
+                self.stop_listening(book, at);
+                book.close_gate(at);
+            }
+        }
+        book.orders = orders;
+        if reported {
+            self.quiet.notify_waiters();
+        }
+        if book.stopping && book.is_empty() {
+            let ticker = book.ticker.take();
+            ticker.into_iter().for_each(|ticker| book.wakers.push(ticker));
+        }
+    }
+
+    /// `sent` is when the question was sent whose answer led to the order.
+    fn perform(&self, book: &mut Book, at: usize, order: Order, sent: Option<Clocks>) {
+        match order {
+            Order::Send(errand) => self.send(book, at, errand),
+            Order::Grant { claim, term } => self.grant(book, claim, term, sent),
+            Order::Refuse { claim, why } => {
+                let refusal = book.refusal(at, why);
+                book.deliver(claim, Mail::Refused(refusal));
+            }
+            Order::Extend { claim, term } => {
+                let clocks = self.clocks_of(term, sent);
+                if let Some(hold) = book.record(claim).and_then(|record| record.hold.as_ref()) {
+                    hold.confirm(term.deadline, clocks);
+                }
+            }
+            Order::Lose { claim, cause } => {
+                if let Some(hold) = book.record(claim).and_then(|record| record.hold.as_ref()) {
+                    hold.end(Status::Lost(cause));
+                }
+            }
+            Order::Report { claim, released } => {
+                let error = book.gates.get(at).and_then(|entry| entry.last_error.clone());
+                book.deliver(claim, Mail::Released(released, error));
+            }
+            Order::Forget(claim) => {
+                if let Some(record) = book.record(claim) {
+                    record.forgotten = true;
+                }
+                book.drop_if_done(claim);
+            }
+        }
+    }
+
+    fn grant(&self, book: &mut Book, claim: Claim, term: Term, sent: Option<Clocks>) {
+        let clocks = self.clocks_of(term, sent);
+        if let Some(record) = book.record(claim) {
+            record.hold = Some(Arc::new(Hold::new(self.start, term.deadline, clocks)));
+        }
+        book.deliver(claim, Mail::Granted);
+    }
+
+    /// Both clocks from when a term's command was sent.
+    fn clocks_of(&self, term: Term, sent: Option<Clocks>) -> Clocks {
+        let wall = sent.map_or_else(|| self.seam.wall(), |clocks| clocks.wall);
+        Clocks { now: term.sent, wall }
+    }
+}
+
+impl Book {
+    /// What is the case now.
+    fn scene(&mut self, now: Instant) -> Scene {
+        // The additive sequence of SplitMix64, and its mixing.
+        self.luck = self.luck.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.luck ^ self.luck >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+        Scene {
+            now,
+            entropy: mixed ^ mixed >> 31,
+            online: self.dialect.is_some(),
+            ears: self.dialect.as_ref().map(|dialect| dialect.ears()).unwrap_or_default(),
+        }
+    }
+}
+
+impl fmt::Debug for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Engine").field("connection", &self.connection.get()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,353 @@
+//! The head of a line: the one caller of this process who asks the server for the key, and waits to ask again.
+//!
+//! One claim has one value, which every attempt repeats: an attempt whose reply was lost is found again by the next one
+//! instead of locking its own caller out. Whether the value may be on the server is known at any time, so that a caller
+//! who gives up leaves nothing behind.
+
+use crate::lock::gate::words::{
+    Claim, Ears, Errand, Failure, Left, Order, Patience, Said, Scene, Terms, Why,
+};
+use crate::lock::lease::Lease;
+use crate::lock::options::Wakeup;
+use crate::seam::after;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// How long the last attempt, begun at the caller's deadline, may take.
+const GRACE: Duration = Duration::from_millis(100);
+/// What a server rounds away from a lease that it tells in milliseconds.
+const ROUNDING: Duration = Duration::from_millis(1);
+/// How long a waiter relies on being told before it asks by itself.
+const NET: Duration = Duration::from_secs(15);
+/// How long a process that has had its turn waits, at most, before it asks again.
+const COURTESY: Duration = Duration::from_millis(5);
+
+/// A caller in the line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Waiter {
+    pub(crate) claim: Claim,
+    pub(crate) terms: Terms,
+    pub(crate) patience: Patience,
+}
+
+/// The first of the line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Head {
+    pub(crate) waiter: Waiter,
+    doing: Doing,
+    /// When the value was last sent without an answer that tells what became of it.
+    doubt: Option<Instant>,
+    /// Until when a connection that could not be fenced off may still bring the value.
+    haunted: Option<Instant>,
+    /// Waits since the holder changed.
+    tries: u32,
+    holder: u64,
+    /// Whether the holder's lease was ever asked for.
+    looked: bool,
+    /// Something was pushed while a command was on its way.
+    news: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Doing {
+    Asking {
+        sent: Instant,
+    },
+    Looking {
+        sent: Instant,
+    },
+    /// The value was found on the server, with a lease that cannot be counted: a new one is.
+    Confirming {
+        sent: Instant,
+    },
+    Resting {
+        until: Instant,
+    },
+    /// The others' turn: until the release before is answered, or a moment has passed.
+    Yielding {
+        until: Instant,
+    },
+    /// There is no connection.
+    Offline,
+}
+
+/// What a head comes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Step {
+    Stay,
+    /// The lock is its own, by a command sent then.
+    Granted {
+        sent: Instant,
+    },
+    Refused(Why),
+}
+
+impl Head {
+    /// A head that asks.
+    pub(crate) fn asking(waiter: Waiter, scene: &Scene, orders: &mut Vec<Order>) -> Self {
+        let mut head = Self::new(waiter, Doing::Offline);
+        head.ask(scene, orders);
+        head
+    }
+
+    /// A head that first lets others have their turn.
+    pub(crate) fn yielding(waiter: Waiter, scene: &Scene) -> Self {
+        Self::new(waiter, Doing::Yielding { until: scene.now + COURTESY })
+    }
+
+    /// A head whose value was sent before, and nobody knows what became of it.
+    pub(crate) fn doubtful(
+        waiter: Waiter,
+        sent: Instant,
+        scene: &Scene,
+        orders: &mut Vec<Order>,
+    ) -> Self {
+        let mut head = Self::new(waiter, Doing::Offline);
+        head.doubt = Some(sent);
+        head.ask(scene, orders);
+        head
+    }
+
+    fn new(waiter: Waiter, doing: Doing) -> Self {
+        Self {
+            waiter,
+            doing,
+            doubt: None,
+            haunted: None,
+            tries: 0,
+            holder: 0,
+            looked: false,
+            news: false,
+        }
+    }
+
+    /// The last time a command with the value was sent whose effect may last, if any was.
+    pub(crate) fn suspect(&self) -> Option<Instant> {
+        match self.doing {
+            Doing::Asking { sent } | Doing::Confirming { sent } => Some(sent),
+            _ => self.doubt,
+        }
+    }
+
+    /// Until when a late command may bring the value back.
+    pub(crate) fn haunted(&self) -> Option<Instant> {
+        self.haunted
+    }
+
+    /// When time alone changes something.
+    pub(crate) fn due(&self) -> Option<Instant> {
+        match self.doing {
+            Doing::Resting { until } | Doing::Yielding { until } => Some(until),
+            _ => self.gives_up_at(),
+        }
+    }
+
+    /// When a caller gives up whose command is not answered.
+    fn gives_up_at(&self) -> Option<Instant> {
+        match self.waiter.patience {
+            Patience::Once(end) => Some(end),
+            Patience::Until(end) => Some(after(end, GRACE)),
+            Patience::Endless => None,
+        }
+    }
+
+    fn ask(&mut self, scene: &Scene, orders: &mut Vec<Order>) {
+        if !scene.online {
+            self.doing = Doing::Offline;
+            return;
+        }
+        let (claim, sent) = (self.waiter.claim, scene.now);
+        self.news = false;
+        self.doing = Doing::Asking { sent };
+        let (lease, watch) = (self.lease(), self.waiter.terms.watch_at_once);
+        orders.push(Order::Send(Errand::Ask { claim, sent, lease, watch }));
+    }
+
+    fn look(&mut self, scene: &Scene, orders: &mut Vec<Order>) {
+        let (claim, sent) = (self.waiter.claim, scene.now);
+        self.doing = Doing::Looking { sent };
+        let listen = self.ear(scene.ears) == Wakeup::Announce;
+        orders.push(Order::Send(Errand::Look { claim, sent, listen }));
+    }
+
+    fn confirm(&mut self, in_full: bool, scene: &Scene, orders: &mut Vec<Order>) {
+        let (claim, sent, lease) = (self.waiter.claim, scene.now, self.waiter.terms.lease);
+        self.doing = Doing::Confirming { sent };
+        orders.push(Order::Send(Errand::Renew { claim, sent, lease, in_full }));
+    }
+
+    /// Whether an answer is the one that is waited for.
+    pub(crate) fn expects(&self, errand: Errand) -> bool {
+        match (self.doing, errand) {
+            (Doing::Asking { sent: mine }, Errand::Ask { claim, sent, .. })
+            | (Doing::Looking { sent: mine }, Errand::Look { claim, sent, .. })
+            | (Doing::Confirming { sent: mine }, Errand::Renew { claim, sent, .. }) => {
+                mine == sent && claim == self.waiter.claim
+            }
+            _ => false,
+        }
+    }
+
+    /// The server answered what was asked last.
+    pub(crate) fn said(&mut self, said: Said, scene: &Scene, orders: &mut Vec<Order>) -> Step {
+        let doing = std::mem::replace(&mut self.doing, Doing::Resting { until: scene.now });
+        match (doing, said) {
+            (Doing::Asking { sent }, Said::Fresh) | (Doing::Confirming { sent }, Said::Ours(_)) => {
+                return Step::Granted { sent };
+            }
+            (Doing::Asking { .. }, Said::Earlier) => self.confirm(false, scene, orders),
+            (Doing::Confirming { .. }, Said::InFull) => self.confirm(true, scene, orders),
+            (Doing::Confirming { .. }, Said::Gone | Said::NotOurs) => {
+                self.doubt = None;
+                self.ask(scene, orders);
+            }
+            (Doing::Asking { .. }, Said::Rephrase) => self.ask(scene, orders),
+            (Doing::Asking { .. }, Said::Held { holder, left }) => {
+                self.doubt = None;
+                return self.held(holder, left, scene, orders);
+            }
+            (Doing::Asking { .. }, Said::KeyInUse) => {
+                self.doubt = None;
+                return Step::Refused(Why::KeyInUse);
+            }
+            (Doing::Asking { .. }, Said::TooShort { took }) => {
+                return Step::Refused(Why::TooShort { took });
+            }
+            (Doing::Looking { .. }, Said::Left(left)) => return self.told(left, scene, orders),
+            (Doing::Asking { sent } | Doing::Confirming { sent }, Said::Failed(failure)) => {
+                if failure.may_have_run() {
+                    self.doubt = Some(sent);
+                }
+                return self.failed(failure, scene);
+            }
+            (_, Said::Failed(failure)) => return self.failed(failure, scene),
+            _ => return self.failed(Failure::ForGood { may_have_run: true }, scene),
+        }
+        Step::Stay
+    }
+
+    /// Somebody else has the lock.
+    fn held(&mut self, holder: u64, left: Left, scene: &Scene, orders: &mut Vec<Order>) -> Step {
+        if self.holder != holder {
+            (self.holder, self.tries) = (holder, 0);
+        }
+        match (self.waiter.patience, left) {
+            (Patience::Once(_), _) => Step::Refused(Why::Held),
+            (patience, Left::Unasked) if !(patience.is_over(scene.now) && self.looked) => {
+                self.look(scene, orders);
+                Step::Stay
+            }
+            (_, left) => self.told(left, scene, orders),
+        }
+    }
+
+    /// It is known what is left of the holder's lease.
+    fn told(&mut self, left: Left, scene: &Scene, orders: &mut Vec<Order>) -> Step {
+        self.looked = true;
+        if self.waiter.patience.is_over(scene.now) {
+            return Step::Refused(Why::TimedOut);
+        }
+        if left == Left::Nothing || std::mem::take(&mut self.news) {
+            self.ask(scene, orders);
+            return Step::Stay;
+        }
+        let rest = match (self.ear(scene.ears), left) {
+            (Wakeup::Poll, _) | (Wakeup::Announce, Left::Endless) => self.back_off(scene),
+            _ => NET,
+        };
+        let over = match left {
+            Left::For(left) => after(scene.now, left.saturating_add(ROUNDING)),
+            _ => after(scene.now, rest),
+        };
+        self.rest(after(scene.now, rest).min(over));
+        Step::Stay
+    }
+
+    fn failed(&mut self, failure: Failure, scene: &Scene) -> Step {
+        match (failure, self.waiter.patience) {
+            (Failure::Closed, _) => Step::Refused(Why::Closed),
+            (Failure::ForGood { .. }, _) | (_, Patience::Once(_)) => Step::Refused(Why::Failed),
+            (_, patience) if patience.is_over(scene.now) => Step::Refused(Why::TimedOut),
+            _ => {
+                let rest = self.back_off(scene);
+                self.rest(after(scene.now, rest));
+                Step::Stay
+            }
+        }
+    }
+
+    fn back_off(&mut self, scene: &Scene) -> Duration {
+        let rest = self.waiter.terms.backoff.delay(self.tries, scene.entropy);
+        self.tries = self.tries.saturating_add(1);
+        rest
+    }
+
+    /// Rests, and no longer than the caller is patient: the last attempt is at its deadline.
+    fn rest(&mut self, until: Instant) {
+        let until = self.waiter.patience.end().map_or(until, |end| until.min(end));
+        self.doing = Doing::Resting { until };
+    }
+
+    /// How it learns of a release.
+    fn ear(&self, ears: Ears) -> Wakeup {
+        match self.waiter.terms.wakeup {
+            Wakeup::Track if ears.tracks => Wakeup::Track,
+            Wakeup::Announce if ears.hears => Wakeup::Announce,
+            _ => Wakeup::Poll,
+        }
+    }
+
+    /// The server, or whoever released the lock, gave word that it may be free.
+    pub(crate) fn woken(&mut self, by: Wakeup, scene: &Scene, orders: &mut Vec<Order>) {
+        if self.ear(scene.ears) != by {
+            return;
+        }
+        match self.doing {
+            Doing::Resting { .. } => self.ask(scene, orders),
+            Doing::Asking { .. } | Doing::Looking { .. } => self.news = true,
+            Doing::Confirming { .. } | Doing::Yielding { .. } | Doing::Offline => {}
+        }
+    }
+
+    /// The others have had the time to take their turn.
+    pub(crate) fn stop_yielding(&mut self, scene: &Scene, orders: &mut Vec<Order>) {
+        if let Doing::Yielding { .. } = self.doing {
+            self.ask(scene, orders);
+        }
+    }
+
+    /// There is a connection again.
+    pub(crate) fn opened(&mut self, fenced: bool, scene: &Scene, orders: &mut Vec<Order>) {
+        if let (Some(sent), false) = (self.doubt, fenced) {
+            self.haunted = self.haunted.max(Some(self.lease().surely_over(sent)));
+        }
+        match self.doing {
+            Doing::Resting { .. } | Doing::Yielding { .. } | Doing::Offline => {
+                self.ask(scene, orders);
+            }
+            // Had not been sent, and is now.
+            Doing::Asking { .. } | Doing::Looking { .. } | Doing::Confirming { .. } => {}
+        }
+    }
+
+    fn lease(&self) -> Lease {
+        self.waiter.terms.lease
+    }
+
+    /// Time has passed.
+    pub(crate) fn tick(&mut self, scene: &Scene, orders: &mut Vec<Order>) -> Step {
+        let now = scene.now;
+        match self.doing {
+            Doing::Resting { until } | Doing::Yielding { until } if now >= until => {
+                self.ask(scene, orders);
+                Step::Stay
+            }
+            Doing::Resting { .. } | Doing::Yielding { .. } => Step::Stay,
+            _ if self.gives_up_at().is_none_or(|end| now < end) => Step::Stay,
+            _ => match self.waiter.patience {
+                Patience::Once(_) => Step::Refused(Why::NoAnswer),
+                Patience::Until(_) | Patience::Endless => Step::Refused(Why::TimedOut),
+            },
+        }
+    }
+}

@@ -1,0 +1,286 @@
+//! A lock that is held: when to renew it, and when and why it is over.
+//!
+//! Unknown is not lost: a renewal without an answer is tried again until the hold's own deadline, which needs no network. What
+//! is over stays over, even if the server would still renew it: a process that slept through its deadline must not
+//! find itself holding again.
+
+use crate::lock::error::LostCause;
+use crate::lock::gate::head::Waiter;
+use crate::lock::gate::leaving::Remains;
+use crate::lock::gate::words::{Claim, Errand, Left, Order, Said, Scene, Term, Terms};
+use crate::lock::lease::Lease;
+use crate::lock::options::{Renewal, Wakeup};
+use crate::seam::after;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// How early a renewal may leave to go along with others, as a part of its lease and at most.
+const EARLY: (u32, Duration) = (100, Duration::from_millis(50));
+
+/// What the server gave.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Granted {
+    pub(crate) to: Waiter,
+    /// Until when a late command may bring the value once more.
+    pub(crate) haunted: Option<Instant>,
+    /// Before the command was sent.
+    pub(crate) sent: Instant,
+}
+
+/// A claim that has the lock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Held {
+    pub(crate) claim: Claim,
+    terms: Terms,
+    /// When the longest hold is over.
+    limit: Option<Instant>,
+    deadline: Instant,
+    /// Until when the server may have the key.
+    surely_over: Instant,
+    haunted: Option<Instant>,
+    /// When the work last said that it is alive.
+    beat: Instant,
+    doing: Doing,
+    /// A renewal went without an answer since the last one that was confirmed.
+    unconfirmed: bool,
+    /// Something was pushed while an answer was on its way.
+    news: bool,
+    /// Another server, or another life of it, answers since the last confirmation.
+    moved: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Doing {
+    Resting {
+        renew_at: Instant,
+    },
+    /// Nothing more to do before the deadline.
+    RunningOut,
+    Renewing {
+        sent: Instant,
+        lease: Lease,
+    },
+    Verifying {
+        sent: Instant,
+    },
+}
+
+impl Held {
+    /// A hold, or `None` if its lease was over before the answer came.
+    pub(crate) fn begin(granted: &Granted, scene: &Scene) -> Option<Self> {
+        let Granted { to: Waiter { claim, terms, .. }, haunted, sent } = *granted;
+        let limit = terms.max_hold.map(|most| after(sent, most));
+        let mut held = Self {
+            claim,
+            terms,
+            limit,
+            deadline: sent,
+            surely_over: terms.lease.surely_over(sent),
+            haunted,
+            beat: scene.now,
+            doing: Doing::RunningOut,
+            unconfirmed: false,
+            news: false,
+            moved: false,
+        };
+        held.confirmed(sent, terms.lease);
+        (scene.now < held.deadline).then_some(held)
+    }
+
+    /// How long it may be relied on, by a command sent then.
+    pub(crate) fn term(&self, sent: Instant) -> Term {
+        Term { sent, deadline: self.deadline }
+    }
+
+    /// Until when the server may have the key.
+    pub(crate) fn surely_over(&self) -> Instant {
+        self.surely_over
+    }
+
+    /// What is to go when the hold ends. The server may have carried out a command as late as now.
+    pub(crate) fn remains(&self, now: Instant) -> Remains {
+        let Self { claim, terms, haunted, .. } = *self;
+        let (lease, aloud) = (terms.lease, terms.wakeup == Wakeup::Announce);
+        let surely_over = lease.surely_over(now);
+        Remains { claim, lease, aloud, surely_over, unsure: false, haunted }
+    }
+
+    /// When time alone changes something.
+    pub(crate) fn due(&self) -> Instant {
+        match self.doing {
+            Doing::Resting { renew_at } => renew_at.min(self.deadline),
+            _ => self.deadline,
+        }
+    }
+
+    /// Why it is over, if it is.
+    pub(crate) fn overdue(&self, now: Instant) -> Option<LostCause> {
+        if now < self.deadline {
+            return None;
+        }
+        Some(match self.doing {
+            _ if self.limit == Some(self.deadline) => LostCause::MaxHold,
+            Doing::Renewing { .. } | Doing::Verifying { .. } => LostCause::Unconfirmed,
+            _ if self.unconfirmed => LostCause::Unconfirmed,
+            _ => LostCause::Expired,
+        })
+    }
+
+    /// Time has passed.
+    pub(crate) fn tick(&mut self, scene: &Scene, orders: &mut Vec<Order>) {
+        let Doing::Resting { renew_at } = self.doing else { return };
+        let early = (self.terms.lease.length() / EARLY.0).min(EARLY.1);
+        if after(scene.now, early) >= renew_at {
+            self.renew(false, scene, orders);
+        }
+    }
+
+    /// The work is alive. Returns to renewing if it had been thought dead.
+    pub(crate) fn beat(&mut self, scene: &Scene, orders: &mut Vec<Order>) {
+        self.beat = scene.now;
+        if self.doing == Doing::RunningOut && self.terms.renewal == Renewal::Auto {
+            self.renew(false, scene, orders);
+        }
+    }
+
+    /// Asks the server; again, if an answer to an earlier question is on its way.
+    pub(crate) fn doubt(&mut self, scene: &Scene, orders: &mut Vec<Order>) {
+        self.news |= self.is_asking();
+        self.suspect(scene, orders);
+    }
+
+    /// Somebody touched the key. Before an answer that may be the echo of our own script.
+    pub(crate) fn touched(&mut self, scene: &Scene, orders: &mut Vec<Order>) {
+        if !(self.is_asking() && scene.ears.echoes) {
+            self.doubt(scene, orders);
+        }
+    }
+
+    /// Asks the server, unless an answer is on its way.
+    pub(crate) fn suspect(&mut self, scene: &Scene, orders: &mut Vec<Order>) {
+        match self.doing {
+            Doing::Resting { .. } => self.renew(false, scene, orders),
+            Doing::RunningOut => {}
+            Doing::Renewing { .. } | Doing::Verifying { .. } => return,
+        }
+        if self.doing == Doing::RunningOut {
+            self.verify(scene, orders);
+        }
+    }
+
+    fn is_asking(&self) -> bool {
+        matches!(self.doing, Doing::Renewing { .. } | Doing::Verifying { .. })
+    }
+
+    /// There is a connection again, perhaps to a server that knows nothing of us.
+    pub(crate) fn opened(&mut self, same: bool, scene: &Scene, orders: &mut Vec<Order>) {
+        self.moved |= !same;
+        self.suspect(scene, orders);
+    }
+
+    fn renew(&mut self, in_full: bool, scene: &Scene, orders: &mut Vec<Order>) {
+        let (claim, sent) = (self.claim, scene.now);
+        let Some(lease) = self.next_lease(sent) else {
+            self.doing = Doing::RunningOut;
+            return;
+        };
+        self.surely_over = self.surely_over.max(lease.surely_over(sent));
+        self.doing = Doing::Renewing { sent, lease };
+        orders.push(Order::Send(Errand::Renew { claim, sent, lease, in_full }));
+    }
+
+    /// The lease to ask for, unless the hold is to run out.
+    fn next_lease(&self, now: Instant) -> Option<Lease> {
+        let silent = |most| now.saturating_duration_since(self.beat) > most;
+        if self.terms.renewal == Renewal::Off || self.terms.heartbeat.is_some_and(silent) {
+            return None;
+        }
+        let reached = self.limit.is_some_and(|limit| limit <= self.deadline);
+        (!reached).then_some(self.terms.lease)
+    }
+
+    fn verify(&mut self, scene: &Scene, orders: &mut Vec<Order>) {
+        let (claim, sent) = (self.claim, scene.now);
+        self.doing = Doing::Verifying { sent };
+        orders.push(Order::Send(Errand::Verify { claim, sent }));
+    }
+
+    /// Whether an answer is the one that is waited for.
+    pub(crate) fn expects(&self, errand: Errand) -> bool {
+        match (self.doing, errand) {
+            (Doing::Renewing { sent: mine, .. }, Errand::Renew { claim, sent, .. })
+            | (Doing::Verifying { sent: mine }, Errand::Verify { claim, sent }) => {
+                mine == sent && claim == self.claim
+            }
+            _ => false,
+        }
+    }
+
+    /// The server answered what was asked last. Gives the cause if the hold is over.
+    pub(crate) fn said(
+        &mut self,
+        said: Said,
+        scene: &Scene,
+        orders: &mut Vec<Order>,
+    ) -> Option<LostCause> {
+        let doing = std::mem::replace(&mut self.doing, Doing::RunningOut);
+        match (doing, said) {
+            (Doing::Renewing { sent, lease }, Said::Ours(_)) => {
+                self.confirmed(sent, lease);
+                self.tell(sent, orders);
+                self.heed_news(scene, orders);
+            }
+            (Doing::Verifying { sent }, Said::Ours(left)) => {
+                self.verified(sent, left);
+                self.tell(sent, orders);
+                self.heed_news(scene, orders);
+            }
+            (_, Said::Gone) if self.moved => return Some(LostCause::Failover),
+            (_, Said::Gone) => return Some(LostCause::Deleted),
+            (_, Said::NotOurs) => return Some(LostCause::TakenOver),
+            (Doing::Renewing { .. }, Said::InFull) => self.renew(true, scene, orders),
+            (Doing::Renewing { .. }, _) => {
+                self.unconfirmed = true;
+                let renew_at = after(scene.now, self.terms.lease.retry_after());
+                self.doing = Doing::Resting { renew_at: renew_at.min(self.deadline) };
+            }
+            _ => self.unconfirmed = true,
+        }
+        None
+    }
+
+    /// A lease by a command sent then is ours. It never brings a deadline back.
+    fn confirmed(&mut self, sent: Instant, lease: Lease) {
+        let deadline = self.deadline.max(lease.deadline(sent));
+        self.deadline = self.limit.map_or(deadline, |limit| deadline.min(limit));
+        self.unconfirmed = false;
+        self.moved = false;
+        self.doing = match self.terms.renewal {
+            Renewal::Auto if self.limit.is_none_or(|limit| limit > self.deadline) => {
+                Doing::Resting { renew_at: lease.renew_at(sent) }
+            }
+            Renewal::Auto | Renewal::Off => Doing::RunningOut,
+        };
+    }
+
+    /// The key is ours, and the server says for how long: somebody may have shortened that.
+    fn verified(&mut self, sent: Instant, left: Left) {
+        if let Left::For(left) = left {
+            if let Some(lease) = self.terms.lease.at_most(left) {
+                self.deadline = self.deadline.min(lease.deadline(sent));
+            }
+        }
+        self.moved = false;
+        self.doing = Doing::RunningOut;
+    }
+
+    fn tell(&self, sent: Instant, orders: &mut Vec<Order>) {
+        orders.push(Order::Extend { claim: self.claim, term: self.term(sent) });
+    }
+
+    fn heed_news(&mut self, scene: &Scene, orders: &mut Vec<Order>) {
+        if std::mem::take(&mut self.news) {
+            self.doubt(scene, orders);
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! A claim on its way out: its release is seen through until the server has answered, or the lease has surely ended.
+//!
+//! Also for a claim whose caller went away before it was known whether it had the lock. Tokens are random and used once, so
+//! a release that comes late, or twice, frees nobody else's lock.
+
+use crate::lock::gate::words::{Claim, Errand, Failure, Order, Released, Said, Scene};
+use crate::lock::lease::Lease;
+use crate::seam::after;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// How long to wait before a release that failed is sent again.
+const AGAIN: Duration = Duration::from_millis(50);
+/// When to release again what a connection that could not be fenced off may still bring; then at half the lease.
+const HAUNTED: [Duration; 2] = [Duration::from_millis(200), Duration::from_secs(1)];
+
+/// A claim that is to leave no value behind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Leaving {
+    pub(crate) claim: Claim,
+    lease: Lease,
+    aloud: bool,
+    doing: Doing,
+    /// When the server has ended the lease by itself.
+    surely_over: Instant,
+    /// Whether the command that brought the value, if it did, went without an answer.
+    unsure: bool,
+    /// Until when that command may still bring it, late.
+    haunted: Option<Instant>,
+    /// A release went without an answer: then "not ours" may be its own doing.
+    doubt: bool,
+    /// Whoever waits for the release has been told.
+    told: bool,
+    /// Releases since the first answer.
+    rounds: usize,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Doing {
+    Releasing,
+    /// To be released again then; with no connection, when there is one.
+    Resting {
+        until: Instant,
+    },
+}
+
+/// What is known of a value that is to go.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Remains {
+    pub(crate) claim: Claim,
+    pub(crate) lease: Lease,
+    pub(crate) aloud: bool,
+    pub(crate) surely_over: Instant,
+    /// Whether the command that brought the value, if it did, went without an answer.
+    pub(crate) unsure: bool,
+    /// Until when that command may still bring it, late.
+    pub(crate) haunted: Option<Instant>,
+}
+
+impl Leaving {
+    /// Sends the release behind whatever was sent before.
+    pub(crate) fn begin(remains: Remains, scene: &Scene, orders: &mut Vec<Order>) -> Self {
+        let Remains { claim, lease, aloud, surely_over, unsure, haunted } = remains;
+        let mut leaving = Self {
+            claim,
+            lease,
+            aloud,
+            doing: Doing::Releasing,
+            surely_over,
+            unsure,
+            haunted,
+            doubt: false,
+            told: false,
+            rounds: 0,
+        };
+        leaving.release(false, scene, orders);
+        leaving
+    }
+
+    /// What stood for a release of this claim went without an answer.
+    pub(crate) fn doubt_if_of(&mut self, claim: Claim) {
+        self.doubt |= self.claim == claim;
+    }
+
+    fn release(&mut self, in_full: bool, scene: &Scene, orders: &mut Vec<Order>) {
+        if !scene.online {
+            self.doing = Doing::Resting { until: self.end() };
+            return;
+        }
+        let (claim, aloud) = (self.claim, self.aloud);
+        self.doing = Doing::Releasing;
+        orders.push(Order::Send(Errand::Release { claim, in_full, aloud }));
+    }
+
+    /// When there can be nothing left to release.
+    fn end(&self) -> Instant {
+        self.haunted.map_or(self.surely_over, |until| until.max(self.surely_over))
+    }
+
+    /// When time alone changes something.
+    pub(crate) fn due(&self) -> Instant {
+        match self.doing {
+            Doing::Resting { until } => until.min(self.end()),
+            Doing::Releasing => self.end(),
+        }
+    }
+
+    /// The server answered a release. True once there is nothing more to do.
+    pub(crate) fn said(&mut self, said: Said, scene: &Scene, orders: &mut Vec<Order>) -> bool {
+        match said {
+            Said::Ours(_) => self.tell(Released::Yes, orders),
+            Said::Gone | Said::NotOurs if self.doubt => self.tell(Released::Unconfirmed, orders),
+            Said::Gone | Said::NotOurs => self.tell(Released::NotOurs, orders),
+            Said::InFull => {
+                self.release(true, scene, orders);
+                return false;
+            }
+            Said::Failed(Failure::Passing { may_have_run }) => {
+                self.doubt |= may_have_run;
+                self.doing = Doing::Resting { until: after(scene.now, AGAIN) };
+                return self.is_over(scene.now, orders);
+            }
+            _ => {
+                self.tell(Released::Unconfirmed, orders);
+                return true;
+            }
+        }
+        let Some(haunted) = self.haunted.filter(|until| scene.now < *until) else { return true };
+        let next = HAUNTED.get(self.rounds).copied().unwrap_or_else(|| self.lease.length() / 2);
+        self.rounds += 1;
+        self.doing = Doing::Resting { until: after(scene.now, next).min(haunted) };
+        false
+    }
+
+    /// Time has passed. True once there is nothing more to do.
+    pub(crate) fn tick(&mut self, scene: &Scene, orders: &mut Vec<Order>) -> bool {
+        if self.is_over(scene.now, orders) {
+            return true;
+        }
+        match self.doing {
+            Doing::Resting { until } if scene.now >= until => self.release(false, scene, orders),
+            _ => {}
+        }
+        false
+    }
+
+    fn is_over(&mut self, now: Instant, orders: &mut Vec<Order>) -> bool {
+        let over = now >= self.end();
+        if over {
+            self.tell(Released::Unconfirmed, orders);
+        }
+        over
+    }
+
+    /// There is a connection again.
+    pub(crate) fn opened(&mut self, fenced: bool, scene: &Scene, orders: &mut Vec<Order>) {
+        if self.unsure && !fenced {
+            self.haunted = self.haunted.max(Some(self.surely_over));
+        }
+        if let Doing::Resting { .. } = self.doing {
+            self.release(false, scene, orders);
+        }
+    }
+
+    fn tell(&mut self, released: Released, orders: &mut Vec<Order>) {
+        if !std::mem::replace(&mut self.told, true) {
+            orders.push(Order::Report { claim: self.claim, released });
+        }
+    }
+}

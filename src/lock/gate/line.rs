@@ -1,0 +1,96 @@
+//! Who waits for the key in this process: one line, served in the order of coming.
+
+use crate::lock::gate::head::{Head, Waiter};
+use crate::lock::gate::passing::Turns;
+use crate::lock::gate::words::{Claim, Order, Patience, Scene, Why};
+use crate::lock::gate::{Gate, Seat};
+use tokio::time::Instant;
+
+impl Gate {
+    pub(crate) fn came(&mut self, waiter: Waiter, scene: &Scene, orders: &mut Vec<Order>) {
+        let over = waiter.patience.is_over(scene.now);
+        match (&self.seat, waiter.patience) {
+            (Seat::Empty, _) => {
+                self.turns = Turns::default();
+                self.seat = Seat::Head(Head::asking(waiter, scene, orders));
+            }
+            (_, Patience::Once(_)) => refuse(waiter.claim, Why::Held, orders),
+            _ if over => refuse(waiter.claim, Why::TimedOut, orders),
+            _ => {
+                self.line_due = earlier(self.line_due, waiter.patience.end());
+                self.line.push_back(waiter);
+            }
+        }
+    }
+
+    pub(crate) fn left(&mut self, claim: Claim, scene: &Scene, orders: &mut Vec<Order>) {
+        match &mut self.seat {
+            Seat::Head(head) if head.waiter.claim == claim => self.vacate(scene, orders),
+            Seat::Passing(passing) if passing.to.claim == claim => passing.gone = true,
+            _ => {
+                if let Some(at) = self.line.iter().position(|waiter| waiter.claim == claim) {
+                    self.line.remove(at);
+                    orders.push(Order::Forget(claim));
+                }
+            }
+        }
+    }
+
+    pub(crate) fn return_to_line(&mut self, waiter: Waiter, gone: bool, orders: &mut Vec<Order>) {
+        if gone {
+            orders.push(Order::Forget(waiter.claim));
+        } else {
+            self.line_due = earlier(self.line_due, waiter.patience.end());
+            self.line.push_front(waiter);
+        }
+    }
+
+    /// Those in the line whose patience is over go: somebody before them has not got the lock either.
+    pub(crate) fn give_up_waiters(&mut self, now: Instant, orders: &mut Vec<Order>) {
+        if self.line_due.is_none_or(|due| now < due) {
+            return;
+        }
+        self.line_due = None;
+        let line_due = &mut self.line_due;
+        self.line.retain(|waiter| {
+            let over = waiter.patience.is_over(now);
+            if over {
+                refuse(waiter.claim, Why::TimedOut, orders);
+            } else {
+                *line_due = earlier(*line_due, waiter.patience.end());
+            }
+            !over
+        });
+    }
+
+    /// Everybody who waits gets no lock.
+    pub(crate) fn turn_away(&mut self, why: Why, orders: &mut Vec<Order>) {
+        self.line_due = None;
+        for waiter in self.line.drain(..) {
+            refuse(waiter.claim, why, orders);
+        }
+    }
+
+    /// If the seat is empty, the first of the line takes it.
+    pub(crate) fn advance(&mut self, scene: &Scene, orders: &mut Vec<Order>) {
+        if !matches!(self.seat, Seat::Empty) {
+            return;
+        }
+        let Some(waiter) = self.line.pop_front() else { return };
+        let after_our_turns = std::mem::take(&mut self.turns).count > 0;
+        self.seat = Seat::Head(if after_our_turns && !self.leaving.is_empty() {
+            Head::yielding(waiter, scene)
+        } else {
+            Head::asking(waiter, scene, orders)
+        });
+    }
+}
+
+fn refuse(claim: Claim, why: Why, orders: &mut Vec<Order>) {
+    orders.push(Order::Refuse { claim, why });
+    orders.push(Order::Forget(claim));
+}
+
+pub(crate) fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
+    [one, other].into_iter().flatten().min()
+}

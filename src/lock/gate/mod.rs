@@ -1,0 +1,332 @@
+//! One key, as one process sees it: who holds it here, who waits for it here, and what is still to be undone.
+//!
+//! ```text
+//!            came                 fresh                       released, nobody waits
+//!   (empty) ─────► head ─────────────────────────► held ─────────────────────────────────► (empty)
+//!                  │  ▲ held by another:            │ ▲ │                                     ▲
+//!                  │  └ look, rest, ask again       │ │ └ deadline, deleted, taken over: lost ┘
+//!                  │                                │ └──────────────────────────┐
+//!                  ├ refused, timed out, gone       └► passing ── the next one's ┘ in one command
+//!                  ▼                                   released, somebody waits
+//!                leaving: the value may be there, and is taken back until the server says that it is gone
+//! ```
+//!
+//! A pure decider: told what happened and what time it is, it answers with orders. It knows no value, no command and no
+//! future; claims stand for them. Nothing in it is shared, so that a model checker can copy, compare and hash it.
+//!
+//! Invariants, each with a test in `tests.rs`:
+//!
+//! * I1: a value is sent by commands ordered here only, and by none after it was decided to take it back.
+//! * I2: a hold is granted and extended only for a time that begins before its command was sent.
+//! * I3: for one claim, what takes the key is ordered before what renews it, and that before what releases it.
+//! * I4: every command that writes carries a lease.
+//! * I5: whoever waits has a time at which it asks by itself; a push only comes before it.
+//! * I6: what is over is neither renewed nor extended.
+//! * I7: at the end nothing is left: each claim is forgotten once, after its last order.
+
+mod head;
+mod held;
+mod leaving;
+mod line;
+mod passing;
+#[cfg(test)]
+mod tests;
+mod words;
+
+pub(crate) use words::{
+    Claim, Ears, Errand, Event, Failure, Left, Order, Patience, Released, Said, Scene, Term, Terms,
+    Why,
+};
+
+use crate::lock::error::LostCause;
+use crate::lock::options::Wakeup;
+use head::{Head, Step, Waiter};
+use held::{Granted, Held};
+use leaving::{Leaving, Remains};
+use passing::{Passing, Turns};
+use std::collections::VecDeque;
+use tokio::time::Instant;
+
+/// One key in one process.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub(crate) struct Gate {
+    seat: Seat,
+    /// Who waits behind the seat, oldest first.
+    line: VecDeque<Waiter>,
+    /// No one in the line gives up before.
+    line_due: Option<Instant>,
+    leaving: Vec<Leaving>,
+    turns: Turns,
+}
+
+/// The one claim of this process that deals with the server about the key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+enum Seat {
+    #[default]
+    Empty,
+    Head(Head),
+    Held(Held),
+    Passing(Passing),
+}
+
+impl Gate {
+    /// Takes in what happened, and adds what is to be done.
+    pub(crate) fn on(&mut self, event: Event, scene: &Scene, orders: &mut Vec<Order>) {
+        self.let_go_of_what_is_over(scene, orders);
+        match event {
+            Event::Came { claim, terms, patience } => {
+                self.came(Waiter { claim, terms, patience }, scene, orders);
+            }
+            Event::Left { claim } => self.left(claim, scene, orders),
+            Event::Released { claim } => self.released(claim, scene, orders),
+            Event::Beat { claim } => {
+                if let Some(held) = self.held_by(claim) {
+                    held.beat(scene, orders);
+                }
+            }
+            Event::Doubted { claim } => {
+                if let Some(held) = self.held_by(claim) {
+                    held.doubt(scene, orders);
+                }
+            }
+            Event::Suspected { claim } => {
+                if let Some(held) = self.held_by(claim) {
+                    held.suspect(scene, orders);
+                }
+            }
+            Event::Said { errand, said } => self.said(errand, said, scene, orders),
+            Event::Changed => match &mut self.seat {
+                Seat::Head(head) => head.woken(Wakeup::Track, scene, orders),
+                Seat::Held(held) => held.touched(scene, orders),
+                Seat::Empty | Seat::Passing(_) => {}
+            },
+            Event::Announced => {
+                if let Seat::Head(head) = &mut self.seat {
+                    head.woken(Wakeup::Announce, scene, orders);
+                }
+            }
+            Event::Opened { fenced, same } => self.opened(fenced, same, scene, orders),
+            Event::Refused => {
+                self.turn_away(Why::Failed, orders);
+                self.step(Step::Refused(Why::Failed), scene, orders);
+            }
+            Event::Closed => self.close(scene, orders),
+            Event::Tick => self.tick(scene, orders),
+        }
+        self.advance(scene, orders);
+    }
+
+    /// When time alone changes something.
+    pub(crate) fn due(&self) -> Option<Instant> {
+        let seat = match &self.seat {
+            Seat::Empty => None,
+            Seat::Head(head) => head.due(),
+            Seat::Held(held) => Some(held.due()),
+            Seat::Passing(passing) => passing.due(),
+        };
+        let leaving = self.leaving.iter().map(Leaving::due).min();
+        [seat, leaving, self.line_due].into_iter().flatten().min()
+    }
+
+    /// Whether there is nothing to remember.
+    pub(crate) fn is_vacant(&self) -> bool {
+        matches!(self.seat, Seat::Empty) && self.line.is_empty() && self.leaving.is_empty()
+    }
+
+    /// Who holds the lock in this process, and until when for certain.
+    pub(crate) fn holder(&self) -> Option<(Claim, Instant)> {
+        match &self.seat {
+            Seat::Held(held) => Some((held.claim, held.surely_over())),
+            Seat::Passing(passing) => Some((passing.from.claim, passing.from.surely_over())),
+            Seat::Empty | Seat::Head(_) => None,
+        }
+    }
+
+    /// Whether releases are still to be answered.
+    pub(crate) fn is_leaving(&self) -> bool {
+        !self.leaving.is_empty() || matches!(self.seat, Seat::Passing(_))
+    }
+
+    fn held_by(&mut self, claim: Claim) -> Option<&mut Held> {
+        match &mut self.seat {
+            Seat::Held(held) if held.claim == claim => Some(held),
+            _ => None,
+        }
+    }
+
+    /// Empties the seat of a head, and takes back what it may have left on the server.
+    fn vacate(&mut self, scene: &Scene, orders: &mut Vec<Order>) {
+        let Seat::Head(head) = std::mem::take(&mut self.seat) else { return };
+        let Waiter { claim, terms, .. } = head.waiter;
+        let sent = head.suspect();
+        if sent.is_none() && head.haunted().is_none() {
+            orders.push(Order::Forget(claim));
+            return;
+        }
+        let surely_over = terms.lease.surely_over(scene.now);
+        let (unsure, haunted) = (sent.is_some(), head.haunted());
+        let aloud = terms.wakeup == Wakeup::Announce;
+        let lease = terms.lease;
+        let remains = Remains { claim, lease, aloud, surely_over, unsure, haunted };
+        self.leaving.push(Leaving::begin(remains, scene, orders));
+    }
+
+    fn released(&mut self, claim: Claim, scene: &Scene, orders: &mut Vec<Order>) {
+        let Seat::Held(from) = self.seat else { return };
+        if from.claim != claim {
+            return;
+        }
+        self.give_up_waiters(scene.now, orders);
+        match self.line.front() {
+            Some(_) if scene.online && self.turns.allow(scene.now) => {
+                self.pass(&from, scene, orders);
+            }
+            _ => self.leave(&from, scene, orders),
+        }
+    }
+
+    /// Empties the seat of a holder, whose key is released.
+    fn leave(&mut self, held: &Held, scene: &Scene, orders: &mut Vec<Order>) {
+        self.seat = Seat::Empty;
+        self.leaving.push(Leaving::begin(held.remains(scene.now), scene, orders));
+    }
+
+    fn let_go_of_what_is_over(&mut self, scene: &Scene, orders: &mut Vec<Order>) {
+        if let Seat::Held(held) = self.seat {
+            if let Some(cause) = held.overdue(scene.now) {
+                self.lose(&held, cause, scene, orders);
+            }
+        }
+    }
+
+    fn lose(&mut self, held: &Held, cause: LostCause, scene: &Scene, orders: &mut Vec<Order>) {
+        orders.push(Order::Lose { claim: held.claim, cause });
+        self.turns = Turns::default();
+        match cause {
+            // The server said so: there is nothing to take back.
+            LostCause::Deleted | LostCause::TakenOver | LostCause::Failover => {
+                self.seat = Seat::Empty;
+                orders.push(Order::Forget(held.claim));
+            }
+            LostCause::Expired
+            | LostCause::Unconfirmed
+            | LostCause::MaxHold
+            | LostCause::Closed => self.leave(held, scene, orders),
+        }
+    }
+
+    fn said(&mut self, errand: Errand, said: Said, scene: &Scene, orders: &mut Vec<Order>) {
+        match (&mut self.seat, errand) {
+            (_, Errand::Release { claim, .. }) => self.release_said(claim, said, scene, orders),
+            (Seat::Passing(passing), Errand::HandOver { from, sent, in_full, .. })
+                if passing.from.claim == from && passing.sent == sent =>
+            {
+                self.passed(said, in_full, scene, orders);
+            }
+            (Seat::Head(head), errand) if head.expects(errand) => {
+                let step = head.said(said, scene, orders);
+                self.step(step, scene, orders);
+            }
+            (Seat::Held(held), errand) if held.expects(errand) => {
+                let lost = held.said(said, scene, orders);
+                if let (Some(cause), Seat::Held(held)) = (lost, self.seat) {
+                    self.lose(&held, cause, scene, orders);
+                }
+            }
+            _ => {} // of a claim that has gone on since, or has gone
+        }
+    }
+
+    fn step(&mut self, step: Step, scene: &Scene, orders: &mut Vec<Order>) {
+        let Seat::Head(head) = self.seat else { return };
+        match step {
+            Step::Stay => {}
+            Step::Granted { sent } => {
+                let granted = Granted { to: head.waiter, haunted: head.haunted(), sent };
+                self.grant(granted, scene, orders);
+            }
+            Step::Refused(why) => {
+                orders.push(Order::Refuse { claim: head.waiter.claim, why });
+                self.vacate(scene, orders);
+            }
+        }
+    }
+
+    /// The server gave the lock to a claim.
+    fn grant(&mut self, granted: Granted, scene: &Scene, orders: &mut Vec<Order>) {
+        let Granted { to: Waiter { claim, terms, .. }, haunted, sent } = granted;
+        if let Some(held) = Held::begin(&granted, scene) {
+            orders.push(Order::Grant { claim, term: held.term(sent) });
+            self.seat = Seat::Held(held);
+            return;
+        }
+        let took = scene.now.saturating_duration_since(sent);
+        orders.push(Order::Refuse { claim, why: Why::TooShort { took } });
+        let (lease, aloud) = (terms.lease, terms.wakeup == Wakeup::Announce);
+        let surely_over = lease.surely_over(scene.now);
+        let remains = Remains { claim, lease, aloud, surely_over, unsure: false, haunted };
+        self.seat = Seat::Empty;
+        self.leaving.push(Leaving::begin(remains, scene, orders));
+    }
+
+    fn release_said(&mut self, claim: Claim, said: Said, scene: &Scene, orders: &mut Vec<Order>) {
+        let Some(at) = self.leaving.iter().position(|leaving| leaving.claim == claim) else {
+            return;
+        };
+        if self.leaving.get_mut(at).is_some_and(|leaving| leaving.said(said, scene, orders)) {
+            self.leaving.swap_remove(at);
+            orders.push(Order::Forget(claim));
+        }
+        if let Seat::Head(head) = &mut self.seat {
+            head.stop_yielding(scene, orders);
+        }
+    }
+
+    fn opened(&mut self, fenced: bool, same: bool, scene: &Scene, orders: &mut Vec<Order>) {
+        for leaving in &mut self.leaving {
+            leaving.opened(fenced, scene, orders);
+        }
+        match &mut self.seat {
+            Seat::Head(head) => head.opened(fenced, scene, orders),
+            Seat::Held(held) => held.opened(same, scene, orders),
+            Seat::Empty | Seat::Passing(_) => {}
+        }
+    }
+
+    fn tick(&mut self, scene: &Scene, orders: &mut Vec<Order>) {
+        self.leaving.retain_mut(|leaving| {
+            let over = leaving.tick(scene, orders);
+            if over {
+                orders.push(Order::Forget(leaving.claim));
+            }
+            !over
+        });
+        self.give_up_waiters(scene.now, orders);
+        let step = match &mut self.seat {
+            Seat::Head(head) => head.tick(scene, orders),
+            Seat::Held(held) => {
+                held.tick(scene, orders);
+                Step::Stay
+            }
+            Seat::Passing(passing) => {
+                passing.tick(scene.now, orders);
+                Step::Stay
+            }
+            Seat::Empty => Step::Stay,
+        };
+        self.step(step, scene, orders);
+    }
+
+    fn close(&mut self, scene: &Scene, orders: &mut Vec<Order>) {
+        self.turn_away(Why::Closed, orders);
+        match &mut self.seat {
+            Seat::Empty => {}
+            Seat::Head(_) => self.step(Step::Refused(Why::Closed), scene, orders),
+            Seat::Held(held) => {
+                let held = *held;
+                self.lose(&held, LostCause::Closed, scene, orders);
+            }
+            Seat::Passing(passing) => passing.turn_away(Why::Closed, orders),
+        }
+    }
+}

@@ -1,0 +1,258 @@
+//! What a gate is told, what it answers with, and what passes between the two.
+
+use crate::backoff::Backoff;
+use crate::lock::error::LostCause;
+use crate::lock::lease::Lease;
+use crate::lock::options::{Renewal, Wakeup};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// Names one acquire call and whatever comes of it: one owner token, never used twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Claim(pub(crate) u64);
+
+/// How a lock is to be held and waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Terms {
+    pub(crate) lease: Lease,
+    pub(crate) renewal: Renewal,
+    pub(crate) max_hold: Option<Duration>,
+    pub(crate) heartbeat: Option<Duration>,
+    pub(crate) watch_at_once: bool,
+    pub(crate) wakeup: Wakeup,
+    pub(crate) backoff: Backoff,
+}
+
+/// How long a caller waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Patience {
+    /// One attempt, whose answer may take until then.
+    Once(Instant),
+    Until(Instant),
+    Endless,
+}
+
+/// What is the case while an event is handled.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Scene {
+    pub(crate) now: Instant,
+    /// Any evenly distributed number, for jitter.
+    pub(crate) entropy: u64,
+    /// Whether there is a connection that commands can be sent on.
+    pub(crate) online: bool,
+    pub(crate) ears: Ears,
+}
+
+/// What the connection is told without asking.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub(crate) struct Ears {
+    /// Reading a key makes the server tell of its next change.
+    pub(crate) tracks: bool,
+    /// Published messages are heard.
+    pub(crate) hears: bool,
+    /// Scripts of ours that change a key are told to ourselves.
+    pub(crate) echoes: bool,
+}
+
+/// What happened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Event {
+    /// A caller wants the lock.
+    Came { claim: Claim, terms: Terms, patience: Patience },
+    /// A caller that was not granted the lock has gone.
+    Left { claim: Claim },
+    /// A guard was released or dropped.
+    Released { claim: Claim },
+    /// The work that holds the lock is alive.
+    Beat { claim: Claim },
+    /// Somebody wants to know from the server, now, whether the lock is still held.
+    Doubted { claim: Claim },
+    /// The clocks disagree about whether the lock is still held.
+    Suspected { claim: Claim },
+    /// The server answered an errand, or it came to nothing.
+    Said { errand: Errand, said: Said },
+    /// Somebody changed the key, says the server.
+    Changed,
+    /// Somebody released the lock, as they say themselves.
+    Announced,
+    /// There is a connection again. What the one before was sent and has not run yet never will, if it is `fenced` off. The
+    /// server has kept its data, as far as is known, if it is the `same`.
+    Opened { fenced: bool, same: bool },
+    /// No call will be answered by the server, until it opens again.
+    Refused,
+    /// No more locks: what is held is released.
+    Closed,
+    /// Time has passed.
+    Tick,
+}
+
+/// What is asked of the server, in one write and answered as one. `sent` is from before anything was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Errand {
+    /// Take the key if it is free, and tell who has it otherwise.
+    Ask { claim: Claim, sent: Instant, lease: Lease, watch: bool },
+    /// What is left of the holder's lease? The answer arms a push; `listen` also asks for announcements.
+    Look { claim: Claim, sent: Instant, listen: bool },
+    /// A new lease, if the key is ours.
+    Renew { claim: Claim, sent: Instant, lease: Lease, in_full: bool },
+    /// Is the key ours, and for how long?
+    Verify { claim: Claim, sent: Instant },
+    /// Another owner and a new lease, if the key is ours.
+    HandOver { from: Claim, to: Claim, sent: Instant, lease: Lease, in_full: bool },
+    /// Free the key, if it is ours; and tell those who wait, if `aloud`.
+    Release { claim: Claim, in_full: bool, aloud: bool },
+}
+
+/// What became of an errand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Said {
+    /// `Ask`: the key was free and is ours.
+    Fresh,
+    /// `Ask`: the key had our value already, from an earlier attempt.
+    Earlier,
+    /// `Ask`: somebody else has it. Equal numbers stand for equal holders.
+    Held { holder: u64, left: Left },
+    /// `Ask`: in other words, please.
+    Rephrase,
+    /// `Ask`: the key holds data that is not a lock.
+    KeyInUse,
+    /// `Ask`: not sent, because a round trip takes so long that the lease is too short.
+    TooShort { took: Duration },
+    /// `Look`
+    Left(Left),
+    /// The key was ours; `Verify` also tells for how long.
+    Ours(Left),
+    /// The key does not exist.
+    Gone,
+    /// The key is not ours, and may not exist.
+    NotOurs,
+    /// The same again with the script's text: the server has forgotten it, or has no memory for anything else.
+    InFull,
+    /// No answer, or no usable one.
+    Failed(Failure),
+}
+
+/// Why an errand came to nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Failure {
+    /// It may work later; whether it ran is not known if it `may_have_run`.
+    Passing {
+        may_have_run: bool,
+    },
+    /// The same would come of it again.
+    ForGood {
+        may_have_run: bool,
+    },
+    Closed,
+}
+
+/// What is left of a lease.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Left {
+    /// The server was not asked.
+    Unasked,
+    /// The key is gone by now.
+    Nothing,
+    /// There is no lease: another library's lock.
+    Endless,
+    For(Duration),
+}
+
+/// What is to be done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Order {
+    Send(Errand),
+    /// The lock is the claim's, for this long.
+    Grant {
+        claim: Claim,
+        term: Term,
+    },
+    /// The caller gets no lock.
+    Refuse {
+        claim: Claim,
+        why: Why,
+    },
+    /// The claim's hold is confirmed anew.
+    Extend {
+        claim: Claim,
+        term: Term,
+    },
+    /// The claim's hold is over, and its guard still there.
+    Lose {
+        claim: Claim,
+        cause: LostCause,
+    },
+    /// What became of a release.
+    Report {
+        claim: Claim,
+        released: Released,
+    },
+    /// Nothing more will be ordered for the claim, and its value is not needed any more.
+    Forget(Claim),
+}
+
+/// How long a hold may be relied on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Term {
+    /// Before the command was sent that this rests on.
+    pub(crate) sent: Instant,
+    pub(crate) deadline: Instant,
+}
+
+/// Why a caller gets no lock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Why {
+    /// Somebody else has it, or stands before the caller.
+    Held,
+    /// Its patience ran out.
+    TimedOut,
+    /// One attempt was to be made, and the server did not answer in time.
+    NoAnswer,
+    /// The lease was over, or would be, before the caller knew that it had one.
+    TooShort {
+        took: Duration,
+    },
+    KeyInUse,
+    /// The server said no, and will again.
+    Failed,
+    Closed,
+}
+
+/// What became of a release.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Released {
+    Yes,
+    /// The key was not ours any more.
+    NotOurs,
+    /// The lease has surely ended, and nobody knows which came first.
+    Unconfirmed,
+}
+
+impl Failure {
+    /// Whether the errand may have been done all the same.
+    pub(crate) fn may_have_run(self) -> bool {
+        match self {
+            Self::Passing { may_have_run } | Self::ForGood { may_have_run } => may_have_run,
+            Self::Closed => true,
+        }
+    }
+}
+
+impl Patience {
+    /// When the caller gives up.
+    pub(crate) fn end(self) -> Option<Instant> {
+        match self {
+            Self::Once(end) | Self::Until(end) => Some(end),
+            Self::Endless => None,
+        }
+    }
+
+    /// Whether an attempt that ends now was the last one.
+    pub(crate) fn is_over(self, now: Instant) -> bool {
+        match self {
+            Self::Once(_) => true,
+            Self::Until(end) => now >= end,
+            Self::Endless => false,
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! From errands to commands, in the words of the server at hand. Pure.
+
+use crate::client::encode;
+use crate::lock::dialect::{Dialect, Release, Script};
+use crate::lock::gate::Errand;
+use crate::lock::lease::Lease;
+use bytes::BytesMut;
+
+/// What an errand is about.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Matter<'a> {
+    pub(crate) key: &'a [u8],
+    /// The value of the errand's claim; of a hand-over, the old owner's.
+    pub(crate) value: &'a [u8],
+    /// Of a hand-over, the new owner's value.
+    pub(crate) next: &'a [u8],
+    /// Where releases are announced.
+    pub(crate) channel: &'a [u8],
+}
+
+impl Dialect {
+    /// How many commands, and so replies, an errand takes.
+    pub(crate) fn parts(&self, errand: &Errand) -> usize {
+        match errand {
+            Errand::Ask { watch, .. } if self.has_set_get() => 1 + usize::from(*watch),
+            Errand::Ask { .. } => 3,
+            Errand::Look { .. } | Errand::HandOver { .. } => 1,
+            Errand::Renew { .. } | Errand::Verify { .. } => 2,
+            Errand::Release { aloud, .. } => {
+                1 + usize::from(*aloud && self.release() != Release::Script)
+            }
+        }
+    }
+
+    /// Appends command number `part` of the `whole` errand.
+    pub(crate) fn say(
+        &self,
+        errand: &Errand,
+        (part, whole): (usize, usize),
+        matter: &Matter<'_>,
+        out: &mut BytesMut,
+    ) {
+        let Matter { key, value, next, channel } = *matter;
+        match (errand, part) {
+            (Errand::Ask { lease, .. }, 0) => set_nx(key, value, *lease, whole < 3, out),
+            (Errand::Ask { .. }, 1) if whole == 3 => encode::command(&[b"GET", key], out),
+            (Errand::Verify { .. }, 0) => encode::command(&[b"GET", key], out),
+            (Errand::Renew { lease, in_full, .. }, 0) => {
+                if self.has_set_ifeq() && !in_full {
+                    return set_ifeq(key, value, value, *lease, out);
+                }
+                self.run(Script::Renew, *in_full, (key, 2), out);
+                encode::bulk(value, out);
+                encode::bulk_i64(lease.ttl_ms(), out);
+            }
+            (Errand::HandOver { lease, in_full, .. }, _) => {
+                if self.has_set_ifeq() && !in_full {
+                    return set_ifeq(key, next, value, *lease, out);
+                }
+                self.run(Script::Pass, *in_full, (key, 3), out);
+                encode::bulk(value, out);
+                encode::bulk(next, out);
+                encode::bulk_i64(lease.ttl_ms(), out);
+            }
+            (Errand::Release { in_full, aloud, .. }, 0) => {
+                self.free(matter, *in_full, *aloud, out);
+            }
+            (Errand::Release { .. }, _) => {
+                encode::command(&[&b"PUBLISH"[..], channel, b""], out);
+            }
+            (Errand::Look { .. } | Errand::Ask { .. }, _)
+            | (Errand::Renew { .. } | Errand::Verify { .. }, _) => {
+                encode::command(&[b"PTTL", key], out);
+            }
+        }
+    }
+
+    fn free(&self, matter: &Matter<'_>, in_full: bool, aloud: bool, out: &mut BytesMut) {
+        let Matter { key, value, channel, .. } = *matter;
+        match self.release() {
+            Release::DelIfEq => encode::command(&[b"DELIFEQ", key, value], out),
+            Release::DelEx => encode::command(&[b"DELEX", key, b"IFEQ", value], out),
+            Release::Script if aloud => {
+                self.run(Script::ReleaseAloud, in_full, (key, 2), out);
+                encode::bulk(value, out);
+                encode::bulk(channel, out);
+            }
+            Release::Script => {
+                self.run(Script::Release, in_full, (key, 1), out);
+                encode::bulk(value, out);
+            }
+        }
+    }
+
+    /// Appends all of a script's call but its arguments, of which there are `args`.
+    fn run(&self, script: Script, in_full: bool, (key, args): (&[u8], usize), out: &mut BytesMut) {
+        encode::array_header(4 + args, out);
+        match self.digest(script) {
+            Some(digest) if !in_full => {
+                encode::bulk(b"EVALSHA", out);
+                encode::bulk(digest, out);
+            }
+            _ => {
+                encode::bulk(b"EVAL", out);
+                encode::bulk(script.text().as_bytes(), out);
+            }
+        }
+        encode::bulk(b"1", out);
+        encode::bulk(key, out);
+    }
+}
+
+fn set_nx(key: &[u8], value: &[u8], lease: Lease, get: bool, out: &mut BytesMut) {
+    encode::array_header(if get { 7 } else { 6 }, out);
+    encode::bulk(b"SET", out);
+    encode::bulk(key, out);
+    encode::bulk(value, out);
+    encode::bulk(b"NX", out);
+    encode::bulk(b"PX", out);
+    encode::bulk_i64(lease.ttl_ms(), out);
+    if get {
+        encode::bulk(b"GET", out);
+    }
+}
+
+fn set_ifeq(key: &[u8], value: &[u8], old: &[u8], lease: Lease, out: &mut BytesMut) {
+    encode::array_header(7, out);
+    encode::bulk(b"SET", out);
+    encode::bulk(key, out);
+    encode::bulk(value, out);
+    encode::bulk(b"IFEQ", out);
+    encode::bulk(old, out);
+    encode::bulk(b"PX", out);
+    encode::bulk_i64(lease.ttl_ms(), out);
+}

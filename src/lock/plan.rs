@@ -1,0 +1,145 @@
+//! What all acquire calls on one `Lock` share, made once: key, terms, and what a value says about its holder.
+
+use crate::error::Error;
+use crate::lock::gate::Terms;
+use crate::lock::lease::Lease;
+use crate::lock::options::Options;
+use crate::lock::token::Signature;
+use bytes::Bytes;
+use std::fmt;
+use std::hash::{BuildHasher, Hash, Hasher};
+
+/// What all acquire calls on one lock share.
+pub(crate) struct Plan {
+    pub(crate) key: Key,
+    pub(crate) terms: Terms,
+    pub(crate) signature: Signature,
+    /// Where releases are announced.
+    pub(crate) channel: Bytes,
+}
+
+impl Plan {
+    /// # Errors
+    ///
+    /// If the lease cannot be counted.
+    pub(crate) fn new(key: Key, options: &Options, signature: Signature) -> Result<Self, Error> {
+        let terms = Terms {
+            lease: Lease::new(options.lease)?,
+            renewal: options.renewal,
+            max_hold: options.max_hold,
+            heartbeat: options.heartbeat,
+            watch_at_once: options.watch_at_once,
+            wakeup: options.wakeup,
+            backoff: options.backoff,
+        };
+        let channel = side_key(&key.bytes, CHANNEL);
+        Ok(Self { key, terms, signature, channel })
+    }
+}
+
+/// Not the values, which are secrets; they are not here.
+impl fmt::Debug for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Plan").field("key", &self.key.bytes).field("terms", &self.terms).finish()
+    }
+}
+
+/// A lock's key with its hash, which is computed once.
+#[derive(Debug, Clone)]
+pub(crate) struct Key {
+    hash: u64,
+    pub(crate) bytes: Bytes,
+}
+
+impl Key {
+    pub(crate) fn new(bytes: Bytes, hasher: &impl BuildHasher) -> Self {
+        Self { hash: hasher.hash_one(&bytes[..]), bytes }
+    }
+}
+
+impl PartialEq for Key {
+    fn eq(&self, other: &Self) -> bool {
+        self.hash == other.hash && self.bytes == other.bytes
+    }
+}
+
+impl Eq for Key {}
+
+impl Hash for Key {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.hash);
+    }
+}
+
+/// Takes a [`Key`]'s hash as it is.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Hashed(u64);
+
+impl Hasher for Hashed {
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
+impl BuildHasher for Hashed {
+    type Hasher = Self;
+
+    fn build_hasher(&self) -> Self {
+        Self::default()
+    }
+}
+
+/// The name of the channel beside a key.
+const CHANNEL: &[u8] = b"c";
+
+/// The keys that a channel may stand beside.
+pub(crate) fn keys_of_channel(channel: &Bytes) -> [Option<Bytes>; 2] {
+    let end = channel.len().saturating_sub(CHANNEL.len() + 1);
+    let key = channel.slice(..end);
+    let bare = key.starts_with(b"{") && key.ends_with(b"}") && key.len() > 2;
+    let inner = bare.then(|| key.slice(1..key.len() - 1));
+    [Some(key), inner]
+}
+
+/// A key or channel beside a lock's key, in the same slot of a cluster.
+fn side_key(key: &[u8], name: &[u8]) -> Bytes {
+    let tagged = has_tag(key);
+    let parts: [&[u8]; 4] = if tagged { [b"", key, b":", name] } else { [b"{", key, b"}:", name] };
+    parts.concat().into()
+}
+
+/// Whether there is something in braces.
+fn has_tag(key: &[u8]) -> bool {
+    let open = key.iter().position(|&byte| byte == b'{');
+    let rest = open.and_then(|open| key.get(open + 1..)).unwrap_or_default();
+    rest.iter().position(|&byte| byte == b'}').is_some_and(|length| length > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn side_keys_share_the_tag_of_their_lock() {
+        for (key, side) in [
+            ("lk:a", "{lk:a}:c"),
+            ("lk:{a}", "lk:{a}:c"),
+            ("{a}b", "{a}b:c"),
+            ("lk:{}a", "{lk:{}a}:c"),
+        ] {
+            assert_eq!(side_key(key.as_bytes(), CHANNEL), side);
+            let keys = keys_of_channel(&Bytes::from(side));
+            assert!(keys.into_iter().flatten().any(|found| found == key));
+        }
+    }
+}

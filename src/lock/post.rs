@@ -1,0 +1,174 @@
+//! Errands out, answers in.
+
+use crate::client::{Connection, Frame, Tag, encode};
+use crate::error::Error;
+use crate::lock::answers::Reading;
+use crate::lock::book::{Book, Flight, News};
+use crate::lock::engine::Engine;
+use crate::lock::gate::{Claim, Errand, Event, Failure, Left, Said};
+use crate::lock::lease::ROUND_TRIPS;
+use crate::lock::phrases::Matter;
+use crate::seam::after;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// How long an answer to a waiter's question may take: a server that has gone is noticed by the connection.
+const LONG: Duration = Duration::from_secs(60);
+/// The tag of commands whose answer means nothing.
+pub(crate) const NOBODY: Tag = Tag::MAX;
+
+impl Engine {
+    /// Posts the commands of an errand.
+    pub(crate) fn send(&self, book: &mut Book, at: usize, errand: Errand) {
+        let (Some(connection), Some(dialect)) = (self.connection.get(), book.dialect.clone())
+        else {
+            let failure = Failure::Passing { may_have_run: false };
+            return book.hear(at, errand, Said::Failed(failure));
+        };
+        if let Some(took) = too_short(&errand, connection) {
+            return book.hear(at, errand, Said::TooShort { took });
+        }
+        if let Errand::Look { listen: true, .. } = errand {
+            book.listen(at, connection);
+        }
+        let whole = dialect.parts(&errand);
+        let (sent, replies) = (self.clocks(), [None, None, None]);
+        let flight = book.launch(Flight { gate: at, errand, sent, whole, answered: 0, replies });
+        let patience = patience(&errand, connection);
+        for part in 0..whole {
+            let tag = (flight as Tag) << 2 | part as Tag;
+            let posted = connection.post(tag, patience, |out| {
+                dialect.say(&errand, (part, whole), &book.matter(at, &errand), out);
+            });
+            match posted {
+                Ok(()) => book.posted = true,
+                Err(error) => self.answered(book, tag, Err(error)),
+            }
+        }
+    }
+
+    /// One command was answered; once all of its errand are, the gate is to be told.
+    pub(crate) fn answered(&self, book: &mut Book, tag: Tag, reply: Result<Frame, Error>) {
+        if tag == NOBODY {
+            return;
+        }
+        let flight = usize::try_from(tag >> 2).unwrap_or(usize::MAX);
+        let part = usize::try_from(tag & 3).unwrap_or_default();
+        let Some(replies) = book.land(flight, part, reply) else { return };
+        let Some(&Flight { gate, errand, sent, whole, .. }) = book.flights.get(flight) else {
+            return;
+        };
+        let value = book.value(claim_of(&errand));
+        let reading = match &book.dialect {
+            Some(dialect) => dialect.read(&errand, whole, replies, value),
+            // Nothing is answered while there is no connection.
+            None => match replies.into_iter().find_map(Result::err) {
+                Some(error) => error.into(),
+                None => Said::Failed(Failure::Passing { may_have_run: true }).into(),
+            },
+        };
+        let event = Event::Said { errand, said: reading.said };
+        book.note(gate, reading);
+        book.news.push_back(News { gate, event, sent: Some(sent) });
+    }
+
+    /// Nobody at a gate waits any more.
+    pub(crate) fn stop_listening(&self, book: &mut Book, at: usize) {
+        let Some(entry) = book.gates.get_mut(at) else { return };
+        if !std::mem::take(&mut entry.listening) {
+            return;
+        }
+        if let Some(connection) = self.connection.get() {
+            let args = [&b"UNSUBSCRIBE"[..], &entry.channel];
+            let posted = connection.post(NOBODY, LONG, |out| encode::command(&args, out));
+            book.posted |= posted.is_ok();
+        }
+    }
+}
+
+impl Book {
+    /// A gate's errand came to this without having been sent.
+    fn hear(&mut self, gate: usize, errand: Errand, said: Said) {
+        self.news.push_back(News { gate, event: Event::Said { errand, said }, sent: None });
+    }
+
+    /// Asks to be told of releases, ahead of the question that is posted next.
+    fn listen(&mut self, at: usize, connection: &Connection) {
+        let Some(entry) = self.gates.get_mut(at).filter(|entry| !entry.listening) else { return };
+        let args = [&b"SUBSCRIBE"[..], &entry.channel];
+        entry.listening = connection.post(NOBODY, LONG, |out| encode::command(&args, out)).is_ok();
+    }
+
+    /// What an errand is about.
+    fn matter(&self, at: usize, errand: &Errand) -> Matter<'_> {
+        let entry = self.gates.get(at);
+        let key = entry.and_then(|entry| entry.key.as_ref()).map(|key| &key.bytes[..]);
+        let next = match errand {
+            Errand::HandOver { to, .. } => self.value(*to),
+            _ => &[],
+        };
+        Matter {
+            key: key.unwrap_or_default(),
+            value: self.value(claim_of(errand)),
+            next,
+            channel: entry.map(|entry| &entry.channel[..]).unwrap_or_default(),
+        }
+    }
+
+    /// Remembers for people what an answer told.
+    fn note(&mut self, at: usize, reading: Reading) {
+        let Some(entry) = self.gates.get_mut(at) else { return };
+        if let Some(error) = reading.error {
+            entry.last_error = Some(error);
+            return;
+        }
+        let over = |left| match left {
+            Left::For(left) => Some(after(Instant::now(), left)),
+            Left::Unasked | Left::Nothing | Left::Endless => None,
+        };
+        match reading.said {
+            Said::Held { left, .. } => {
+                entry.last_error = None;
+                if let Some(found) = reading.found {
+                    let known = entry.seen.as_ref().filter(|(value, _)| *value == found);
+                    let before = known.and_then(|(_, over)| *over);
+                    entry.seen = Some((found, over(left).or(before)));
+                }
+            }
+            Said::Left(left) => {
+                if let Some((_, lease_over)) = &mut entry.seen {
+                    *lease_over = over(left);
+                }
+            }
+            Said::Fresh | Said::Ours(_) => (entry.seen, entry.last_error) = (None, None),
+            _ => {}
+        }
+    }
+}
+
+fn claim_of(errand: &Errand) -> Claim {
+    match *errand {
+        Errand::Ask { claim, .. }
+        | Errand::Look { claim, .. }
+        | Errand::Renew { claim, .. }
+        | Errand::Verify { claim, .. }
+        | Errand::Release { claim, .. } => claim,
+        Errand::HandOver { from, .. } => from,
+    }
+}
+
+/// The smallest round trip so far, if a lease has no room for those that a hold takes at least.
+fn too_short(errand: &Errand, connection: &Connection) -> Option<Duration> {
+    let Errand::Ask { lease, .. } = errand else { return None };
+    connection.smallest_rtt().filter(|rtt| lease.length() < *rtt * ROUND_TRIPS)
+}
+
+/// How long an answer may take before its gate is told that there is none.
+fn patience(errand: &Errand, connection: &Connection) -> Duration {
+    let usual = connection.config().response_timeout;
+    match errand {
+        Errand::Ask { .. } | Errand::Look { .. } | Errand::HandOver { .. } => usual.max(LONG),
+        Errand::Renew { lease, .. } => usual.min(lease.length() / 5).max(Duration::from_millis(1)),
+        Errand::Verify { .. } | Errand::Release { .. } => usual,
+    }
+}
