@@ -1,0 +1,306 @@
+//! The invariants, under random histories of a process and a server with one key.
+
+use super::{Desk, MS, SECOND, terms};
+use crate::lock::gate::{Claim, Errand, Event, Failure, Left, Order, Patience, Said};
+use crate::lock::lease::Lease;
+use std::collections::BTreeMap;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// A server with one key, and what a process believes about it.
+struct World {
+    desk: Desk,
+    /// Who has the key, and until when.
+    key: Option<(Claim, Instant)>,
+    history: BTreeMap<Claim, History>,
+    next: u64,
+    dice: u64,
+}
+
+#[derive(Debug, Default)]
+struct History {
+    /// Its caller has been told, or has gone.
+    told: bool,
+    asked: bool,
+    released: bool,
+    ended: bool,
+    forgotten: bool,
+    deadline: Option<Instant>,
+}
+
+const STRANGER: Claim = Claim(u64::MAX);
+
+impl World {
+    fn new(seed: u64) -> Self {
+        let history = BTreeMap::new();
+        Self { desk: Desk::new(), key: None, history, next: 0, dice: seed }
+    }
+
+    fn roll(&mut self, sides: u64) -> u64 {
+        self.dice = self.dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(99);
+        (self.dice >> 33) % sides
+    }
+
+    fn holder(&self) -> Option<Claim> {
+        self.key.filter(|(_, over)| *over > self.desk.now).map(|(holder, _)| holder)
+    }
+
+    fn happen(&mut self, event: Event) {
+        let orders = self.desk.on(event);
+        for order in &orders {
+            self.check(order);
+        }
+        let owed = self.desk.gate.due().is_some() || !self.desk.flying.is_empty();
+        assert!(
+            self.desk.gate.is_vacant() || owed || !self.desk.online,
+            "I5: it waits for nothing: {:?}",
+            self.desk.gate
+        );
+    }
+
+    fn check(&mut self, order: &Order) {
+        let now = self.desk.now;
+        let claim = match order {
+            Order::Send(Errand::HandOver { from, to, .. }) => {
+                let from = self.history.entry(*from).or_default();
+                assert!(from.asked && !from.forgotten, "I3: it cannot hold");
+                from.released = true;
+                *to
+            }
+            Order::Send(
+                Errand::Ask { claim, .. }
+                | Errand::Look { claim, .. }
+                | Errand::Renew { claim, .. }
+                | Errand::Verify { claim, .. }
+                | Errand::Release { claim, .. },
+            )
+            | Order::Grant { claim, .. }
+            | Order::Refuse { claim, .. }
+            | Order::Extend { claim, .. }
+            | Order::Lose { claim, .. }
+            | Order::Report { claim, .. }
+            | Order::Forget(claim) => *claim,
+        };
+        let history = self.history.entry(claim).or_default();
+        assert!(!history.forgotten, "I7: {order:?} after it was forgotten");
+        match order {
+            Order::Send(Errand::Release { .. }) => history.released = true,
+            Order::Send(errand) => {
+                assert!(!history.released, "I1, I3: {errand:?} after a release");
+                history.asked |= matches!(errand, Errand::Ask { .. } | Errand::HandOver { .. });
+                let renews = matches!(errand, Errand::Renew { .. });
+                assert!(history.asked || !renews, "I3: renewed before it was asked for");
+                assert!(!(renews && history.ended), "I6: renewed after its end");
+            }
+            Order::Grant { term, .. } => {
+                assert!(!history.told && !history.released, "granted twice, or to nobody");
+                assert!(now < term.deadline, "I2");
+                (history.told, history.deadline) = (true, Some(term.deadline));
+            }
+            Order::Extend { term, .. } => {
+                assert!(!history.ended && !history.released, "I6: extended after its end");
+                assert!(now < history.deadline.unwrap(), "I6: extended after its deadline");
+                history.deadline = Some(term.deadline);
+            }
+            Order::Lose { .. } => {
+                assert!(!history.ended && history.told, "I6: lost twice, or never held");
+                history.ended = true;
+            }
+            Order::Refuse { .. } => {
+                assert!(!history.told || history.deadline.is_none(), "refused what was granted");
+                history.told = true;
+            }
+            Order::Report { .. } => {}
+            Order::Forget(_) => history.forgotten = true,
+        }
+        if let (Order::Grant { .. } | Order::Extend { .. }, Some((holder, over))) =
+            (order, self.key)
+        {
+            if holder == claim {
+                assert!(history.deadline <= Some(over), "I2: beyond the server's lease");
+            }
+        }
+    }
+
+    /// The server carries an errand out.
+    fn serve(&mut self, errand: Errand) -> Said {
+        let (now, holder) = (self.desk.now, self.holder());
+        let lease = |lease: Lease| now + lease.length();
+        let compared = |claim| match holder {
+            Some(holder) if holder == claim => Said::Ours(Left::Unasked),
+            Some(_) => Said::NotOurs,
+            None => Said::Gone,
+        };
+        match errand {
+            Errand::Ask { claim, lease: new, .. } => match holder {
+                None => {
+                    self.key = Some((claim, lease(new)));
+                    Said::Fresh
+                }
+                Some(holder) if holder == claim => Said::Earlier,
+                Some(holder) => Said::Held { holder: holder.0, left: Left::Unasked },
+            },
+            Errand::Look { .. } => Said::Left(match self.key {
+                Some((_, over)) if over > now => Left::For(over - now),
+                _ => Left::Nothing,
+            }),
+            Errand::Renew { claim, lease: new, .. } => {
+                let said = compared(claim);
+                if let Said::Ours(_) = said {
+                    self.key = Some((claim, lease(new)));
+                }
+                said
+            }
+            Errand::Verify { claim, .. } => match compared(claim) {
+                Said::Ours(_) => Said::Ours(Left::For(self.key.unwrap().1 - now)),
+                said => said,
+            },
+            Errand::HandOver { from, to, lease: new, .. } => {
+                let said = compared(from);
+                if let Said::Ours(_) = said {
+                    self.key = Some((to, lease(new)));
+                }
+                said
+            }
+            Errand::Release { claim, .. } => {
+                let said = compared(claim);
+                if let Said::Ours(_) = said {
+                    self.key = None;
+                }
+                said
+            }
+        }
+    }
+
+    /// The server answers the oldest question; with some luck.
+    fn answer(&mut self) {
+        let Some(errand) = self.desk.flying.pop_front() else { return };
+        let said = match self.roll(20) {
+            0 => Said::Failed(Failure::Passing { may_have_run: false }),
+            1 => {
+                self.serve(errand);
+                Said::Failed(Failure::Passing { may_have_run: true })
+            }
+            _ => self.serve(errand),
+        };
+        self.happen(Event::Said { errand, said });
+    }
+
+    /// All that was sent is lost, executed or not; what dies last may come back last.
+    fn cut(&mut self) {
+        let run = usize::try_from(self.roll(8)).unwrap();
+        let lost = self.desk.flying.len();
+        for errand in self.desk.flying.clone().into_iter().take(run) {
+            self.serve(errand);
+        }
+        for _ in 0..lost {
+            let Some(errand) = self.desk.flying.pop_front() else { break };
+            let said = Said::Failed(Failure::Passing { may_have_run: true });
+            self.happen(Event::Said { errand, said });
+        }
+        // What was ordered meanwhile waits for the next connection.
+        self.desk.online = false;
+    }
+
+    fn some_claim(&mut self) -> Claim {
+        let next = self.next.max(1);
+        Claim(self.next.saturating_sub(self.roll(next.min(6))))
+    }
+
+    /// Whether the process believes that the claim holds the lock.
+    fn believes(&self, claim: Claim) -> bool {
+        self.history.get(&claim).is_some_and(|history| {
+            let live = history.deadline.is_some_and(|deadline| self.desk.now < deadline);
+            live && !history.ended && !history.released && !history.forgotten
+        })
+    }
+
+    fn step(&mut self) {
+        match self.roll(14) {
+            0 | 1 => {
+                self.next += 1;
+                let now = self.desk.now;
+                let patience = match self.roll(4) {
+                    0 => Patience::Once(now + SECOND),
+                    1 => Patience::Until(now + 300 * MS),
+                    _ => Patience::Endless,
+                };
+                let claim = Claim(self.next);
+                self.history.entry(claim).or_default();
+                self.happen(Event::Came { claim, terms: terms(), patience });
+            }
+            2 => {
+                let claim = self.some_claim();
+                if self.history.get(&claim).is_some_and(|history| !history.told) {
+                    self.history.entry(claim).or_default().told = true;
+                    self.happen(Event::Left { claim });
+                }
+            }
+            3..=5 => {
+                let claim =
+                    self.desk.gate.holder().map_or_else(|| self.some_claim(), |(claim, _)| claim);
+                if self.believes(claim) && self.desk.flying.is_empty() {
+                    self.happen(Event::Released { claim });
+                }
+            }
+            6 => {
+                let by = Duration::from_millis(self.roll(4_000));
+                self.desk.now += by;
+                self.happen(Event::Tick);
+            }
+            7 if self.desk.online => self.happen(Event::Changed),
+            8 if self.roll(6) == 0 => self.cut(),
+            9 if !self.desk.online => {
+                self.desk.online = true;
+                self.happen(Event::Opened { fenced: true, same: true });
+            }
+            10 if self.holder().is_none() && self.roll(3) == 0 => {
+                self.key = Some((STRANGER, self.desk.now + SECOND));
+            }
+            _ if self.desk.online => self.answer(),
+            _ => {}
+        }
+        let believers = (1..=self.next).filter(|claim| self.believes(Claim(*claim)));
+        let believers: Vec<_> = believers.collect();
+        assert!(believers.len() <= 1, "two hold it: {believers:?}");
+        if let [claim] = believers[..] {
+            assert_eq!(self.holder(), Some(Claim(claim)), "it is believed, and not so");
+        }
+    }
+
+    /// Everybody goes, and the server answers everything.
+    fn end(mut self) {
+        if !self.desk.online {
+            self.desk.online = true;
+            self.happen(Event::Opened { fenced: true, same: true });
+        }
+        self.happen(Event::Closed);
+        while !self.desk.gate.is_vacant() {
+            match self.desk.flying.pop_front() {
+                Some(errand) => {
+                    let said = self.serve(errand);
+                    self.happen(Event::Said { errand, said });
+                }
+                None => {
+                    self.desk.now = self.desk.gate.due().expect("I5: it is owed something");
+                    self.happen(Event::Tick);
+                }
+            }
+        }
+        for (claim, history) in &self.history {
+            assert!(history.forgotten && history.told, "I7: {claim:?} is left: {history:?}");
+            assert_ne!(self.holder(), Some(*claim), "I7: it left its value");
+        }
+    }
+}
+
+#[test]
+fn random_histories_keep_the_invariants() {
+    for seed in 0..2_000 {
+        let mut world = World::new(seed);
+        for _ in 0..200 {
+            world.step();
+        }
+        world.end();
+    }
+}

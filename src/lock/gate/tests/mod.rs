@@ -1,0 +1,156 @@
+//! A gate on a desk, to be told and asked: `rows.rs` goes through the state table, `histories.rs` through random histories.
+
+mod histories;
+mod rows;
+
+use crate::backoff::Backoff;
+use crate::lock::gate::{
+    Claim, Ears, Errand, Event, Failure, Gate, Left, Order, Patience, Said, Scene, Term, Terms,
+};
+use crate::lock::lease::Lease;
+use crate::lock::options::{Renewal, Wakeup};
+use std::collections::VecDeque;
+use std::time::Duration;
+use tokio::time::Instant;
+
+const MS: Duration = Duration::from_millis(1);
+const SECOND: Duration = Duration::from_secs(1);
+const TRACKS: Ears = Ears { tracks: true, hears: true, echoes: false };
+
+fn terms() -> Terms {
+    Terms {
+        lease: Lease::new(10 * SECOND).unwrap(),
+        renewal: Renewal::Auto,
+        max_hold: None,
+        heartbeat: None,
+        watch_at_once: false,
+        wakeup: Wakeup::Track,
+        backoff: Backoff::new(100 * MS, 1.0, 100 * MS),
+    }
+}
+
+/// A gate, the commands that are on their way, and a clock.
+struct Desk {
+    gate: Gate,
+    begun: Instant,
+    now: Instant,
+    online: bool,
+    ears: Ears,
+    flying: VecDeque<Errand>,
+}
+
+impl Desk {
+    fn new() -> Self {
+        let now = Instant::now();
+        let flying = VecDeque::new();
+        Self { gate: Gate::default(), begun: now, now, online: true, ears: TRACKS, flying }
+    }
+
+    /// What is ordered when this happens.
+    fn on(&mut self, event: Event) -> Vec<Order> {
+        let mut orders = Vec::new();
+        let (now, online, ears) = (self.now, self.online, self.ears);
+        let scene = Scene { now, entropy: u64::MAX, online, ears };
+        self.gate.on(event, &scene, &mut orders);
+        for order in &orders {
+            if let Order::Send(errand) = order {
+                self.flying.push_back(*errand);
+            }
+        }
+        orders
+    }
+
+    /// The same in words.
+    fn told(&mut self, event: Event) -> String {
+        let orders = self.on(event);
+        orders.iter().map(|order| self.words(order)).collect::<Vec<_>>().join(", ")
+    }
+
+    fn words(&self, order: &Order) -> String {
+        match order {
+            Order::Send(errand) => match errand {
+                Errand::Ask { claim, .. } => format!("ask {}", claim.0),
+                Errand::Look { claim, .. } => format!("look {}", claim.0),
+                Errand::Renew { claim, in_full, .. } => {
+                    format!("renew {}{}", claim.0, if *in_full { " in full" } else { "" })
+                }
+                Errand::Verify { claim, .. } => format!("verify {}", claim.0),
+                Errand::HandOver { from, to, .. } => format!("pass {} to {}", from.0, to.0),
+                Errand::Release { claim, in_full, .. } => {
+                    format!("release {}{}", claim.0, if *in_full { " in full" } else { "" })
+                }
+            },
+            Order::Grant { claim, term } => format!("grant {} until {}", claim.0, self.at(*term)),
+            Order::Extend { claim, term } => format!("extend {} until {}", claim.0, self.at(*term)),
+            Order::Refuse { claim, why } => format!("refuse {}: {why:?}", claim.0),
+            Order::Lose { claim, cause } => format!("lose {}: {cause:?}", claim.0),
+            Order::Report { claim, released } => format!("report {}: {released:?}", claim.0),
+            Order::Forget(claim) => format!("forget {}", claim.0),
+        }
+    }
+
+    fn at(&self, term: Term) -> String {
+        format!("{:?}", term.deadline - self.begun)
+    }
+
+    fn come(&mut self, claim: u64) -> String {
+        self.come_with(claim, terms(), Patience::Endless)
+    }
+
+    fn come_with(&mut self, claim: u64, terms: Terms, patience: Patience) -> String {
+        self.told(Event::Came { claim: Claim(claim), terms, patience })
+    }
+
+    fn release(&mut self, claim: u64) -> String {
+        self.told(Event::Released { claim: Claim(claim) })
+    }
+
+    fn leave(&mut self, claim: u64) -> String {
+        self.told(Event::Left { claim: Claim(claim) })
+    }
+
+    /// The server answers the oldest errand.
+    fn answer(&mut self, said: Said) -> String {
+        let errand = self.flying.pop_front().expect("something is on its way");
+        self.told(Event::Said { errand, said })
+    }
+
+    fn after(&mut self, by: Duration) -> String {
+        self.now += by;
+        self.told(Event::Tick)
+    }
+
+    /// The connection is lost, and with it the answers.
+    fn cut(&mut self) -> String {
+        let lost = Said::Failed(Failure::Passing { may_have_run: true });
+        let flying: Vec<_> = self.flying.drain(..).collect();
+        let said: Vec<_> = flying
+            .into_iter()
+            .map(|errand| self.told(Event::Said { errand, said: lost }))
+            .collect();
+        self.online = false;
+        said.join("; ")
+    }
+
+    fn open(&mut self, fenced: bool) -> String {
+        self.online = true;
+        self.told(Event::Opened { fenced, same: true })
+    }
+
+    fn due(&self) -> Option<Duration> {
+        self.gate.due().map(|due| due - self.begun)
+    }
+}
+
+const HELD: Said = Said::Held { holder: 7, left: Left::Unasked };
+
+fn left(ms: u64) -> Said {
+    Said::Left(Left::For(Duration::from_millis(ms)))
+}
+
+fn holding(claim: u64) -> Desk {
+    let mut desk = Desk::new();
+    assert_eq!(desk.come(claim), format!("ask {claim}"));
+    assert_eq!(desk.answer(Said::Fresh), format!("grant {claim} until 9.978s"));
+    desk
+}
