@@ -1,6 +1,6 @@
 //! A handle on one connection, and the future of one reply.
 
-use crate::client::convert::answer;
+use crate::client::call::Call;
 use crate::client::driver;
 use crate::client::handshake::{Session, Setup};
 use crate::client::home::Home;
@@ -127,13 +127,13 @@ impl Connection {
         Ok(BatchReply(Reply { shared: Arc::clone(self.shared()), id, fetched: false }))
     }
 
-    /// Queues one command and waits for its reply.
-    pub(crate) async fn call(
+    /// Queues one command when it is polled first, and waits for its reply.
+    pub(crate) fn call<E: FnOnce(&mut BytesMut) + Unpin>(
         &self,
         patience: Duration,
-        encode: impl FnOnce(&mut BytesMut),
-    ) -> Result<Frame, Error> {
-        answer(self.submit(patience, Flush::Auto, encode)?.await?)
+        encode: E,
+    ) -> Call<'_, E> {
+        Call::new(self.shared(), patience, encode)
     }
 
     /// What the connection is doing, now and from now on.

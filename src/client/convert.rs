@@ -49,8 +49,19 @@ pub trait FromReply: Sized {
 }
 
 /// Turns an error reply, or a damaged one, into an error, and sheds attributes.
+#[inline]
 pub(crate) fn answer(frame: Frame) -> Result<Frame, Error> {
     match frame {
+        Frame::Error(_) | Frame::BulkError(_) | Frame::Invalid(_) | Frame::Attributed(_) => {
+            unusual_answer(frame)
+        }
+        frame => Ok(frame),
+    }
+}
+
+#[cold]
+fn unusual_answer(frame: Frame) -> Result<Frame, Error> {
+    match frame.without_attributes() {
         Frame::Error(text) | Frame::BulkError(text) => {
             Err(Error::server_said(ServerError::new(&text)))
         }
@@ -58,7 +69,6 @@ pub(crate) fn answer(frame: Frame) -> Result<Frame, Error> {
             let message = format!("the reply is damaged: {error}");
             Err(Error::caused_by(ErrorKind::Protocol, Outcome::Unknown, message, error))
         }
-        Frame::Attributed(attributed) => answer(attributed.frame),
         frame => Ok(frame),
     }
 }

@@ -18,7 +18,7 @@
 //! |---|---|
 //! | `handle.rs`, `verbs.rs`, `set.rs`, `command.rs`, `batch.rs`, `script.rs`, `typed.rs`, `state.rs` | what users call |
 //! | `args.rs`, `convert.rs`, `replies.rs` | values to arguments, replies to values |
-//! | `connection.rs`, `shared.rs`, `queue.rs`, `pen.rs`, `listener.rs` | what callers and driver share |
+//! | `connection.rs`, `call.rs`, `shared.rs`, `queue.rs`, `pen.rs`, `listener.rs` | what callers and driver share |
 //! | `slot.rs`, `slots.rs`, `waves.rs`, `gather.rs`, `canary.rs` | which reply is whose, and when it is late |
 //! | `driver.rs`, `intake.rs`, `alarm.rs`, `clock.rs`, `pulse.rs`, `redial.rs`, `handshake.rs` | the task that owns the socket |
 //! | `home.rs` | where that task runs |
@@ -27,6 +27,7 @@
 mod alarm;
 mod args;
 mod batch;
+mod call;
 mod canary;
 mod clock;
 mod command;
