@@ -19,12 +19,17 @@ pub struct Args {
     encoded: BytesMut,
     count: usize,
     longest: usize,
+    /// Length of the first one, the name of the command.
+    name_len: usize,
 }
 
 impl Args {
     /// Appends one argument.
     pub fn push(&mut self, arg: &[u8]) {
         encode::bulk(arg, &mut self.encoded);
+        if self.count == 0 {
+            self.name_len = arg.len();
+        }
         self.count += 1;
         self.longest = self.longest.max(arg.len());
     }
@@ -45,10 +50,14 @@ impl Args {
         self.count == 0
     }
 
-    /// Appends `count` short arguments that are bulk strings already, such as `$2\r\nNX\r\n`.
-    pub(crate) fn push_encoded(&mut self, count: usize, bulks: &'static [u8]) {
-        self.encoded.extend_from_slice(bulks);
-        self.count += count;
+    /// Appends one argument of fewer than ten bytes that is a bulk string already, such as `$2\r\nNX\r\n`.
+    #[inline]
+    pub(crate) fn push_encoded(&mut self, bulk: &'static [u8]) {
+        self.encoded.extend_from_slice(bulk);
+        if self.count == 0 {
+            self.name_len = bulk.len().saturating_sub("$9\r\n\r\n".len());
+        }
+        self.count += 1;
     }
 
     /// Appends what another list holds.
@@ -56,6 +65,16 @@ impl Args {
         self.encoded.extend_from_slice(&other.encoded);
         self.count += other.count;
         self.longest = self.longest.max(other.longest);
+    }
+
+    /// The first argument; empty where there is none, or where it is longer than any command's name.
+    #[inline]
+    pub(crate) fn name(&self) -> &[u8] {
+        let begin = if self.name_len < 10 { "$9\r\n".len() } else { "$99\r\n".len() };
+        match self.name_len {
+            0..100 => self.encoded.get(begin..begin + self.name_len).unwrap_or_default(),
+            _ => &[],
+        }
     }
 
     /// The arguments, read back.
@@ -85,7 +104,7 @@ impl Args {
 impl Default for Args {
     fn default() -> Self {
         let encoded = SPARE.try_with(Cell::take).unwrap_or_default();
-        Self { encoded, count: 0, longest: 0 }
+        Self { encoded, count: 0, longest: 0, name_len: 0 }
     }
 }
 
@@ -110,6 +129,21 @@ impl fmt::Debug for Args {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn name_is_the_first_argument() {
+        for name in ["", "GET", "A", "ZRANGEBYSCORE", &"N".repeat(99)] {
+            let mut args = Args::default();
+            args.push(name.as_bytes());
+            args.push(b"key");
+            assert_eq!(args.name(), name.as_bytes());
+        }
+        assert_eq!(Args::default().name(), b"");
+        let mut args = Args::default();
+        args.push_encoded(b"$3\r\nSET\r\n");
+        args.push_encoded(b"$2\r\nNX\r\n");
+        assert_eq!(args.name(), b"SET");
+    }
 
     #[test]
     fn buffer_is_used_again_but_never_what_was_in_it() {

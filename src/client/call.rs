@@ -20,6 +20,7 @@ pub(crate) struct Call<'a, E> {
 
 enum Step<E> {
     Start(Duration, E),
+    Refused(Error),
     Waiting(SlotId),
     Over,
 }
@@ -28,11 +29,18 @@ impl<'a, E> Call<'a, E> {
     pub(crate) fn new(shared: &'a Shared, patience: Duration, encode: E) -> Self {
         Self { shared, step: Step::Start(patience, encode) }
     }
+
+    /// It will not be sent, for this reason.
+    pub(crate) fn refused(mut self, error: Error) -> Self {
+        self.step = Step::Refused(error);
+        self
+    }
 }
 
 impl<E: FnOnce(&mut BytesMut) + Unpin> Future for Call<'_, E> {
     type Output = Result<Frame, Error>;
 
+    #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         if let Step::Waiting(id) = self.step {
             let Poll::Ready(reply) = self.shared.lock().slots.poll(id, cx) else {
@@ -48,6 +56,7 @@ impl<E: FnOnce(&mut BytesMut) + Unpin> Future for Call<'_, E> {
                 self.step = Step::Waiting(id);
                 Poll::Pending
             }
+            Step::Refused(error) => Poll::Ready(Err(error)),
             Step::Waiting(_) | Step::Over => Poll::Ready(Err(Error::closed(Outcome::Unknown))),
         }
     }

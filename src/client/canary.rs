@@ -72,11 +72,13 @@ impl Canary {
     }
 
     /// Whether `reply` to another command proves that replies are shifted.
+    #[inline]
     pub(crate) fn is_mine(&mut self, reply: &Frame) -> bool {
         self.replies = self.replies.saturating_add(1);
         self.sang(reply)
     }
 
+    #[inline]
     fn sang(&self, reply: &Frame) -> bool {
         match (reply, &self.words) {
             (Frame::Bulk(heard), Some(said)) => heard.len() == LEN && heard[..] == said[..],

@@ -14,22 +14,43 @@ impl Time {
     pub(crate) const NEVER: Self = Self(u64::MAX);
 
     pub(crate) fn after(self, wait: Duration) -> Self {
-        Self(self.0.saturating_add(nanos(wait)))
+        self.later(Span::of(wait))
+    }
+
+    #[inline]
+    pub(crate) fn later(self, by: Span) -> Self {
+        Self(self.0.saturating_add(by.0))
     }
 
     /// How long `earlier` was before; zero if it was not.
     pub(crate) fn since(self, earlier: Self) -> Duration {
-        Duration::from_nanos(self.nanos_since(earlier))
+        self.span_since(earlier).duration()
     }
 
-    /// The same as a number, where it is only compared.
-    pub(crate) fn nanos_since(self, earlier: Self) -> u64 {
-        self.0.saturating_sub(earlier.0)
+    #[inline]
+    pub(crate) fn span_since(self, earlier: Self) -> Span {
+        Span(self.0.saturating_sub(earlier.0))
     }
 }
 
-fn nanos(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+/// A duration as a connection keeps it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Span(u64);
+
+impl Span {
+    /// Longer than anything takes.
+    pub(crate) const MAX: Self = Self(u64::MAX);
+    pub(crate) const ZERO: Self = Self(0);
+
+    #[inline]
+    pub(crate) fn of(duration: Duration) -> Self {
+        let seconds = duration.as_secs().saturating_mul(1_000_000_000);
+        Self(seconds.saturating_add(u64::from(duration.subsec_nanos())))
+    }
+
+    pub(crate) fn duration(self) -> Duration {
+        Duration::from_nanos(self.0)
+    }
 }
 
 /// Tells the time of one connection.
@@ -44,7 +65,7 @@ impl Clock {
     }
 
     pub(crate) fn now(&self) -> Time {
-        Time(nanos(self.began.elapsed()))
+        Time(Span::of(self.began.elapsed()).0)
     }
 
     /// For timers.

@@ -62,52 +62,108 @@ impl Command<'_> {
 }
 
 /// Refuses a command that must not go out on a connection that others share.
+#[inline]
 pub(crate) fn check(args: &Args) -> Result<(), Error> {
-    let Some(why) = refusal(args) else { return Ok(()) };
-    let name = args.iter().next().unwrap_or_default().to_ascii_uppercase();
-    let name = String::from_utf8_lossy(&name);
-    Err(Error::refused(format!("{name} is refused here: {why}")))
+    match refusal(args) {
+        None => Ok(()),
+        Some(why) => Err(refused(args.name(), why)),
+    }
 }
 
-/// Why a command must not go out on a connection that others share, and what to use instead.
-fn refusal(args: &Args) -> Option<&'static str> {
-    const OWN: &str = "it changes the connection under everybody else";
-    let name = args.iter().next().unwrap_or_default();
-    let mut upper = [0; 16]; // longer than the longest name below
-    let Some(upper) = upper.get_mut(..name.len()) else { return misspelt(name) };
-    upper.copy_from_slice(name);
-    upper.make_ascii_uppercase();
-    match &*upper {
-        b"HELLO" | b"AUTH" | b"SELECT" => {
-            Some("it changes the connection under everybody else; say it in the URL or in Config")
-        }
-        b"RESET" | b"QUIT" => Some("it ends the connection under everybody else; drop the Client"),
-        b"MONITOR" | b"SYNC" | b"PSYNC" => {
-            Some("its answer never ends; use a tool such as redis-cli")
-        }
-        b"SUBSCRIBE" | b"PSUBSCRIBE" | b"SSUBSCRIBE" | b"UNSUBSCRIBE" | b"PUNSUBSCRIBE"
-        | b"SUNSUBSCRIBE" => Some("its messages would mix with other replies"),
-        b"MULTI" | b"EXEC" | b"DISCARD" | b"WATCH" | b"UNWATCH" => {
-            Some("other callers' commands would end up in the transaction; use Client::transaction")
-        }
-        b"WAIT" | b"WAITAOF" => Some("everybody else would wait with it"),
-        b"BLPOP" | b"BRPOP" | b"BRPOPLPUSH" | b"BLMOVE" | b"BLMPOP" | b"BZPOPMIN" | b"BZPOPMAX"
-        | b"BZMPOP" => Some("everybody else would wait with it; use the command without B"),
-        b"XREAD" | b"XREADGROUP" => args
-            .iter()
-            .any(|arg| arg.eq_ignore_ascii_case(b"BLOCK"))
-            .then_some("with BLOCK everybody else would wait with it; leave BLOCK out"),
-        b"CLIENT" => args
-            .iter()
-            .nth(1)
-            .is_some_and(|sub| {
-                [&b"REPLY"[..], b"TRACKING", b"CACHING"]
-                    .iter()
-                    .any(|word| sub.eq_ignore_ascii_case(word))
-            })
-            .then_some(OWN),
-        _ => misspelt(name),
+#[cold]
+fn refused(name: &[u8], why: &str) -> Error {
+    let name = name.to_ascii_uppercase();
+    Error::refused(format!("{} is refused here: {why}", String::from_utf8_lossy(&name)))
+}
+
+const CHANGES: &str =
+    "it changes the connection under everybody else; say it in the URL or in Config";
+const ENDS: &str = "it ends the connection under everybody else; drop the Client";
+const ENDLESS: &str = "its answer never ends; use a tool such as redis-cli";
+const MESSAGES: &str = "its messages would mix with other replies";
+const TRANSACTION: &str =
+    "other callers' commands would end up in the transaction; use Client::transaction";
+const WAITS: &str = "everybody else would wait with it";
+const BLOCKS: &str = "everybody else would wait with it; use the command without B";
+const MAY_BLOCK: &str = "with BLOCK everybody else would wait with it; leave BLOCK out";
+const CLIENT: &str = "it changes the connection under everybody else";
+
+/// What must not go out on a connection that others share, and what to use instead.
+const REFUSED: [(&str, &str); 32] = [
+    ("HELLO", CHANGES),
+    ("AUTH", CHANGES),
+    ("SELECT", CHANGES),
+    ("RESET", ENDS),
+    ("QUIT", ENDS),
+    ("MONITOR", ENDLESS),
+    ("SYNC", ENDLESS),
+    ("PSYNC", ENDLESS),
+    ("SUBSCRIBE", MESSAGES),
+    ("PSUBSCRIBE", MESSAGES),
+    ("SSUBSCRIBE", MESSAGES),
+    ("UNSUBSCRIBE", MESSAGES),
+    ("PUNSUBSCRIBE", MESSAGES),
+    ("SUNSUBSCRIBE", MESSAGES),
+    ("MULTI", TRANSACTION),
+    ("EXEC", TRANSACTION),
+    ("DISCARD", TRANSACTION),
+    ("WATCH", TRANSACTION),
+    ("UNWATCH", TRANSACTION),
+    ("WAIT", WAITS),
+    ("WAITAOF", WAITS),
+    ("BLPOP", BLOCKS),
+    ("BRPOP", BLOCKS),
+    ("BRPOPLPUSH", BLOCKS),
+    ("BLMOVE", BLOCKS),
+    ("BLMPOP", BLOCKS),
+    ("BZPOPMIN", BLOCKS),
+    ("BZPOPMAX", BLOCKS),
+    ("BZMPOP", BLOCKS),
+    ("XREAD", MAY_BLOCK),
+    ("XREADGROUP", MAY_BLOCK),
+    ("CLIENT", CLIENT),
+];
+
+/// For each length, with which letters the names of that length begin and end: nearly all other names are told apart by that.
+const EDGES: [(u32, u32); 16] = {
+    let mut edges = [(0, 0); 16];
+    let mut at = 0;
+    while at < REFUSED.len() {
+        let name = REFUSED[at].0.as_bytes();
+        edges[name.len()].0 |= letter(name[0]);
+        edges[name.len()].1 |= letter(name[name.len() - 1]);
+        at += 1;
     }
+    edges
+};
+
+const fn letter(byte: u8) -> u32 {
+    1 << (byte & 31) // the same for small letters
+}
+
+/// Why a command must not go out on a connection that others share.
+fn refusal(args: &Args) -> Option<&'static str> {
+    let name = args.name();
+    let (Some(&(begins, ends)), Some(&first), Some(&last)) =
+        (EDGES.get(name.len()), name.first(), name.last())
+    else {
+        return misspelt(name);
+    };
+    if begins & letter(first) == 0 || ends & letter(last) == 0 {
+        return misspelt(name);
+    }
+    let known = REFUSED.iter().find(|(word, _)| name.eq_ignore_ascii_case(word.as_bytes()));
+    let Some(&(_, why)) = known else { return misspelt(name) };
+    let is_harmless = match why {
+        MAY_BLOCK => !args.iter().any(|arg| arg.eq_ignore_ascii_case(b"BLOCK")),
+        CLIENT => !args.iter().nth(1).is_some_and(|sub| {
+            [&b"REPLY"[..], b"TRACKING", b"CACHING"]
+                .iter()
+                .any(|word| sub.eq_ignore_ascii_case(word))
+        }),
+        _ => false,
+    };
+    (!is_harmless).then_some(why)
 }
 
 /// A name that no server can know.
@@ -142,6 +198,13 @@ mod tests {
             &[""],
         ] {
             assert!(refused(words), "{words:?}");
+        }
+    }
+
+    #[test]
+    fn every_name_in_the_table_is_refused_in_any_spelling() {
+        for (name, why) in REFUSED.iter().filter(|(_, why)| ![MAY_BLOCK, CLIENT].contains(why)) {
+            assert!(refused(&[name]) && refused(&[&name.to_lowercase()]), "{name}: {why}");
         }
     }
 

@@ -5,7 +5,7 @@
 //! deadlines of all callers and for a server that owes an answer and sends nothing (`pulse.rs`).
 
 use crate::client::alarm::Alarm;
-use crate::client::clock::Time;
+use crate::client::clock::{Span, Time};
 use crate::client::handshake::Session;
 use crate::client::intake::{Intake, disconnected};
 use crate::client::listener::{Heard, Notice, Outbox, sort};
@@ -175,7 +175,7 @@ impl Driver {
             // The listener comes first: what it posts leaves in the same write.
             let write = given.is_ok() && !state.crowded && open.out.notices.is_empty();
             let taken = if write { Some(state.take_pen(now)) } else { None };
-            let owed = state.slots.owed(shared.config.response_timeout);
+            let owed = state.slots.owed(Span::of(shared.config.response_timeout));
             let due = state.sweep_at.min(open.pulse.due(owed));
             state.looks_at = due;
             (given, due, state.closing, taken)
@@ -302,7 +302,7 @@ impl Drop for Driver {
 /// The timer has rung: for callers whose time is up, for a server that is silent, or for what has been done since.
 fn keep_time(state: &mut State, open: &mut Open, shared: &Shared, now: Time) -> Result<(), Error> {
     state.expire(now, &mut open.out);
-    match open.pulse.feel(state.slots.owed(shared.config.response_timeout), now) {
+    match open.pulse.feel(state.slots.owed(Span::of(shared.config.response_timeout)), now) {
         Silence::Short => Ok(()),
         Silence::Doubtful => {
             state.slots.doubt();
@@ -321,7 +321,7 @@ impl Open {
         if self.intake.frames.is_empty() {
             return Ok(());
         }
-        let mut smallest = u64::MAX;
+        let mut smallest = Span::MAX;
         let mut slip = None;
         for frame in self.intake.frames.drain(..) {
             let reply = if self.intake.listens {
@@ -343,8 +343,8 @@ impl Open {
                 }
             }
         }
-        if smallest < u64::MAX {
-            state.note_round_trip(Duration::from_nanos(smallest));
+        if smallest < Span::MAX {
+            state.note_round_trip(smallest.duration());
         }
         state.let_canary_sing();
         slip.map_or(Ok(()), |slip| Err(slipped(&slip)))

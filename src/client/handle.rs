@@ -8,6 +8,7 @@ use crate::client::shared::Phase;
 use crate::client::watch;
 use crate::config::Config;
 use crate::error::Error;
+use bytes::BytesMut;
 use resp::Frame;
 use std::any::Any;
 use std::fmt;
@@ -130,26 +131,34 @@ impl Client {
     }
 
     /// Sends what `args` say, and waits for the reply.
-    pub(crate) async fn send(
+    #[inline]
+    pub(crate) fn send(
         &self,
         args: Args,
         patience: Option<Duration>,
-    ) -> Result<Frame, Error> {
-        check_length(&args)?;
+    ) -> impl Future<Output = Result<Frame, Error>> {
         let patience = patience.unwrap_or_else(|| self.config().response_timeout);
-        self.0.data.of(&args).call(patience, move |out| args.write(out)).await
+        let refusal = check_length(&args).err();
+        let connection = self.0.data.of(&args);
+        let call = connection.call(patience, move |out: &mut BytesMut| args.write(out));
+        match refusal {
+            None => call,
+            Some(error) => call.refused(error),
+        }
     }
 }
 
 /// Refuses what a server would close the connection for.
+#[inline]
 pub(crate) fn check_length(args: &Args) -> Result<(), Error> {
-    let longest = args.longest();
-    if longest <= MAX_ARGUMENT {
-        return Ok(());
-    }
-    Err(Error::refused(format!(
+    if args.longest() <= MAX_ARGUMENT { Ok(()) } else { Err(too_long(args.longest())) }
+}
+
+#[cold]
+fn too_long(longest: usize) -> Error {
+    Error::refused(format!(
         "an argument of {longest} bytes: servers accept {MAX_ARGUMENT}, and close the connection of whoever sends more"
-    )))
+    ))
 }
 
 impl fmt::Debug for Client {

@@ -79,6 +79,7 @@ impl State {
     /// # Errors
     ///
     /// If nothing was queued: closed, refused by the server for good, or too much is queued.
+    #[inline]
     pub(crate) fn enqueue(
         &mut self,
         max_bytes: usize,
@@ -118,6 +119,7 @@ impl State {
     }
 
     /// The driver, if it is asleep and nobody has woken it yet.
+    #[inline]
     pub(crate) fn rouse(&mut self) -> Option<Waker> {
         if std::mem::replace(&mut self.notified, true) { None } else { self.driver.clone() }
     }
@@ -128,6 +130,7 @@ impl State {
     }
 
     /// Whether a caller who has queued something is to write it. `alone` says that nothing else is on its way.
+    #[inline]
     pub(crate) fn writes_here(&self, flush: Flush, alone: bool) -> bool {
         let wants = match flush {
             Flush::Auto => alone && !self.crowded,

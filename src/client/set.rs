@@ -69,8 +69,8 @@ impl SetOptions {
     pub(crate) fn write(&self, args: &mut Args) {
         match &self.condition {
             Condition::Always => {}
-            Condition::Absent => args.push_encoded(1, b"$2\r\nNX\r\n"),
-            Condition::Present => args.push_encoded(1, b"$2\r\nXX\r\n"),
+            Condition::Absent => args.push_encoded(b"$2\r\nNX\r\n"),
+            Condition::Present => args.push_encoded(b"$2\r\nXX\r\n"),
             Condition::Equal(value) => {
                 args.push(b"IFEQ");
                 args.append(value);
@@ -79,7 +79,7 @@ impl SetOptions {
         match self.expiry {
             Expiry::Never => {}
             Expiry::In(ttl) => {
-                args.push_encoded(1, b"$2\r\nPX\r\n");
+                args.push_encoded(b"$2\r\nPX\r\n");
                 args.push_i64(millis(ttl));
             }
             Expiry::Kept => args.push(b"KEEPTTL"),

@@ -6,7 +6,7 @@
 //! returns. The lock is never held across a system call.
 
 use crate::client::canary::Canary;
-use crate::client::clock::Clock;
+use crate::client::clock::{Clock, Span};
 use crate::client::handshake::{Session, Setup};
 use crate::client::listener::{Listener, Tag};
 use crate::client::pen::{Pen, Wrote};
@@ -69,6 +69,7 @@ impl Shared {
         self.phase.subscribe()
     }
 
+    #[inline]
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
         // Nothing under this lock panics half-way, so what a panicking thread left is whole.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -126,6 +127,7 @@ impl Shared {
     /// # Errors
     ///
     /// If nothing was queued: closed, refused by the server for good, or too much is queued.
+    #[inline]
     pub(crate) fn submit(
         &self,
         patience: Duration,
@@ -135,7 +137,7 @@ impl Shared {
     ) -> Result<SlotId, Error> {
         let mut state = self.lock();
         let len = state.enqueue(self.config.max_queued_bytes, encode)?;
-        let id = state.slots.push(len, patience, waker);
+        let id = state.slots.push(len, Span::of(patience), waker);
         let alone = state.slots.len() == 1;
         self.kick(state, flush, alone);
         Ok(id)
@@ -154,7 +156,7 @@ impl Shared {
     ) -> Result<SlotId, Error> {
         let mut state = self.lock();
         let len = state.enqueue(self.config.max_queued_bytes, encode)?;
-        let id = state.slots.push_batch(replies, len, patience);
+        let id = state.slots.push_batch(replies, len, Span::of(patience));
         let alone = state.slots.len() == 1;
         self.kick(state, Flush::Auto, alone);
         Ok(id)
@@ -174,7 +176,7 @@ impl Shared {
     ) -> Result<(), Error> {
         let mut state = self.lock();
         let len = state.enqueue(self.config.max_queued_bytes, encode)?;
-        state.slots.push_tagged(tag, len, patience);
+        state.slots.push_tagged(tag, len, Span::of(patience));
         Ok(())
     }
 
@@ -184,11 +186,12 @@ impl Shared {
         if state.out.is_empty() {
             return; // the driver was faster
         }
-        let alone = state.slots.owed(self.config.response_timeout).is_none();
+        let alone = state.slots.owed(Span::of(self.config.response_timeout)).is_none();
         self.kick(state, flush, alone);
     }
 
     /// Sees to it that what was queued is written, here or by the driver.
+    #[inline]
     fn kick(&self, mut state: MutexGuard<'_, State>, flush: Flush, alone: bool) {
         if !state.writes_here(flush, alone) {
             let driver = state.rouse();

@@ -1,12 +1,12 @@
 //! `Slot`: the place of one command among those that wait for a reply. Pure.
 
+use crate::client::clock::Span;
 use crate::client::gather::Gather;
 use crate::client::listener::{Notice, Outbox, Tag};
 use crate::client::waves::Wave;
 use crate::error::Error;
 use resp::Frame;
 use std::task::Waker;
-use std::time::Duration;
 
 /// Whose a slot is.
 #[derive(Debug)]
@@ -34,7 +34,7 @@ pub(crate) struct Slot {
     /// Encoded length of the command.
     pub(crate) len: usize,
     /// How long its caller waits, from when the wave was seen.
-    pub(crate) patience: Duration,
+    pub(crate) patience: Span,
     /// For a batch.
     pub(crate) batch: Option<Box<Gather>>,
 }
@@ -43,17 +43,40 @@ pub(crate) struct Slot {
 pub(crate) type Abandoned = Caller;
 
 impl Slot {
+    /// Begins another use of a slot that holds nothing any more.
+    #[inline]
+    pub(crate) fn reuse(&mut self, new: Self) {
+        let Self { generation, wave, owed, caller, len, patience, batch } = new;
+        (self.generation, self.wave, self.owed) = (generation, wave, owed);
+        (self.len, self.patience) = (len, patience);
+        // Dropping what is known to be empty would be two calls.
+        match std::mem::replace(&mut self.caller, caller) {
+            Caller::Gone => {}
+            other => drop(other),
+        }
+        if let Some(old) = std::mem::replace(&mut self.batch, batch) {
+            drop(old);
+        }
+    }
+
     /// Whether anybody still waits for the reply.
+    #[inline]
     pub(crate) fn is_wanted(&self) -> bool {
         matches!(self.caller, Caller::Waiting(_) | Caller::Listener(_))
     }
 
     /// Answers whoever still waits, and puts down whom to tell.
+    #[inline]
     pub(crate) fn answer(&mut self, answer: Result<Frame, Error>, out: &mut Outbox) {
         match &mut self.caller {
             Caller::Waiting(waker) => {
-                out.wakers.extend(waker.take());
-                self.caller = Caller::Answered(answer);
+                if let Some(waker) = waker.take() {
+                    out.wakers.push(waker);
+                }
+                match std::mem::replace(&mut self.caller, Caller::Answered(answer)) {
+                    Caller::Waiting(None) => {}
+                    other => drop(other),
+                }
             }
             Caller::Listener(tag) => {
                 out.notices.push(Notice::Reply(*tag, answer));

@@ -12,7 +12,7 @@
 //! delivered outside the lock.
 
 use crate::client::canary::{Canary, Words};
-use crate::client::clock::Time;
+use crate::client::clock::{Span, Time};
 use crate::client::gather::Gather;
 use crate::client::listener::{Outbox, Tag};
 use crate::client::slot::{Abandoned, Caller, Slot};
@@ -21,7 +21,6 @@ use crate::error::{Error, Outcome};
 use resp::Frame;
 use std::collections::VecDeque;
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
 
 /// Names one use of one slot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,8 +67,9 @@ pub(crate) struct Slots {
     /// That of the last slot that was pushed: no two uses of one slot have the same, also after memory was given back.
     generation: u32,
     waves: Waves,
-    /// The shortest patience in the wave whose time is still to come.
-    hurry: Option<Duration>,
+    /// Whether there is a wave whose time is still to come, and the shortest patience in it.
+    unseen: bool,
+    hurry: Span,
 }
 
 impl Slots {
@@ -83,7 +83,8 @@ impl Slots {
             bytes: 0,
             generation: 0,
             waves: Waves::default(),
-            hurry: None,
+            unseen: false,
+            hurry: Span::MAX,
         }
     }
 
@@ -99,12 +100,13 @@ impl Slots {
 
     /// Appends a slot for a command of `len` bytes that was just put at the end of the write buffer. Whoever waits is woken by
     /// `waker`, or polls.
-    pub(crate) fn push(&mut self, len: usize, patience: Duration, waker: Option<Waker>) -> SlotId {
+    #[inline]
+    pub(crate) fn push(&mut self, len: usize, patience: Span, waker: Option<Waker>) -> SlotId {
         self.push_for(Caller::Waiting(waker), len, patience)
     }
 
     /// The same for a command whose reply goes to the listener.
-    pub(crate) fn push_tagged(&mut self, tag: Tag, len: usize, patience: Duration) {
+    pub(crate) fn push_tagged(&mut self, tag: Tag, len: usize, patience: Span) {
         self.push_for(Caller::Listener(tag), len, patience);
     }
 
@@ -116,9 +118,9 @@ impl Slots {
 
     /// Appends a slot for the canary's command, for which nobody has a deadline.
     pub(crate) fn push_canary(&mut self, len: usize) {
-        let hurry = self.hurry.unwrap_or(Duration::MAX);
-        self.push_for(Caller::Canary, len, Duration::ZERO);
-        self.hurry = Some(hurry);
+        let hurry = self.hurry;
+        self.push_for(Caller::Canary, len, Span::ZERO);
+        self.hurry = hurry;
     }
 
     /// Lets the canary sing when it can next.
@@ -126,23 +128,25 @@ impl Slots {
         self.canary.doubt();
     }
 
-    fn push_for(&mut self, caller: Caller, len: usize, patience: Duration) -> SlotId {
+    #[inline]
+    fn push_for(&mut self, caller: Caller, len: usize, patience: Span) -> SlotId {
         self.generation = self.generation.wrapping_add(1);
         let (generation, wave) = (self.generation, self.waves.next());
         let slot = Slot { generation, wave, owed: true, caller, len, patience, batch: None };
         let index = self.free.pop().unwrap_or(self.slots.len());
         match self.slots.get_mut(index) {
-            Some(vacant) => *vacant = slot,
+            Some(vacant) => vacant.reuse(slot),
             None => self.slots.push(slot),
         }
         self.order.push_back(index);
         self.bytes += len;
-        self.hurry = Some(self.hurry.map_or(patience, |hurry| hurry.min(patience)));
+        self.unseen = true;
+        self.hurry = self.hurry.min(patience);
         SlotId { index, generation }
     }
 
     /// The same for several commands with a reply each, which are answered together.
-    pub(crate) fn push_batch(&mut self, replies: usize, len: usize, patience: Duration) -> SlotId {
+    pub(crate) fn push_batch(&mut self, replies: usize, len: usize, patience: Span) -> SlotId {
         let id = self.push(len, patience, None);
         if let Some(slot) = self.slots.get_mut(id.index) {
             slot.batch = Some(Box::new(Gather::new(replies)));
@@ -152,9 +156,11 @@ impl Slots {
 
     /// Tells the time of what was queued since it was told last; gives the first of the deadlines that this makes.
     pub(crate) fn stamp(&mut self, now: Time) -> Time {
-        let Some(hurry) = self.hurry.take() else { return Time::NEVER };
+        if !std::mem::take(&mut self.unseen) {
+            return Time::NEVER;
+        }
         self.waves.stamp(now);
-        now.after(hurry)
+        now.later(std::mem::replace(&mut self.hurry, Span::MAX))
     }
 
     /// Says that the write buffer was handed on whole; gives the first deadline as [`Slots::stamp`] does.
@@ -163,17 +169,18 @@ impl Slots {
         self.stamp(now)
     }
 
-    /// Gives `reply` to the oldest command, and tells how long that took, in nanoseconds.
+    /// Gives `reply` to the oldest command, and tells how long that took.
     ///
     /// # Errors
     ///
     /// If the reply cannot be the oldest command's; nobody gets it, and no later one can be trusted.
+    #[inline]
     pub(crate) fn complete(
         &mut self,
         reply: Frame,
         now: Time,
         out: &mut Outbox,
-    ) -> Result<u64, Slip> {
+    ) -> Result<Span, Slip> {
         let oldest = self.order.front().filter(|_| self.sent > 0);
         let Some(slot) = oldest.and_then(|&index| self.slots.get_mut(index)) else {
             return Err(Slip::Unasked(reply));
@@ -185,7 +192,7 @@ impl Slots {
         if shifted {
             return Err(Slip::Shifted);
         }
-        let took = now.nanos_since(self.waves.time(slot.wave).unwrap_or(now));
+        let took = now.span_since(self.waves.time(slot.wave).unwrap_or(now));
         let reply = match &mut slot.batch {
             None => reply,
             Some(batch) => match batch.take_in(reply, matches!(slot.caller, Caller::Waiting(_))) {
@@ -199,6 +206,7 @@ impl Slots {
     }
 
     /// Looks for the answer of a command; remembers the waker where there is none yet.
+    #[inline]
     pub(crate) fn poll(&mut self, id: SlotId, cx: &Context<'_>) -> Poll<Result<Frame, Error>> {
         let Some(slot) = self.slots.get_mut(id.index).filter(|s| s.generation == id.generation)
         else {
@@ -256,11 +264,11 @@ impl Slots {
     }
 
     /// The answer that is due next, if the server owes one. Calls usually get `patience`.
-    pub(crate) fn owed(&self, patience: Duration) -> Option<Owed> {
+    pub(crate) fn owed(&self, patience: Span) -> Option<Owed> {
         let slot = self.oldest().filter(|_| self.sent > 0)?;
         let since = self.waves.time(slot.wave)?;
         let longer = slot.patience > patience;
-        let allowed_until = if longer { since.after(slot.patience) } else { since };
+        let allowed_until = if longer { since.later(slot.patience) } else { since };
         Some(Owed { since, allowed_until })
     }
 
@@ -274,17 +282,17 @@ impl Slots {
                 continue;
             };
             let Some(seen) = self.waves.time(slot.wave) else { break };
-            let deadline = seen.after(slot.patience);
+            let deadline = seen.later(slot.patience);
             if deadline > now {
                 expired.next = expired.next.min(deadline);
                 continue;
             }
             let error = if position < self.sent {
                 self.canary.doubt();
-                Error::timeout(slot.patience, Outcome::Unknown, None)
+                Error::timeout(slot.patience.duration(), Outcome::Unknown, None)
             } else {
                 expired.unsent = true;
-                Error::timeout(slot.patience, Outcome::NotSent, cause)
+                Error::timeout(slot.patience.duration(), Outcome::NotSent, cause)
             };
             slot.answer(Err(error), out);
         }
@@ -349,6 +357,7 @@ impl Slots {
     }
 
     /// Takes the oldest command out of `order` and answers its caller.
+    #[inline]
     fn answer_oldest(&mut self, answer: Result<Frame, Error>, out: &mut Outbox) {
         let Some(index) = self.order.pop_front() else { return };
         let Some(slot) = self.slots.get_mut(index) else { return };
@@ -372,6 +381,8 @@ mod tests {
     use crate::client::listener::Notice;
     use crate::error::ErrorKind;
 
+    use std::time::Duration;
+
     const PATIENCE: Duration = Duration::from_secs(1);
 
     fn empty() -> Slots {
@@ -390,7 +401,7 @@ mod tests {
     }
 
     fn push(slots: &mut Slots) -> SlotId {
-        slots.push(10, PATIENCE, None)
+        slots.push(10, Span::of(PATIENCE), None)
     }
 
     fn poll(slots: &mut Slots, id: SlotId) -> Poll<Result<Frame, Error>> {
@@ -508,7 +519,7 @@ mod tests {
     #[test]
     fn expired_command_keeps_its_slot_until_its_reply_has_come() {
         let (mut slots, now) = start();
-        let [late, prompt] = [push(&mut slots), slots.push(10, 2 * PATIENCE, None)];
+        let [late, prompt] = [push(&mut slots), slots.push(10, Span::of(2 * PATIENCE), None)];
         slots.all_sent(now);
         assert!(!slots.expire(now.after(PATIENCE), None, &mut Outbox::default()).unsent);
         assert_outcome(poll(&mut slots, late), Outcome::Unknown);
@@ -524,7 +535,7 @@ mod tests {
         let sent = push(&mut slots);
         slots.all_sent(now);
         let late = push(&mut slots);
-        let patient = slots.push(7, 2 * PATIENCE, None);
+        let patient = slots.push(7, Span::of(2 * PATIENCE), None);
         assert!(slots.stamp(now) > now);
         assert!(slots.expire(now.after(PATIENCE), None, &mut Outbox::default()).unsent);
         let mut seen = Vec::new();
@@ -542,7 +553,7 @@ mod tests {
     fn deadline_counts_from_when_a_command_was_seen() {
         let ((mut slots, now), mut out) = (start(), Outbox::default());
         push(&mut slots);
-        slots.push(10, PATIENCE / 2, None);
+        slots.push(10, Span::of(PATIENCE / 2), None);
         assert_eq!(slots.stamp(now), now.after(PATIENCE / 2), "the first of both");
         assert_eq!(slots.stamp(now.after(PATIENCE)), Time::NEVER, "nothing new has come");
         let unseen = push(&mut slots);
@@ -553,7 +564,7 @@ mod tests {
         let later = now.after(2 * PATIENCE);
         assert_eq!(slots.all_sent(later), later.after(PATIENCE));
         let took = slots.complete(Frame::Null, later.after(PATIENCE / 4), &mut out).unwrap();
-        assert_eq!(Duration::from_nanos(took), PATIENCE / 4);
+        assert_eq!(took.duration(), PATIENCE / 4);
         assert_eq!(slots.len(), 0);
     }
 
@@ -561,13 +572,13 @@ mod tests {
     fn answer_is_owed_once_sent_and_may_take_as_long_as_its_caller_said() {
         let (mut slots, now) = start();
         push(&mut slots);
-        slots.push(10, 9 * PATIENCE, None);
-        assert_eq!(slots.owed(PATIENCE), None);
+        slots.push(10, Span::of(9 * PATIENCE), None);
+        assert_eq!(slots.owed(Span::of(PATIENCE)), None);
         slots.all_sent(now);
-        assert_eq!(slots.owed(PATIENCE), Some(Owed { since: now, allowed_until: now }));
+        assert_eq!(slots.owed(Span::of(PATIENCE)), Some(Owed { since: now, allowed_until: now }));
         complete(&mut slots, Frame::Null, now);
         let allowed_until = now.after(9 * PATIENCE);
-        assert_eq!(slots.owed(PATIENCE), Some(Owed { since: now, allowed_until }));
+        assert_eq!(slots.owed(Span::of(PATIENCE)), Some(Owed { since: now, allowed_until }));
     }
 
     #[test]
@@ -588,7 +599,7 @@ mod tests {
     }
 
     fn push_batch(slots: &mut Slots, replies: usize) -> SlotId {
-        slots.push_batch(replies, 10 * replies, PATIENCE)
+        slots.push_batch(replies, 10 * replies, Span::of(PATIENCE))
     }
 
     fn poll_batch(slots: &mut Slots, id: SlotId) -> Poll<(Vec<Frame>, Option<Error>)> {
@@ -618,7 +629,7 @@ mod tests {
         let (mut slots, now) = start();
         let abandoned = push_batch(&mut slots, 2);
         let expired = push_batch(&mut slots, 3);
-        let next = slots.push(10, 2 * PATIENCE, None);
+        let next = slots.push(10, Span::of(2 * PATIENCE), None);
         slots.all_sent(now);
         complete(&mut slots, Frame::Integer(1), now);
         slots.abandon(abandoned);
@@ -694,9 +705,9 @@ mod tests {
     #[test]
     fn listener_is_told_the_reply_and_needs_not_fetch_it() {
         let ((mut slots, now), mut out) = (start(), Outbox::default());
-        slots.push_tagged(70, 10, PATIENCE);
+        slots.push_tagged(70, 10, Span::of(PATIENCE));
         let caller = push(&mut slots);
-        slots.push_tagged(71, 10, PATIENCE);
+        slots.push_tagged(71, 10, Span::of(PATIENCE));
         slots.all_sent(now);
         for number in 1..=3 {
             slots.complete(Frame::Integer(number), now, &mut out).unwrap();
@@ -709,11 +720,11 @@ mod tests {
     #[test]
     fn listener_is_told_once_what_became_of_a_command_that_failed() {
         let ((mut slots, now), mut out) = (start(), Outbox::default());
-        slots.push_tagged(1, 10, PATIENCE);
-        slots.push_tagged(2, 10, 3 * PATIENCE);
+        slots.push_tagged(1, 10, Span::of(PATIENCE));
+        slots.push_tagged(2, 10, Span::of(3 * PATIENCE));
         slots.all_sent(now);
-        slots.push_tagged(3, 10, PATIENCE);
-        slots.push_tagged(4, 10, 3 * PATIENCE);
+        slots.push_tagged(3, 10, Span::of(PATIENCE));
+        slots.push_tagged(4, 10, Span::of(3 * PATIENCE));
         slots.stamp(now);
         let expired = slots.expire(now.after(PATIENCE), None, &mut out);
         assert_eq!(expired, Expired { unsent: true, next: now.after(3 * PATIENCE) });

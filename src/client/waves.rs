@@ -18,6 +18,7 @@ pub(crate) struct Waves {
 
 impl Waves {
     /// The wave that a command queued now belongs to; its time is still to come.
+    #[inline]
     pub(crate) fn next(&self) -> Wave {
         self.first.wrapping_add(self.times.len() as Wave)
     }
@@ -28,12 +29,20 @@ impl Waves {
     }
 
     /// When a wave was seen; `None` if it was not.
+    #[inline]
     pub(crate) fn time(&self, wave: Wave) -> Option<Time> {
         self.times.get(wave.wrapping_sub(self.first) as usize).copied()
     }
 
     /// No command of an earlier wave is left.
+    #[inline]
     pub(crate) fn forget_before(&mut self, wave: Wave) {
+        if self.first != wave {
+            self.forget(wave);
+        }
+    }
+
+    fn forget(&mut self, wave: Wave) {
         while self.first != wave && self.times.pop_front().is_some() {
             self.first = self.first.wrapping_add(1);
         }
