@@ -11,7 +11,7 @@ use memchr::memchr2;
 pub(crate) const MAX_SHORT: usize = 32;
 
 /// No length or count reaches 2⁶³ − 2, whatever the limits say.
-const MAX_COUNT: u64 = (1 << 63) - 3;
+pub(crate) const MAX_COUNT: u64 = (1 << 63) - 3;
 
 /// What is wrong, and at which byte.
 pub(crate) type Fault = (Kind, usize);

@@ -3,7 +3,7 @@
 use crate::DecodeErrorKind as Kind;
 use crate::input::Input;
 use crate::limits::HARD_DEPTH;
-use crate::line::{Allowed, Ceiling, Count, Fault, Line, MAX_SHORT};
+use crate::line::{Allowed, Ceiling, Count, Fault, Line, MAX_COUNT, MAX_SHORT};
 use crate::number::is_big_number;
 use crate::stack::{Aggregate, SMALLEST, Size, Stack};
 use crate::value::{Content, Rules, scalar, status, textual};
@@ -308,7 +308,7 @@ impl Parser {
         let arrived = if self.damage.is_none() { Some(input.rest().len()) } else { None };
         let size = match count {
             Count::Of(count) => Size::Of(count),
-            Count::Null | Count::Stream => Size::Stream(max),
+            Count::Null | Count::Stream => Size::Stream(max.min(MAX_COUNT)),
         };
         self.stack.open(aggregate, size, arrived);
         Ok(Step::Open)

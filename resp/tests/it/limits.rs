@@ -70,6 +70,13 @@ fn children_are_counted_in_headers_and_streams() {
 }
 
 #[test]
+fn streamed_map_without_a_limit_ends_behind_a_value_and_not_behind_a_key() {
+    let limits = limits(|limits| limits.children = u64::MAX);
+    assert_eq!(broken(limits, "%?\r\n.\r\n%?\r\n:1\r\n:2\r\n.\r\n"), None);
+    assert_eq!(broken(limits, "%?\r\n:1\r\n."), Some((Kind::OddMap, 8, 0)));
+}
+
+#[test]
 fn frames_are_bounded_as_a_whole() {
     let limits = limits(|limits| limits.frame = 20);
     for wire in [
