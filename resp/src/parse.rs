@@ -289,9 +289,6 @@ impl Parser {
             stream: matches!(kind, b'*' | b'~' | b'%') && self.rules.protocol == Protocol::Resp3,
         };
         let Some((count, header)) = self.count(allowed, input)? else { return Ok(Step::More) };
-        if header as u64 > self.rules.budget(input) {
-            return Err((Kind::FrameTooLarge, header - 1));
-        }
         let empty = match (count, aggregate) {
             (Count::Null, _) => Some(Frame::Null),
             (Count::Of(0), Aggregate::Array) => Some(Frame::Array(Vec::new())),
@@ -322,7 +319,13 @@ impl Parser {
     ) -> Result<Option<(Count, usize)>, Fault> {
         let rest = input.rest().get(1..).unwrap_or_default();
         let found = self.line.count(rest, allowed).map_err(behind_type)?;
-        Ok(found.map(|(count, len)| (count, len + 1)))
+        let found = found.map(|(count, len)| (count, len + 1));
+        match found {
+            Some((_, header)) if header as u64 > self.rules.budget(input) => {
+                Err((Kind::FrameTooLarge, header - 1))
+            }
+            _ => Ok(found),
+        }
     }
 
     /// One level more is about to be opened, at the end of a header.

@@ -95,6 +95,8 @@ fn frames_are_bounded_as_a_whole() {
         ("*2\r\n+abcde\r\n:123456", 18),
         ("*3\r\n+abcde\r\n+abc\r\n_", 18),
         ("*3\r\n+abcde\r\n+ab\r\n*2\r\n", 20),
+        ("*3\r\n+abcde\r\n+ab\r\n$-1\r\n", 21),
+        ("*3\r\n+abcde\r\n+ab\r\n$?\r\n", 20),
         ("*3\r\n#x\r\n+abcde\r\n:12", 18),
     ] {
         let found = broken(limits, wire);
