@@ -1,0 +1,3 @@
+#![no_main]
+
+resp_fuzz::fuzz!("stream");

@@ -1,0 +1,57 @@
+//! What bytes may cost: memory and work are bounded by what has arrived, whatever it claims.
+
+use crate::Case;
+use bytes::BytesMut;
+use resp::{Decoder, Frame};
+
+/// Memory that is free, and memory per byte that has arrived.
+const FREE: u64 = 64 << 10;
+const PER_BYTE: u64 = 64;
+
+/// Decoding takes at most 64 KiB and 64 bytes for each byte of input at its peak, the input and all frames included, and nothing
+/// once they are dropped.
+pub(super) fn alloc(data: &[u8]) {
+    let Some(case) = Case::read(data) else { return };
+    let allowed = FREE + PER_BYTE * case.wire.len() as u64;
+    for pieces in [vec![case.wire], case.pieces().collect()] {
+        let used = allocation_counter::measure(|| drop(decode(&case, &pieces)));
+        let count = pieces.len();
+        assert!(
+            used.bytes_max <= allowed,
+            "{} bytes, {allowed} allowed, {count} pieces",
+            used.bytes_max
+        );
+        assert_eq!((used.count_current, used.bytes_current), (0, 0), "left behind");
+    }
+}
+
+fn decode(case: &Case<'_>, pieces: &[&[u8]]) -> Vec<Frame> {
+    let mut decoder = Decoder::new(case.protocol, case.limits);
+    let mut input = BytesMut::new();
+    let mut frames = Vec::new();
+    for piece in pieces {
+        input.extend_from_slice(piece);
+        while let Ok(Some(frame)) = decoder.decode(&mut input) {
+            frames.push(frame);
+        }
+    }
+    frames
+}
+
+/// However the bytes are cut, at most three are looked at for each that has arrived.
+pub(super) fn work(data: &[u8]) {
+    let Some(case) = Case::read(data) else { return };
+    let arrived = case.wire.len() as u64;
+    let cuts: [(&str, Vec<&[u8]>); 3] = [
+        ("whole", vec![case.wire]),
+        ("in pieces", case.pieces().collect()),
+        ("byte by byte", case.wire.chunks(1).collect()),
+    ];
+    for (how, pieces) in cuts {
+        let before = resp::work::examined();
+        drop(decode(&case, &pieces));
+        let examined = resp::work::examined() - before;
+        assert!(examined <= 3 * arrived, "{how}: {examined} bytes looked at, {arrived} arrived");
+        assert!(arrived == 0 || examined > 0, "nothing was counted");
+    }
+}
