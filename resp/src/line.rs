@@ -30,6 +30,8 @@ pub(crate) struct Allowed {
     pub(crate) zero: bool,
     pub(crate) null: bool,
     pub(crate) stream: bool,
+    /// Nobody has tried to read it as a plain number before: a string has been tried the short way.
+    pub(crate) fresh: bool,
 }
 
 /// What a length line says.
@@ -101,7 +103,7 @@ impl Line {
         rest: &[u8],
         allowed: Allowed,
     ) -> Result<Option<(Count, usize)>, Fault> {
-        if self.at == 0 {
+        if self.at == 0 && allowed.fresh {
             // Nearly always the line is there, and short.
             if let Some((number, len)) = plain_number(rest, 0) {
                 if number <= allowed.ceiling.max && (number > 0 || allowed.zero) {

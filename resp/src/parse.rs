@@ -206,6 +206,7 @@ impl Parser {
             zero: true,
             null: is_bulk,
             stream: is_bulk && self.rules.protocol == Protocol::Resp3,
+            fresh: !is_bulk,
         };
         let Some((count, header)) = self.count(allowed, input)? else { return Ok(Step::More) };
         let len = match count {
@@ -287,6 +288,7 @@ impl Parser {
             zero: aggregate != Aggregate::Push,
             null: aggregate == Aggregate::Array,
             stream: matches!(kind, b'*' | b'~' | b'%') && self.rules.protocol == Protocol::Resp3,
+            fresh: true,
         };
         let Some((count, header)) = self.count(allowed, input)? else { return Ok(Step::More) };
         let empty = match (count, aggregate) {
