@@ -48,7 +48,7 @@ const LAYERS: [Layer; 13] = [
 ];
 
 /// Deciders: told the time, handed entropy, they answer with what to do next.
-const PURE: [&str; 23] = [
+const PURE: &[&str] = &[
     "src/backoff.rs",
     "src/url.rs",
     "src/client/canary.rs",
@@ -59,6 +59,7 @@ const PURE: [&str; 23] = [
     "src/client/replies.rs",
     "src/client/slot.rs",
     "src/client/slots.rs",
+    "src/client/slots/vet.rs",
     "src/client/waves.rs",
     "src/lock/answers.rs",
     "src/lock/dialect.rs",

@@ -12,7 +12,7 @@
 use resp::Frame;
 
 /// How many replies a shift can go unnoticed, at the cost of one `PING` among as many commands.
-pub(crate) const EVERY: u32 = 1_024;
+pub(crate) const EVERY: u32 = 256;
 
 const MARK: &[u8; 7] = b"canary:";
 const LEN: usize = MARK.len() + 32;
@@ -61,30 +61,39 @@ impl Canary {
         self.on_its_way = false;
     }
 
-    /// Whether `reply` to the canary proves that replies are shifted. An error does not: a user may lack the right to `PING`.
-    pub(crate) fn is_wrong(&mut self, reply: &Frame) -> bool {
-        self.on_its_way = false;
-        match reply {
-            Frame::Error(_) | Frame::BulkError(_) => false,
-            Frame::Attributed(attributed) => !self.sang(&attributed.frame),
-            reply => !self.sang(reply),
+    /// Takes note of a reply to the canary, or to another command; tells whether it proves that replies are shifted.
+    ///
+    /// An error proves nothing: a user may lack the right to `PING`.
+    #[inline]
+    pub(crate) fn is_shifted(&mut self, reply: &Frame, to_canary: bool) -> bool {
+        if to_canary {
+            self.on_its_way = false;
+        } else {
+            self.replies = self.replies.saturating_add(1);
         }
+        !self.allows(reply, to_canary)
     }
 
-    /// Whether `reply` to another command proves that replies are shifted.
+    /// Whether one is on its way.
+    pub(crate) fn is_out(&self) -> bool {
+        self.on_its_way
+    }
+
+    /// Whether `reply` may be what the canary hears, or another command does, as `to_canary` says. Changes nothing.
     #[inline]
-    pub(crate) fn is_mine(&mut self, reply: &Frame) -> bool {
-        self.replies = self.replies.saturating_add(1);
-        self.sang(reply)
+    pub(crate) fn allows(&self, reply: &Frame, to_canary: bool) -> bool {
+        let inconclusive = matches!(reply, Frame::Error(_) | Frame::BulkError(_));
+        if to_canary { inconclusive || self.sang(reply) } else { !self.sang(reply) }
     }
 
     #[inline]
     fn sang(&self, reply: &Frame) -> bool {
         match (reply, &self.words) {
             (Frame::Bulk(heard), Some(said)) => heard.len() == LEN && heard[..] == said[..],
-            // A subscriber on RESP2 is answered in an array of two: "pong" and the words.
-            (Frame::Array(items), Some(_)) => match &items[..] {
-                [Frame::Bulk(_), words @ Frame::Bulk(_)] => self.sang(words),
+            (Frame::Attributed(attributed), _) => self.sang(&attributed.frame),
+            // On a connection of RESP2 that subscribes.
+            (Frame::Array(items), _) => match &items[..] {
+                [Frame::Bulk(pong), words] => pong == "pong" && self.sang(words),
                 _ => false,
             },
             _ => false,
@@ -92,7 +101,8 @@ impl Canary {
     }
 }
 
-fn words(secret: u64, number: u64) -> Words {
+/// What the canary of this number says.
+pub(crate) fn words(secret: u64, number: u64) -> Words {
     let mut words = [0; LEN];
     let (mark, digits) = words.split_at_mut(MARK.len());
     mark.copy_from_slice(MARK);
@@ -122,11 +132,11 @@ mod tests {
         canary.doubt();
         let first = canary.due().unwrap();
         assert_eq!(&first, b"canary:000000000000feed0000000000000001");
-        assert!(!canary.is_wrong(&bulk(&first)));
+        assert!(!canary.is_shifted(&bulk(&first), true));
         canary.doubt();
         let second = canary.due().unwrap();
         assert_ne!(first, second);
-        assert!(canary.is_wrong(&bulk(&first)));
+        assert!(canary.is_shifted(&bulk(&first), true));
     }
 
     #[test]
@@ -135,8 +145,8 @@ mod tests {
         canary.doubt();
         let words = canary.due().unwrap();
         let answer = |words: &[u8]| Frame::Array(vec![bulk(b"pong"), bulk(words)]);
-        assert!(canary.is_wrong(&answer(b"")));
-        assert!(!canary.is_wrong(&answer(&words)));
+        assert!(!canary.allows(&answer(b""), true));
+        assert!(canary.allows(&answer(&words), true));
     }
 
     #[test]
@@ -151,10 +161,10 @@ mod tests {
         assert!(canary.due().is_some(), "the doubt is left");
         canary.silenced();
         for reply in 1..EVERY {
-            assert!(!canary.is_mine(&Frame::Null));
+            assert!(!canary.is_shifted(&Frame::Null, false));
             assert!(canary.due().is_none(), "after {reply} replies");
         }
-        assert!(!canary.is_mine(&Frame::Null));
+        assert!(!canary.is_shifted(&Frame::Null, false));
         assert!(canary.due().is_some());
     }
 
@@ -165,9 +175,9 @@ mod tests {
         canary.due().unwrap();
         for reply in [Frame::Null, Frame::Simple("PONG".into()), bulk(b"value"), Frame::Integer(1)]
         {
-            assert!(canary.is_wrong(&reply), "{reply:?}");
+            assert!(canary.is_shifted(&reply, true), "{reply:?}");
         }
-        assert!(!canary.is_wrong(&Frame::Error("NOPERM no".into())));
+        assert!(!canary.is_shifted(&Frame::Error("NOPERM no".into()), true));
     }
 
     #[test]
@@ -175,9 +185,9 @@ mod tests {
         let mut canary = Canary::new(1);
         canary.doubt();
         let words = canary.due().unwrap();
-        assert!(canary.is_mine(&bulk(&words)));
+        assert!(canary.is_shifted(&bulk(&words), false));
         canary.silenced();
-        assert!(canary.is_mine(&bulk(&words)));
-        assert!(!canary.is_mine(&bulk(b"canary:")));
+        assert!(canary.is_shifted(&bulk(&words), false));
+        assert!(!canary.is_shifted(&bulk(b"canary:"), false));
     }
 }

@@ -199,7 +199,15 @@ impl Connection {
 impl fmt::Debug for Connection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let phase = self.shared().phases().look(Phase::clone);
-        f.debug_struct("Connection").field("phase", &phase).finish()
+        let (unanswered, bytes) = {
+            let state = self.shared().lock();
+            (state.slots.len(), state.slots.bytes())
+        };
+        f.debug_struct("Connection")
+            .field("phase", &phase)
+            .field("unanswered", &unanswered)
+            .field("queued_bytes", &bytes)
+            .finish()
     }
 }
 

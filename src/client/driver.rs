@@ -8,7 +8,7 @@ use crate::client::alarm::Alarm;
 use crate::client::clock::{Span, Time};
 use crate::client::handshake::Session;
 use crate::client::intake::{Intake, disconnected};
-use crate::client::listener::{Heard, Notice, Outbox, sort};
+use crate::client::listener::{Heard, Notice, Outbox, is_reply, sort};
 use crate::client::pen::{Pen, Wrote};
 use crate::client::pulse::{Pulse, Silence};
 use crate::client::queue::State;
@@ -320,6 +320,12 @@ impl Open {
     fn give_out(&mut self, state: &mut State, now: Time) -> Result<(), Error> {
         if self.intake.frames.is_empty() {
             return Ok(());
+        }
+        if state.slots.must_vet(self.intake.frames.len()) {
+            let (listens, protocol) = (self.intake.listens, self.protocol);
+            let frames = self.intake.frames.iter();
+            let replies = frames.filter(|frame| !listens || is_reply(frame, protocol));
+            state.slots.vet(replies).map_err(|slip| slipped(&slip))?;
         }
         let mut smallest = Span::MAX;
         let mut slip = None;

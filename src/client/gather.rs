@@ -24,6 +24,11 @@ impl Gather {
         (self.missing == 0).then(|| self.give_up())
     }
 
+    /// How many are still to come.
+    pub(crate) fn missing(&self) -> usize {
+        self.missing
+    }
+
     /// What has come, if the rest does not matter any more.
     pub(crate) fn give_up(&mut self) -> Vec<Frame> {
         std::mem::take(&mut self.replies)

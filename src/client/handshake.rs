@@ -6,6 +6,7 @@
 //!
 //! Pure: it encodes and decides; `redial` reads and writes.
 
+use crate::client::canary::Words;
 use crate::config::{Config, Credentials};
 use crate::error::{Error, ErrorKind, Outcome, ServerError};
 use crate::url::ProtocolChoice;
@@ -67,6 +68,7 @@ pub(crate) struct Handshake<'a> {
     config: &'a Config,
     credentials: &'a Credentials,
     setup: Vec<Vec<Vec<u8>>>,
+    words: Words,
     stage: Stage,
     session: Session,
     /// Names of the commands of the last stage whose replies are to come, last one first.
@@ -76,7 +78,7 @@ pub(crate) struct Handshake<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Expected {
     Select,
-    /// The last one. Its answer is unlike the others, so none of theirs was lost or came twice; and a server that still loads
+    /// The last one. Its answer is unlike any other, so none of theirs was lost or came twice; and a server that still loads
     /// its data, which answers `HELLO`, refuses it.
     Ping,
     /// Its refusal changes nothing: names, version notes.
@@ -85,11 +87,12 @@ enum Expected {
 }
 
 impl<'a> Handshake<'a> {
-    /// A handshake, and its first bytes.
+    /// A handshake, and its first bytes. `words` are used once, for the `PING` that ends it.
     pub(crate) fn start(
         config: &'a Config,
         credentials: &'a Credentials,
         setup: Vec<Vec<Vec<u8>>>,
+        words: Words,
     ) -> (Self, BytesMut) {
         let session = Session {
             protocol: Protocol::Resp2,
@@ -98,8 +101,15 @@ impl<'a> Handshake<'a> {
             setup: Vec::with_capacity(setup.len()),
             derived: OnceLock::new(),
         };
-        let mut handshake =
-            Self { config, credentials, setup, stage: Stage::Hello, session, expected: Vec::new() };
+        let mut handshake = Self {
+            config,
+            credentials,
+            setup,
+            words,
+            stage: Stage::Hello,
+            session,
+            expected: Vec::new(),
+        };
         let mut out = BytesMut::new();
         handshake.hello(&mut out);
         (handshake, out)
@@ -202,7 +212,7 @@ impl<'a> Handshake<'a> {
             encode::command(&args, &mut out);
             self.expected.push(Expected::Setup);
         }
-        encode::command(&[b"PING"], &mut out);
+        encode::command(&[&b"PING"[..], &self.words], &mut out);
         self.expected.push(Expected::Ping);
         self.expected.reverse();
         Step::Send(out)
@@ -218,8 +228,8 @@ impl<'a> Handshake<'a> {
                 self.session.setup.push(reply);
                 Ok(self.progress())
             }
-            (Some(Expected::Ping), Frame::Simple(text)) if text != "PONG" => Err(shifted()),
-            (Some(Expected::Ping), Frame::Simple(_) | Frame::Error(_))
+            (Some(Expected::Ping), Frame::Bulk(words)) if words[..] != self.words => Err(shifted()),
+            (Some(Expected::Ping), Frame::Bulk(_) | Frame::Error(_))
             | (Some(Expected::Select | Expected::Courtesy), _) => Ok(self.progress()),
             (Some(Expected::Ping) | None, _) => Err(shifted()),
         }
@@ -312,6 +322,7 @@ fn version(text: &str) -> (u32, u32) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::client::canary::words;
     use bytes::Bytes;
 
     fn bulk(text: &str) -> Frame {
@@ -331,8 +342,12 @@ mod tests {
         ])
     }
 
+    fn start(config: &Config, setup: Vec<Vec<Vec<u8>>>) -> (Handshake<'_>, BytesMut) {
+        Handshake::start(config, &config.credentials, setup, words(7, 0))
+    }
+
     fn pong() -> Frame {
-        Frame::Simple("PONG".into())
+        Frame::Bulk(Bytes::copy_from_slice(&words(7, 0)))
     }
 
     fn config(url: &str) -> Config {
@@ -349,7 +364,7 @@ mod tests {
     #[test]
     fn hello_carries_credentials_and_name_in_one_command() {
         let config = Config::from_url("redis://u:p@h").unwrap().client_name("me");
-        let (_, bytes) = Handshake::start(&config, &config.credentials, Vec::new());
+        let (_, bytes) = start(&config, Vec::new());
         let text = String::from_utf8_lossy(&bytes).replace("\r\n", " ");
         assert_eq!(text, "*7 $5 HELLO $1 3 $4 AUTH $1 u $1 p $7 SETNAME $2 me ");
     }
@@ -357,9 +372,9 @@ mod tests {
     #[test]
     fn plain_server_is_ready_once_it_shows_that_it_answers() {
         let config = config("redis://h");
-        let (mut handshake, _) = Handshake::start(&config, &config.credentials, Vec::new());
+        let (mut handshake, _) = start(&config, Vec::new());
         let step = handshake.on_reply(hello("7.0.15", 3)).unwrap();
-        assert_eq!(sent(&step), "*1 $4 PING ");
+        assert_eq!(sent(&step), "*2 $4 PING $39 canary:00000000000000070000000000000000 ");
         let Step::Ready(session) = handshake.on_reply(pong()).unwrap() else { panic!("not ready") };
         assert_eq!(session.version, (7, 0));
         assert_eq!(session.protocol, Protocol::Resp3);
@@ -368,11 +383,14 @@ mod tests {
     #[test]
     fn unknown_hello_falls_back_to_resp2_with_auth_and_select() {
         let config = config("redis://:p@h/2");
-        let (mut handshake, _) = Handshake::start(&config, &config.credentials, Vec::new());
+        let (mut handshake, _) = start(&config, Vec::new());
         let step = handshake.on_reply(error("ERR unknown command `HELLO`")).unwrap();
         assert_eq!(sent(&step), "*2 $4 AUTH $1 p ");
         let step = handshake.on_reply(Frame::Simple("OK".into())).unwrap();
-        assert_eq!(sent(&step), "*2 $6 SELECT $1 2 *1 $4 PING ");
+        assert_eq!(
+            sent(&step),
+            "*2 $6 SELECT $1 2 *2 $4 PING $39 canary:00000000000000070000000000000000 "
+        );
         assert!(matches!(handshake.on_reply(Frame::Simple("OK".into())), Ok(Step::Wait)));
         assert!(matches!(
             handshake.on_reply(pong()).unwrap(),
@@ -383,13 +401,13 @@ mod tests {
     #[test]
     fn refused_credentials_never_fall_back_and_never_show_the_password() {
         let config = config("redis://u:canary@h");
-        for words in [
+        for said in [
             "WRONGPASS invalid username-password pair or user is disabled.",
             "NOAUTH HELLO must be called with the client already authenticated",
             "ERR something with 'canary' in it",
         ] {
-            let (mut handshake, _) = Handshake::start(&config, &config.credentials, Vec::new());
-            let refusal = handshake.on_reply(error(words)).unwrap_err();
+            let (mut handshake, _) = start(&config, Vec::new());
+            let refusal = handshake.on_reply(error(said)).unwrap_err();
             assert_eq!(refusal.kind(), ErrorKind::Handshake);
             assert!(!format!("{refusal} {refusal:?}").contains("canary"), "{refusal}");
         }
@@ -399,10 +417,10 @@ mod tests {
     fn setup_replies_are_kept_in_order_even_when_refused() {
         let config = config("redis://h/1");
         let setup = vec![vec![b"A".to_vec()], vec![b"B".to_vec()]];
-        let (mut handshake, _) = Handshake::start(&config, &config.credentials, setup);
+        let (mut handshake, _) = start(&config, setup);
         assert_eq!(
             sent(&handshake.on_reply(hello("7.0.0", 3)).unwrap()),
-            "*2 $6 SELECT $1 1 *1 $1 A *1 $1 B *1 $4 PING "
+            "*2 $6 SELECT $1 1 *1 $1 A *1 $1 B *2 $4 PING $39 canary:00000000000000070000000000000000 "
         );
         assert!(matches!(handshake.on_reply(Frame::Simple("OK".into())), Ok(Step::Wait)));
         assert!(matches!(handshake.on_reply(error("NOPERM no")), Ok(Step::Wait)));
@@ -414,7 +432,7 @@ mod tests {
     #[test]
     fn wrong_database_is_refused_with_the_servers_words() {
         let config = config("redis://h/99");
-        let (mut handshake, _) = Handshake::start(&config, &config.credentials, Vec::new());
+        let (mut handshake, _) = start(&config, Vec::new());
         handshake.on_reply(hello("7.0.0", 3)).unwrap();
         let refusal = handshake.on_reply(error("ERR DB index is out of range")).unwrap_err();
         assert!(refusal.to_string().contains("DB index is out of range"), "{refusal}");
@@ -425,7 +443,7 @@ mod tests {
         let config = config("redis://h");
         let other_map = Frame::Map(vec![(bulk("field"), bulk("value"))]);
         for answer in [Frame::Simple("OK".into()), Frame::Null, other_map] {
-            let (mut handshake, _) = Handshake::start(&config, &config.credentials, Vec::new());
+            let (mut handshake, _) = start(&config, Vec::new());
             let refusal = handshake.on_reply(answer).unwrap_err();
             assert_eq!(refusal.kind(), ErrorKind::Protocol);
         }
@@ -435,7 +453,7 @@ mod tests {
     fn answers_that_are_shifted_by_one_never_make_a_connection() {
         let config = config("redis://h/1");
         for answer in [Frame::Simple("OK".into()), Frame::Null, hello("7.0.0", 3)] {
-            let (mut handshake, _) = Handshake::start(&config, &config.credentials, Vec::new());
+            let (mut handshake, _) = start(&config, Vec::new());
             handshake.on_reply(hello("7.0.0", 3)).unwrap();
             handshake.on_reply(Frame::Simple("OK".into())).unwrap();
             assert_eq!(handshake.on_reply(answer).unwrap_err().kind(), ErrorKind::Protocol);
@@ -446,7 +464,7 @@ mod tests {
     fn server_that_loads_its_data_is_not_ready_and_one_that_forbids_ping_is() {
         let config = config("redis://h");
         let ping = |answer| {
-            let (mut handshake, _) = Handshake::start(&config, &config.credentials, Vec::new());
+            let (mut handshake, _) = start(&config, Vec::new());
             handshake.on_reply(hello("7.0.15", 3)).unwrap();
             handshake.on_reply(answer)
         };

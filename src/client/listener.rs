@@ -83,6 +83,15 @@ pub(crate) fn sort(frame: Frame, protocol: Protocol) -> Heard {
     }
 }
 
+/// Whether [`sort`] will take a frame for a reply.
+pub(crate) fn is_reply(frame: &Frame, protocol: Protocol) -> bool {
+    match frame {
+        Frame::Push(items) => confirms(items),
+        Frame::Array(items) => protocol != Protocol::Resp2 || !is_message(items),
+        _ => true,
+    }
+}
+
 fn first(items: &[Frame]) -> &[u8] {
     match items.first() {
         Some(Frame::Bulk(word) | Frame::Simple(word)) => word,

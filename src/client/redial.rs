@@ -1,5 +1,6 @@
 //! Opens connections: look-up, dial and handshake within one budget.
 
+use crate::client::canary;
 use crate::client::handshake::{Handshake, Session, Setup, Step};
 use crate::config::{Config, Credentials};
 use crate::error::{Error, ErrorKind, Outcome};
@@ -76,7 +77,8 @@ async fn attempt(
         Error::caused_by(ErrorKind::Connect, Outcome::NotSent, message, error)
     })?;
     *stage = Stage::Greeting;
-    let (mut handshake, greeting) = Handshake::start(config, &credentials, setup);
+    let words = canary::words(config.seam.entropy(), 0);
+    let (mut handshake, greeting) = Handshake::start(config, &credentials, setup, words);
     let mut wire = Wire {
         decoder: Decoder::new(handshake.protocol(), Limits::default()),
         received: BytesMut::with_capacity(4096),

@@ -11,6 +11,10 @@
 //! Pure: time comes in as an argument, once for all commands of a wave (`waves.rs`), and wakers and notices go out to be
 //! delivered outside the lock.
 
+mod vet;
+
+pub(crate) use vet::Slip;
+
 use crate::client::canary::{Canary, Words};
 use crate::client::clock::{Span, Time};
 use crate::client::gather::Gather;
@@ -27,15 +31,6 @@ use std::task::{Context, Poll, Waker};
 pub(crate) struct SlotId {
     index: usize,
     generation: u32,
-}
-
-/// Why a reply can be nobody's.
-#[derive(Debug, PartialEq)]
-pub(crate) enum Slip {
-    /// No command has been sent that it could answer.
-    Unasked(Frame),
-    /// Replies no longer belong to their commands.
-    Shifted,
 }
 
 /// An answer that the server owes.
@@ -185,11 +180,7 @@ impl Slots {
         let Some(slot) = oldest.and_then(|&index| self.slots.get_mut(index)) else {
             return Err(Slip::Unasked(reply));
         };
-        let shifted = match slot.caller {
-            Caller::Canary => self.canary.is_wrong(&reply),
-            _ => self.canary.is_mine(&reply),
-        };
-        if shifted {
+        if self.canary.is_shifted(&reply, matches!(slot.caller, Caller::Canary)) {
             return Err(Slip::Shifted);
         }
         let took = now.span_since(self.waves.time(slot.wave).unwrap_or(now));
@@ -495,6 +486,35 @@ mod tests {
             Slip::Shifted
         );
         assert!(poll(&mut slots, next).is_pending(), "nobody was given it");
+    }
+
+    #[test]
+    fn replies_that_came_together_are_all_refused_for_what_is_wrong_with_one() {
+        let (mut slots, now) = start();
+        push(&mut slots);
+        slots.all_sent(now);
+        let [one, two] = [Frame::Integer(1), Frame::Integer(2)];
+        assert!(!slots.must_vet(1) && slots.must_vet(2));
+        assert_eq!(slots.vet([&one, &two].into_iter()), Err(Slip::Unasked(two.clone())));
+        let words = sing(&mut slots);
+        push(&mut slots);
+        slots.all_sent(now);
+        assert!(slots.must_vet(1));
+        assert_eq!(slots.vet([&one, &words, &two].into_iter()), Ok(()));
+        assert_eq!(slots.vet([&one, &two, &words].into_iter()), Err(Slip::Shifted));
+        assert_eq!(slots.vet([&words].into_iter()), Err(Slip::Shifted));
+    }
+
+    #[test]
+    fn batch_may_be_answered_as_often_as_it_has_commands() {
+        let (mut slots, now) = start();
+        push_batch(&mut slots, 3);
+        slots.all_sent(now);
+        complete(&mut slots, Frame::Integer(1), now);
+        let [two, three, four] = [2, 3, 4].map(Frame::Integer);
+        assert_eq!(slots.vet([&two, &three].into_iter()), Ok(()));
+        let stray = Err(Slip::Unasked(four.clone()));
+        assert_eq!(slots.vet([&two, &three, &four].into_iter()), stray);
     }
 
     #[test]

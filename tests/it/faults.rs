@@ -173,20 +173,6 @@ async fn call_that_was_never_sent_says_so_and_is_not_sent_later() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn reply_that_nobody_asked_for_ends_the_connection() {
-    let server = server();
-    let client = connect(&server).await;
-    server.set("k", "v");
-    server.fault(Fault::duplicate_reply().on("PING").times(1));
-    client.ping().await.unwrap();
-    eventually("the connection was replaced", async || {
-        server.log().iter().filter(|entry| entry.name() == "HELLO").count() == 2
-    })
-    .await;
-    assert_eq!(get(&client, "k").await.unwrap().as_deref(), Some("v"));
-}
-
-#[tokio::test(start_paused = true)]
 async fn server_that_breaks_the_protocol_is_named_and_left() {
     let server = server();
     let client = connect(&server).await;

@@ -15,4 +15,6 @@ mod faults;
 mod holding;
 mod peers;
 mod place;
+mod slips;
 mod states;
+mod wire;

@@ -152,6 +152,11 @@ pub(crate) async fn poll_once<F: Future + Unpin>(future: &mut F) -> Poll<F::Outp
     std::future::poll_fn(|cx| Poll::Ready(Pin::new(&mut *future).poll(cx))).await
 }
 
+/// Whether nothing is left of the client's calls: no reply is owed, no byte is queued or counted.
+pub(crate) fn is_quiet(client: &Client) -> bool {
+    format!("{client:?}").contains("unanswered: 0, queued_bytes: 0")
+}
+
 /// Waits until `condition` holds; fails after ten seconds.
 pub(crate) async fn eventually(what: &str, mut condition: impl AsyncFnMut() -> bool) {
     let until = tokio::time::Instant::now() + Duration::from_secs(10);
