@@ -4,79 +4,53 @@
 //! side by side on the wire, and are sent, withdrawn or lost together.
 
 use crate::client::args::Args;
-use crate::client::command::check;
+use crate::client::blocking;
+use crate::client::commands::Commands;
+use crate::client::connection::Connection;
 use crate::client::convert::ToArg;
 use crate::client::handle::{Client, check_length};
+use crate::client::optimistic::Watch;
+use crate::client::refused::{Tenancy, check};
 use crate::client::replies::{FromReplies, Replies, transaction};
 use crate::client::set::{SetOptions, millis};
 use crate::client::verbs::set_args;
 use crate::error::Error;
 use bytes::BytesMut;
-use resp::{Frame, Limits, RequestDecoder, encode};
-use std::fmt;
+use resp::{Frame, encode};
 use std::time::Duration;
 
-/// Commands that are sent together, made by [`Client::pipeline`] or [`Client::transaction`].
+/// Commands that are sent together, made by [`Client::pipeline`], [`Client::transaction`], [`Client::blocking_pipeline`] or
+/// [`Watch::transaction`].
 ///
 /// Each method adds a command; the types of their replies are chosen at the end, in [`Batch::send`].
 #[derive(Debug)]
 #[must_use = "a batch does nothing until it is sent"]
 pub struct Batch<'a> {
-    client: &'a Client,
-    kind: Kind,
+    way: Way<'a>,
     commands: Commands,
     refusal: Option<Error>,
     patience: Option<Duration>,
 }
 
-#[derive(Debug, Clone, Copy)]
-enum Kind {
-    Pipeline,
-    Transaction,
+/// Where the commands go, and what they are to each other.
+#[derive(Debug)]
+enum Way<'a> {
+    Pipeline(&'a Client),
+    Transaction(&'a Client),
+    Blocking(&'a Client),
+    Watched(Watch),
 }
 
-/// Encoded commands, one behind the other.
-#[derive(Default)]
-pub(crate) struct Commands {
-    encoded: BytesMut,
-    /// The last one, which may get more arguments.
-    open: Args,
-    count: usize,
-}
-
-impl Commands {
-    fn begin(&mut self, name: &str) {
-        self.close();
-        self.open.push(name.as_bytes());
-        self.count += 1;
-    }
-
-    /// Writes the last command behind the others.
-    fn close(&mut self) {
-        let last = std::mem::take(&mut self.open);
-        if !last.is_empty() {
-            last.write(&mut self.encoded);
+impl Way<'_> {
+    fn client(&self) -> &Client {
+        match self {
+            Self::Pipeline(client) | Self::Transaction(client) | Self::Blocking(client) => client,
+            Self::Watched(watch) => watch.client(),
         }
     }
 
-    pub(crate) fn count(&self) -> usize {
-        self.count
-    }
-
-    /// The name of a command, counted from 1.
-    pub(crate) fn name(&self, at: usize) -> String {
-        let (mut decoder, mut encoded) =
-            (RequestDecoder::new(Limits::default()), self.encoded.clone());
-        let mut all = std::iter::from_fn(|| decoder.decode(&mut encoded).ok().flatten());
-        let args = all.nth(at.saturating_sub(1)).unwrap_or_default();
-        args.first().map(|name| String::from_utf8_lossy(name).to_uppercase()).unwrap_or_default()
-    }
-}
-
-/// Shows how many, never what: an argument may be a secret.
-impl fmt::Debug for Commands {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Commands").field("count", &self.count).finish_non_exhaustive()
+    fn tenancy(&self) -> Tenancy {
+        if matches!(self, Self::Blocking(_)) { Tenancy::Leased } else { Tenancy::Shared }
     }
 }
 
@@ -94,7 +68,7 @@ impl Client {
     /// The commands arrive one behind the other, but the server may do those of other connections in between; see
     /// [`Client::transaction`] for all or nothing.
     pub fn pipeline(&self) -> Batch<'_> {
-        Batch::new(self, Kind::Pipeline)
+        Batch::new(Way::Pipeline(self))
     }
 
     /// Several commands that the server executes as one (`MULTI`, `EXEC`).
@@ -114,32 +88,51 @@ impl Client {
     /// The first transaction of a client asks first whether the user may run `MULTI` at all, because a server that refuses
     /// it would execute the commands one by one.
     pub fn transaction(&self) -> Batch<'_> {
-        Batch::new(self, Kind::Transaction)
+        Batch::new(Way::Transaction(self))
+    }
+
+    /// Several commands in one call, on a connection of their own, which may wait at the server.
+    ///
+    /// ```no_run
+    /// # async fn run(client: tenure::Client) -> Result<(), tenure::Error> {
+    /// // WAIT counts the replicas that have the writes of its own connection.
+    /// let (_, replicas): ((), u64) =
+    ///     client.blocking_pipeline().set("k", "v").command("WAIT").arg((1, 500)).send().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// See [`Client::blocking_command`] for a single one, and for what happens to commands that nobody waits for any more.
+    pub fn blocking_pipeline(&self) -> Batch<'_> {
+        Batch::new(Way::Blocking(self))
     }
 }
 
 impl<'a> Batch<'a> {
-    fn new(client: &'a Client, kind: Kind) -> Self {
-        Self { client, kind, commands: Commands::default(), refusal: None, patience: None }
+    fn new(way: Way<'a>) -> Self {
+        Self { way, commands: Commands::default(), refusal: None, patience: None }
     }
 
     /// Adds any command that has no method here; [`Batch::arg`] adds to it.
     pub fn command(mut self, name: &str) -> Self {
         self.check_last();
-        self.commands.begin(name);
+        let mut args = Args::default();
+        args.push(name.as_bytes());
+        self.commands.add(args);
         self
     }
 
     /// Adds to the last command: one argument, or several for a list or a tuple.
     pub fn arg(mut self, value: impl ToArg) -> Self {
-        if self.commands.open.is_empty() {
+        if self.commands.last().is_empty() {
             self.refuse(Error::refused("an argument in front of the first command"));
         }
-        value.write_args(&mut self.commands.open);
+        value.write_args(self.commands.last_mut());
         self
     }
 
-    /// How long to wait for all the replies. Default: the client's response time-out.
+    /// How long to wait for all the replies. Default: the client's response time-out, plus the time for which the commands of a
+    /// blocking pipeline say that they wait, without end if one of them waits without end.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.patience = Some(timeout);
         self
@@ -173,46 +166,58 @@ impl<'a> Batch<'a> {
     ///
     /// Dropping the future does not stop commands that are on their way: they may still run, a transaction as a whole.
     /// Their replies are dropped.
-    pub async fn send<T: FromReplies>(mut self) -> Result<T, Error> {
+    pub async fn send<T: FromReplies>(self) -> Result<T, Error> {
+        T::from_replies(self.replies(T::COUNT).await?)
+    }
+
+    /// Sends the commands, of which there must be as many as `wanted`.
+    pub(crate) async fn replies(mut self, wanted: Option<usize>) -> Result<Replies, Error> {
         self.check_last();
         self.commands.close();
         if let Some(refusal) = self.refusal {
             return Err(refusal);
         }
-        let count = self.commands.count;
-        if let Some(length) = T::COUNT.filter(|&length| length != count) {
-            let wanted =
-                format!("{count} commands, and their replies are to be a tuple of {length}");
-            return Err(Error::refused(wanted));
+        let count = self.commands.count();
+        if let Some(length) = wanted.filter(|&length| length != count) {
+            let text = format!("{count} commands, and their replies are to be a tuple of {length}");
+            return Err(Error::refused(text));
         }
         if count == 0 {
-            return T::from_replies(Replies::new(self.commands, Vec::new(), None));
+            return Ok(Replies::new(self.commands, Some(Vec::new()), None));
         }
-        let patience = self.patience.unwrap_or_else(|| self.client.config().response_timeout);
-        let (received, lost) = match self.kind {
-            Kind::Pipeline => {
-                let encoded = &self.commands.encoded;
-                let write = |out: &mut BytesMut| out.extend_from_slice(encoded);
-                self.client.data().submit_batch(patience, count, write)?.await
+        let (commands, patience) = (self.commands, self.patience);
+        let usual = patience.unwrap_or_else(|| self.way.client().config().response_timeout);
+        let (received, lost) = match self.way {
+            Way::Pipeline(client) => {
+                let write = |out: &mut BytesMut| commands.write(out);
+                let (received, lost) = client.data().submit_batch(usual, count, write)?.await;
+                (Some(received), lost)
             }
-            Kind::Transaction => {
-                self.client.ask_for_multi(patience).await?;
-                let replies = execute(self.client, patience, &self.commands).await?;
-                let unwatched = || Error::unexpected("the replies of a transaction", "null");
-                (replies.ok_or_else(unwatched)?, None)
+            Way::Transaction(client) => {
+                client.ask_for_multi(usual).await?;
+                (execute(client.data(), usual, &commands).await?, None)
+            }
+            Way::Blocking(client) => {
+                let (received, lost) = blocking::run(client, &commands, patience).await?;
+                (Some(received), lost)
+            }
+            Way::Watched(mut watch) => {
+                let executed = execute(watch.connection(), usual, &commands).await?;
+                watch.executed();
+                (executed, None)
             }
         };
-        T::from_replies(Replies::new(self.commands, received, lost))
+        Ok(Replies::new(commands, received, lost))
     }
 
     /// Looks at the last command now that it is whole.
     fn check_last(&mut self) {
-        let last = &self.commands.open;
+        let last = self.commands.last();
         if last.is_empty() {
             return;
         }
-        if let Err(refusal) = check(last).and_then(|()| check_length(last)) {
-            let at = self.commands.count;
+        if let Err(refusal) = check(last, self.way.tenancy()).and_then(|()| check_length(last)) {
+            let at = self.commands.count();
             self.refuse(refusal.prefixed(&format!("command {at}")));
         }
     }
@@ -227,20 +232,24 @@ impl<'a> Batch<'a> {
     }
 }
 
-/// Sends a transaction and reads what came out of it.
+impl Batch<'static> {
+    pub(crate) fn watched(watch: Watch) -> Self {
+        Self::new(Way::Watched(watch))
+    }
+}
+
+/// Sends a transaction and reads what came out of it; nothing if a watched key had changed.
 async fn execute(
-    client: &Client,
+    connection: &Connection,
     patience: Duration,
     commands: &Commands,
 ) -> Result<Option<Vec<Frame>>, Error> {
     let write = |out: &mut BytesMut| {
         encode::command(&["MULTI"], out);
-        out.extend_from_slice(&commands.encoded);
+        commands.write(out);
         encode::command(&["EXEC"], out);
     };
-    let replies = commands.count + 2;
-    let sent = client.data().submit_batch(patience, replies, write)?;
-    let (received, lost) = sent.await;
+    let (received, lost) = connection.submit_batch(patience, commands.count() + 2, write)?.await;
     transaction(received, lost, commands)
 }
 
@@ -250,7 +259,7 @@ impl Client {
         if self.has_transactions() {
             return Ok(());
         }
-        execute(self, patience, &Commands::default()).await?;
+        execute(self.data(), patience, &Commands::default()).await?;
         self.note_transactions();
         Ok(())
     }
@@ -273,9 +282,7 @@ impl Batch<'_> {
         match set_args(key, value, options) {
             Ok(args) => {
                 self.check_last();
-                self.commands.close();
-                self.commands.count += 1;
-                self.commands.open = args;
+                self.commands.add(args);
             }
             Err(refusal) => self.refuse(refusal),
         }
@@ -337,7 +344,7 @@ impl Batch<'_> {
         let mut key_args = Args::default();
         keys.write_args(&mut key_args);
         let mut batch = self.command("EVAL").arg(text).arg(key_args.len());
-        batch.commands.open.append(&key_args);
+        batch.commands.last_mut().append(&key_args);
         batch.arg(args)
     }
 }

@@ -1,7 +1,7 @@
 //! A handle on one connection, and the future of one reply.
 
 use crate::client::call::Call;
-use crate::client::driver;
+use crate::client::driver::Driver;
 use crate::client::handshake::{Session, Setup};
 use crate::client::home::Home;
 use crate::client::listener::{Listener, Tag};
@@ -46,6 +46,18 @@ impl Connection {
         Ok(Self::spawn(home, Shared::new(config, setup, None), Some(link)))
     }
 
+    /// As [`Connection::connect`], but it is over when it is lost: nothing is ever sent on another one.
+    pub(crate) async fn connect_once(home: &Home, config: Config) -> Result<Self, Error> {
+        let open = async move {
+            redial::open(&config, |_| Vec::new(), None).await.map(|link| (config, link))
+        };
+        let (config, link) = home.run(open).await??;
+        let shared = Shared::new(config, |_| Vec::new(), None);
+        let (connection, driver) = Self::made_of(shared, Some(link));
+        home.spawn(driver.run_once());
+        Ok(connection)
+    }
+
     /// A connection that is opened in the background; calls wait for it. `listener` is told of everything else.
     pub(crate) fn lazy(
         home: &Home,
@@ -57,14 +69,19 @@ impl Connection {
     }
 
     fn spawn(home: &Home, shared: Shared, link: Option<Link>) -> Self {
+        let (connection, driver) = Self::made_of(shared, link);
+        home.spawn(driver.run());
+        connection
+    }
+
+    fn made_of(shared: Shared, link: Option<Link>) -> (Self, Driver) {
         let shared = Arc::new(shared);
         if let Some(link) = &link {
             // Calls are taken from now on; the task's first turn sends them.
             shared.announce(Phase::Ready(Arc::new(link.session.clone())));
         }
         let connection = Self(Arc::new(Owner(Arc::clone(&shared))));
-        home.spawn(driver::Driver::new(shared, link).run());
-        connection
+        (connection, Driver::new(shared, link))
     }
 
     fn shared(&self) -> &Arc<Shared> {
@@ -171,6 +188,14 @@ impl Connection {
     /// The smallest time from a command to its reply so far, handshakes included.
     pub(crate) fn smallest_rtt(&self) -> Option<Duration> {
         self.shared().lock().smallest_rtt
+    }
+
+    /// The session of the connection, if it is open.
+    pub(crate) fn session(&self) -> Option<Arc<Session>> {
+        self.phases().look(|phase| match phase {
+            Phase::Ready(session) => Some(Arc::clone(session)),
+            _ => None,
+        })
     }
 
     /// Takes no more calls, and waits at most `patience` for what is queued to be answered.

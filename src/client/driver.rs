@@ -36,6 +36,8 @@ pub(crate) struct Driver {
     first: Option<Link>,
     previous: Option<Arc<Session>>,
     alarm: Alarm,
+    /// Why the only connection is gone, for one that is not dialled again.
+    lost: Option<Error>,
 }
 
 /// What the driver needs while a socket is open.
@@ -50,7 +52,7 @@ struct Open {
 
 impl Driver {
     pub(crate) fn new(shared: Arc<Shared>, first: Option<Link>) -> Self {
-        Self { shared, first, previous: None, alarm: Alarm::new() }
+        Self { shared, first, previous: None, alarm: Alarm::new(), lost: None }
     }
 
     /// Runs until the last handle is gone.
@@ -89,6 +91,15 @@ impl Driver {
             if self.or_closing(tokio::time::sleep(delay)).await.is_none() {
                 return;
             }
+        }
+    }
+
+    /// Serves the socket it was given, and ends when that is lost or the last handle is gone.
+    pub(crate) async fn run_once(mut self) {
+        if let Some(link) = self.first.take() {
+            let lost = self.serve(link).await;
+            self.detach(&lost);
+            self.lost = Some(lost);
         }
     }
 
@@ -276,6 +287,8 @@ impl Drop for Driver {
             let mut state = self.shared.lock();
             let error = if state.closing {
                 Error::closed(Outcome::NotSent)
+            } else if let Some(lost) = &self.lost {
+                lost.with_outcome(Outcome::NotSent)
             } else {
                 Error::new(
                     ErrorKind::Closed,

@@ -4,6 +4,7 @@ use crate::client::args::Args;
 use crate::client::connection::Connection;
 use crate::client::home::Home;
 use crate::client::lanes::Lanes;
+use crate::client::lease::Pool;
 use crate::client::shared::Phase;
 use crate::client::watch;
 use crate::config::Config;
@@ -41,6 +42,8 @@ struct Inner {
     data: Lanes,
     /// Whatever a layer above keeps with a client, made on first use.
     companion: OnceLock<Arc<dyn Any + Send + Sync>>,
+    /// Connections for commands that wait.
+    leases: Arc<Pool>,
     /// Whether the server was seen to let this user run transactions.
     transactions: AtomicBool,
 }
@@ -75,11 +78,13 @@ impl Client {
     /// Cancel safe: dropping the future closes what was opened.
     pub async fn with_config(config: Config) -> Result<Self, Error> {
         let home = Home::of(&config)?;
+        let leases = Pool::new(home.clone(), config.clone());
         let data = Lanes::connect(&home, config).await?;
         Ok(Self(Arc::new(Inner {
             home,
             data,
             companion: OnceLock::new(),
+            leases,
             transactions: AtomicBool::new(false),
         })))
     }
@@ -104,8 +109,13 @@ impl Client {
         self.0.data.first()
     }
 
-    /// Takes no more data commands, and waits at most `patience` for what is queued to be answered.
-    pub(crate) async fn close_data(&self, patience: Duration) {
+    pub(crate) fn leases(&self) -> &Arc<Pool> {
+        &self.0.leases
+    }
+
+    /// Ends everything but what layers above keep, and waits at most `patience` for what is on its way.
+    pub(crate) async fn end(&self, patience: Duration) {
+        self.0.leases.close();
         self.0.data.close(patience).await;
     }
 
@@ -137,14 +147,29 @@ impl Client {
         args: Args,
         patience: Option<Duration>,
     ) -> impl Future<Output = Result<Frame, Error>> {
-        let patience = patience.unwrap_or_else(|| self.config().response_timeout);
-        let refusal = check_length(&args).err();
-        let connection = self.0.data.of(&args);
-        let call = connection.call(patience, move |out: &mut BytesMut| args.write(out));
-        match refusal {
-            None => call,
-            Some(error) => call.refused(error),
-        }
+        send(self.connection(&args), args, patience)
+    }
+
+    /// The data connection for what `args` say.
+    #[inline]
+    pub(crate) fn connection(&self, args: &Args) -> &Connection {
+        self.0.data.of(args)
+    }
+}
+
+/// Sends what `args` say on a connection, and waits for the reply.
+#[inline]
+pub(crate) fn send(
+    connection: &Connection,
+    args: Args,
+    patience: Option<Duration>,
+) -> impl Future<Output = Result<Frame, Error>> {
+    let patience = patience.unwrap_or_else(|| connection.config().response_timeout);
+    let refusal = check_length(&args).err();
+    let call = connection.call(patience, move |out: &mut BytesMut| args.write(out));
+    match refusal {
+        None => call,
+        Some(error) => call.refused(error),
     }
 }
 

@@ -26,6 +26,8 @@ pub(crate) struct Session {
     pub(crate) server: String,
     /// Major and minor version; `(0, 0)` where there is no `HELLO`.
     pub(crate) version: (u32, u32),
+    /// What the server calls this connection, where it says so.
+    pub(crate) id: Option<i64>,
     /// The replies to the [`Setup`], in order, errors included.
     pub(crate) setup: Vec<Frame>,
     derived: OnceLock<Arc<dyn Any + Send + Sync>>,
@@ -98,6 +100,7 @@ impl<'a> Handshake<'a> {
             protocol: Protocol::Resp2,
             server: String::new(),
             version: (0, 0),
+            id: None,
             setup: Vec::with_capacity(setup.len()),
             derived: OnceLock::new(),
         };
@@ -157,6 +160,7 @@ impl<'a> Handshake<'a> {
             match (text(&key), value) {
                 ("proto", Frame::Integer(2)) => protocol = Some(Protocol::Resp2),
                 ("proto", Frame::Integer(3)) => protocol = Some(Protocol::Resp3),
+                ("id", Frame::Integer(id)) => self.session.id = Some(id),
                 ("server", value) => self.session.server = text(&value).to_owned(),
                 ("version", value) => self.session.version = version(text(&value)),
                 _ => {}

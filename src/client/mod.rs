@@ -14,10 +14,23 @@
 //! never sent again by itself; what was still queued waits for the next connection, or for its deadline. Dialling goes
 //! on for ever, with full jitter; the name is looked up again each time, and database and client name are set again.
 //!
+//! What would disturb the others on a shared connection is refused, and has a way of its own:
+//!
+//! | for | there is | on |
+//! |---|---|---|
+//! | several commands at once | [`Client::pipeline`] | the shared connection |
+//! | `MULTI`, `EXEC` | [`Client::transaction`] | the shared connection, in one piece |
+//! | `WATCH` | [`Client::watch`] | a leased connection |
+//! | `BLPOP`, `BLMOVE`, `XREAD` with `BLOCK`, … | [`Client::blocking_command`] | a leased connection |
+//! | `WAIT` after writes | [`Client::blocking_pipeline`] | a leased connection |
+//!
+//! A leased connection is one caller's until the call is over, and never dials again.
+//!
 //! | file | what it does |
 //! |---|---|
 //! | `handle.rs`, `verbs.rs`, `set.rs`, `command.rs`, `batch.rs`, `script.rs`, `typed.rs`, `state.rs` | what users call |
-//! | `args.rs`, `convert.rs`, `replies.rs` | values to arguments, replies to values |
+//! | `blocking.rs`, `optimistic.rs`, `lease.rs`, `pops.rs` | what has a connection of its own for a while |
+//! | `args.rs`, `commands.rs`, `convert.rs`, `replies.rs`, `refused.rs` | values to arguments, replies to values |
 //! | `connection.rs`, `call.rs`, `shared.rs`, `queue.rs`, `pen.rs`, `listener.rs` | what callers and driver share |
 //! | `slot.rs`, `slots.rs`, `waves.rs`, `gather.rs`, `canary.rs` | which reply is whose, and when it is late |
 //! | `driver.rs`, `intake.rs`, `alarm.rs`, `clock.rs`, `pulse.rs`, `redial.rs`, `handshake.rs` | the task that owns the socket |
@@ -27,10 +40,12 @@
 mod alarm;
 mod args;
 mod batch;
+mod blocking;
 mod call;
 mod canary;
 mod clock;
 mod command;
+mod commands;
 mod connection;
 mod convert;
 mod driver;
@@ -40,11 +55,15 @@ mod handshake;
 mod home;
 mod intake;
 mod lanes;
+mod lease;
 mod listener;
+mod optimistic;
 mod pen;
+mod pops;
 mod pulse;
 mod queue;
 mod redial;
+mod refused;
 mod replies;
 mod route;
 mod script;
@@ -60,9 +79,11 @@ mod waves;
 
 pub use args::Args;
 pub use batch::Batch;
+pub use blocking::BlockingCommand;
 pub use command::Command;
 pub use convert::{FromReply, ToArg};
 pub use handle::Client;
+pub use optimistic::Watch;
 pub use replies::{FromReplies, Replies};
 pub use script::Script;
 pub use set::SetOptions;

@@ -1,6 +1,6 @@
 //! The replies to a batch, read as a tuple or a list with one value per command.
 
-use crate::client::batch::Commands;
+use crate::client::commands::Commands;
 use crate::client::convert::{FromReply, answer};
 use crate::error::{Error, Outcome};
 use resp::Frame;
@@ -10,14 +10,31 @@ use std::fmt;
 pub struct Replies {
     commands: Commands,
     received: std::vec::IntoIter<Frame>,
+    /// Whether nothing was executed, because a watched key had changed.
+    broken: bool,
     /// Why the replies behind those that were received will not come.
     lost: Option<Error>,
     read: usize,
 }
 
 impl Replies {
-    pub(crate) fn new(commands: Commands, received: Vec<Frame>, lost: Option<Error>) -> Self {
-        Self { commands, received: received.into_iter(), lost, read: 0 }
+    /// What was `received`, if anything was executed at all.
+    pub(crate) fn new(
+        commands: Commands,
+        received: Option<Vec<Frame>>,
+        lost: Option<Error>,
+    ) -> Self {
+        let broken = received.is_none();
+        Self { commands, received: received.unwrap_or_default().into_iter(), broken, lost, read: 0 }
+    }
+
+    /// The reply to the only command, whose errors need no name.
+    pub(crate) fn only<T: FromReply>(mut self) -> Result<T, Error> {
+        match (self.received.next(), self.lost) {
+            (Some(reply), _) => T::from_reply(reply),
+            (None, Some(error)) => T::from_answer(Err(error)),
+            (None, None) => Err(Error::unexpected("a reply", "none")),
+        }
     }
 
     /// Reads the next one.
@@ -30,6 +47,10 @@ impl Replies {
         let reply = match (self.received.next(), &self.lost) {
             (Some(reply), _) => answer(reply),
             (None, Some(error)) => return T::from_answer(Err(error.clone())),
+            (None, None) if self.broken => Err(Error::unexpected(
+                "a reply for each command",
+                "null, because a watched key had changed",
+            )),
             (None, None) => Err(Error::unexpected("a reply for each command", "one less")),
         };
         T::from_answer(reply)
@@ -48,7 +69,8 @@ impl fmt::Debug for Replies {
     }
 }
 
-/// What the replies to a batch can be read as: a tuple with one type per command, a vector, or `()` if only errors matter.
+/// What the replies to a batch can be read as: a tuple with one type per command, a vector, `()` if only errors matter, or an
+/// option of these where a watched key may have changed.
 ///
 /// A part that is a [`Result`] takes what became of its command, and the others are read all the same; any other part
 /// that fails is the error of the whole.
@@ -85,6 +107,15 @@ impl<T: FromReply> FromReplies for Vec<T> {
             values.push(replies.next()?);
         }
         Ok(values)
+    }
+}
+
+/// None if nothing was executed, because a key of [`Client::watch`](crate::Client::watch) had changed.
+impl<T: FromReplies> FromReplies for Option<T> {
+    const COUNT: Option<usize> = T::COUNT;
+
+    fn from_replies(replies: Replies) -> Result<Self, Error> {
+        if replies.broken { Ok(None) } else { T::from_replies(replies).map(Some) }
     }
 }
 

@@ -42,6 +42,7 @@ pub struct Config {
     pub(crate) stall_timeout: Duration,
     pub(crate) reconnect: Backoff,
     pub(crate) max_queued_bytes: usize,
+    pub(crate) leased_connections: usize,
     pub(crate) dial: Option<BoxedDial>,
     pub(crate) connections: usize,
     pub(crate) placement: Placement,
@@ -71,6 +72,7 @@ impl Config {
             stall_timeout: Duration::from_secs(2),
             reconnect: Backoff::new(Duration::from_millis(10), 2.0, Duration::from_secs(2)),
             max_queued_bytes: 64 << 20,
+            leased_connections: 8,
             dial: None,
             connections: 1,
             placement: Placement::Caller,
@@ -257,6 +259,14 @@ impl Config {
     /// the first; the others are opened in the background, and calls wait for theirs.
     pub fn connections(mut self, connections: usize) -> Self {
         self.connections = connections;
+        self
+    }
+
+    /// How many connections commands that wait ([`Client::blocking_command`](crate::Client::blocking_command)) and
+    /// [`Client::watch`](crate::Client::watch) may have at the same time, each of them one. Default: 8. They are opened when
+    /// they are needed, and kept.
+    pub fn leased_connections(mut self, connections: usize) -> Self {
+        self.leased_connections = connections.clamp(1, 1 << 20);
         self
     }
 

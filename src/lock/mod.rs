@@ -112,6 +112,6 @@ impl Client {
         if let Some(locker) = Locker::existing(self) {
             locker.close(timeout).await;
         }
-        self.close_data(until.saturating_duration_since(Instant::now())).await;
+        self.end(until.saturating_duration_since(Instant::now())).await;
     }
 }

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tenure::client::SetOptions;
-use tenure::{Backoff, Client, Config, Script};
+use tenure::{Backoff, Client, Config, Frame, Script};
 use tenure_server::{Fault, Profile, Server};
 use tokio::time::sleep;
 
@@ -137,6 +137,17 @@ async fn commands_dropped_at_any_poll_cost_nobody_their_reply() {
     .await;
     drop_at_every_poll("transaction", async |client| {
         drop(client.transaction().set("k", "v").get("k").incr("n").send::<()>().await);
+    })
+    .await;
+    drop_at_every_poll("blocking command", async |client| {
+        drop(client.blocking_command("BLPOP").arg(("k", 0.02)).send::<Option<Frame>>().await);
+    })
+    .await;
+    drop_at_every_poll("watched transaction", async |client| {
+        if let Ok(watch) = client.watch("k").await {
+            drop(watch.get("k").await);
+            drop(watch.transaction().set("k", "v").send::<Option<()>>().await);
+        }
     })
     .await;
 }

@@ -8,6 +8,7 @@ mod connections;
 mod contract;
 
 mod batches;
+mod blocking;
 mod cancel;
 mod credentials;
 mod exit;

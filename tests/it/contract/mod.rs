@@ -32,6 +32,7 @@ macro_rules! on_every_server {
 }
 
 mod batches;
+mod blocking;
 mod commands;
 mod handshake;
 mod locks;

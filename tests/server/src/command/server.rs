@@ -146,7 +146,15 @@ fn info(call: &mut Call<'_>, args: &[Bytes]) -> Result<Answer, Refusal> {
         || wanted.iter().any(|name| matches!(name.as_str(), "all" | "default" | "everything"));
     let sections = [
         ("server", "Server", server_section(call)),
-        ("clients", "Clients", format!("connected_clients:{}\r\n", call.state.sessions.len())),
+        (
+            "clients",
+            "Clients",
+            format!(
+                "connected_clients:{}\r\nblocked_clients:{}\r\n",
+                call.state.sessions.len(),
+                call.state.blocked.len()
+            ),
+        ),
         ("memory", "Memory", memory_section(call)),
         ("replication", "Replication", replication_section()),
         ("keyspace", "Keyspace", keyspace_section(call)),
