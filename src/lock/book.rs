@@ -182,6 +182,7 @@ impl Book {
     pub(crate) fn close_gate(&mut self, at: usize) {
         let Some(entry) = self.gates.get_mut(at) else { return };
         let Some(key) = entry.key.take() else { return };
+        entry.gate.reset();
         (entry.seen, entry.last_error, entry.listening) = (None, None, false);
         self.index.remove(&key);
         self.free_gates.push(at);

@@ -11,6 +11,9 @@ use tokio::time::Instant;
 
 /// How long to wait before a release that failed is sent again.
 const AGAIN: Duration = Duration::from_millis(50);
+/// How long after its lease a value may still be brought by a command that is stuck on its way, before nobody waits for that
+/// any more: far longer than it takes to notice that a connection is stuck, and to replace it.
+const STUCK: Duration = Duration::from_secs(60);
 /// When to release again what a connection that could not be fenced off may still bring; then at half the lease.
 const HAUNTED: [Duration; 2] = [Duration::from_millis(200), Duration::from_secs(1)];
 
@@ -94,14 +97,17 @@ impl Leaving {
 
     /// When there can be nothing left to release.
     fn end(&self) -> Instant {
-        self.haunted.map_or(self.surely_over, |until| until.max(self.surely_over))
+        let over = self.haunted.map_or(self.surely_over, |until| until.max(self.surely_over));
+        // The lease of a value that is still on its way has not begun.
+        if self.unsure { after(over, STUCK) } else { over }
     }
 
     /// When time alone changes something.
     pub(crate) fn due(&self) -> Instant {
+        let end = if self.told { self.end() } else { self.surely_over };
         match self.doing {
-            Doing::Resting { until } => until.min(self.end()),
-            Doing::Releasing => self.end(),
+            Doing::Resting { until } => until.min(end),
+            Doing::Releasing => end,
         }
     }
 
@@ -125,6 +131,7 @@ impl Leaving {
                 return true;
             }
         }
+        self.unsure = false; // whatever was sent before on this connection came before the release
         let Some(haunted) = self.haunted.filter(|until| scene.now < *until) else { return true };
         let next = HAUNTED.get(self.rounds).copied().unwrap_or_else(|| self.lease.length() / 2);
         self.rounds += 1;
@@ -136,6 +143,9 @@ impl Leaving {
     pub(crate) fn tick(&mut self, scene: &Scene, orders: &mut Vec<Order>) -> bool {
         if self.is_over(scene.now, orders) {
             return true;
+        }
+        if scene.now >= self.surely_over {
+            self.tell(Released::Unconfirmed, orders); // whoever waits has waited long enough
         }
         match self.doing {
             Doing::Resting { until } if scene.now >= until => self.release(false, scene, orders),
@@ -154,8 +164,8 @@ impl Leaving {
 
     /// There is a connection again.
     pub(crate) fn opened(&mut self, fenced: bool, scene: &Scene, orders: &mut Vec<Order>) {
-        if self.unsure && !fenced {
-            self.haunted = self.haunted.max(Some(self.surely_over));
+        if std::mem::take(&mut self.unsure) && !fenced {
+            self.haunted = self.haunted.max(Some(self.lease.surely_over(scene.now)));
         }
         if let Doing::Resting { .. } = self.doing {
             self.release(false, scene, orders);

@@ -125,12 +125,19 @@ impl Gate {
             Seat::Passing(passing) => passing.due(),
         };
         let leaving = self.leaving.iter().map(Leaving::due).min();
-        [seat, leaving, self.line_due].into_iter().flatten().min()
+        let line = self.line_due.filter(|_| !self.line.is_empty());
+        [seat, leaving, line].into_iter().flatten().min()
     }
 
     /// Whether there is nothing to remember.
     pub(crate) fn is_vacant(&self) -> bool {
         matches!(self.seat, Seat::Empty) && self.line.is_empty() && self.leaving.is_empty()
+    }
+
+    /// Forgets what a vacant gate remembers of its key; what it has allocated stays, for the next one.
+    pub(crate) fn reset(&mut self) {
+        self.turns = Turns::default();
+        self.line_due = None;
     }
 
     /// Who holds the lock in this process, and until when for certain.

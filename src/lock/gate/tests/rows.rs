@@ -366,6 +366,31 @@ fn value_that_a_connection_may_still_bring_is_taken_back_until_it_cannot_any_mor
 }
 
 #[test]
+fn value_that_is_stuck_on_its_way_is_taken_back_also_when_it_comes_after_its_lease() {
+    let mut desk = Desk::new();
+    desk.come(1);
+    assert_eq!(desk.leave(1), "release 1");
+    assert_eq!(desk.after(30 * SECOND), "report 1: Unconfirmed", "whoever waits is told");
+    assert_eq!(desk.cut(), "; ", "and now the server may carry both out, or only the first");
+    assert_eq!(desk.open(true), "release 1");
+    assert_eq!(desk.answer(Said::Ours(Left::Unasked)), "forget 1");
+    assert!(desk.gate.is_vacant());
+}
+
+#[test]
+fn vacant_gate_has_nothing_to_look_at() {
+    let mut desk = holding(1);
+    let patience = Patience::Until(desk.now + SECOND);
+    desk.come_with(2, terms(), patience);
+    desk.release(1);
+    desk.answer(Said::Ours(Left::Unasked)); // handed over
+    desk.release(2);
+    desk.answer(Said::Ours(Left::Unasked));
+    assert!(desk.gate.is_vacant());
+    assert_eq!(desk.due(), None);
+}
+
+#[test]
 fn release_without_an_answer_is_repeated_until_the_lease_has_ended() {
     let mut desk = holding(1);
     assert_eq!(desk.release(1), "release 1");
