@@ -2,7 +2,7 @@
 
 use crate::number::{Decimal, digits};
 use crate::{Frame, Protocol};
-use bytes::{BufMut as _, BytesMut};
+use bytes::{BufMut, BytesMut};
 
 const CRLF: &[u8] = b"\r\n";
 
@@ -19,19 +19,19 @@ pub fn command<A: AsRef<[u8]>>(args: &[A], out: &mut BytesMut) {
 }
 
 /// Appends `*len`; that many calls of [`bulk`] or [`bulk_i64`] are to follow.
-pub fn array_header(len: usize, out: &mut BytesMut) {
-    out.reserve(header_len(len));
+#[inline]
+pub fn array_header(len: usize, out: &mut impl BufMut) {
     header(b'*', len, out);
 }
 
 /// Appends one bulk string.
-pub fn bulk(bytes: &[u8], out: &mut BytesMut) {
-    out.reserve(bulk_len(bytes.len()));
+#[inline]
+pub fn bulk(bytes: &[u8], out: &mut impl BufMut) {
     put_bulk(b'$', bytes, out);
 }
 
 /// Appends one bulk string that holds `number` in decimal.
-pub fn bulk_i64(number: i64, out: &mut BytesMut) {
+pub fn bulk_i64(number: i64, out: &mut impl BufMut) {
     bulk(Decimal::signed(number).as_bytes(), out);
 }
 
@@ -77,13 +77,13 @@ fn value<'a>(frame: &'a Frame, protocol: Protocol, out: &mut BytesMut, open: &mu
         Frame::Simple(text) => line(b'+', text, out),
         Frame::Error(text) => line(b'-', text, out),
         Frame::Integer(number) => line(b':', Decimal::signed(*number).as_bytes(), out),
-        Frame::Bulk(bytes) => bulk(bytes, out),
+        Frame::Bulk(bytes) => reserved_bulk(bytes, out),
         Frame::Boolean(yes) if resp3 => line(b'#', if *yes { b"t" } else { b"f" }, out),
         Frame::Boolean(yes) => line(b':', if *yes { b"1" } else { b"0" }, out),
         Frame::Double(number) if resp3 => line(b',', double(*number).as_bytes(), out),
-        Frame::Double(number) => bulk(double(*number).as_bytes(), out),
+        Frame::Double(number) => reserved_bulk(double(*number).as_bytes(), out),
         Frame::BigNumber(text) if resp3 => line(b'(', text, out),
-        Frame::BigNumber(text) => bulk(text, out),
+        Frame::BigNumber(text) => reserved_bulk(text, out),
         Frame::BulkError(bytes) if resp3 => {
             out.reserve(bulk_len(bytes.len()));
             put_bulk(b'!', bytes, out);
@@ -98,7 +98,7 @@ fn value<'a>(frame: &'a Frame, protocol: Protocol, out: &mut BytesMut, open: &mu
             out.put_slice(&verbatim.text);
             out.put_slice(CRLF);
         }
-        Frame::Verbatim(verbatim) => bulk(&verbatim.text, out),
+        Frame::Verbatim(verbatim) => reserved_bulk(&verbatim.text, out),
         Frame::Array(items) => children(b'*', items, out, open),
         Frame::Set(items) => children(if resp3 { b'~' } else { b'*' }, items, out, open),
         Frame::Push(items) => children(if resp3 { b'>' } else { b'*' }, items, out, open),
@@ -118,6 +118,11 @@ fn value<'a>(frame: &'a Frame, protocol: Protocol, out: &mut BytesMut, open: &mu
     }
 }
 
+fn reserved_bulk(bytes: &[u8], out: &mut BytesMut) {
+    out.reserve(bulk_len(bytes.len()));
+    bulk(bytes, out);
+}
+
 fn children<'a>(kind: u8, items: &'a [Frame], out: &mut BytesMut, open: &mut Vec<Next<'a>>) {
     header(kind, items.len(), out);
     open.push(Next::Values(items));
@@ -135,28 +140,29 @@ fn double(number: f64) -> String {
     if number.is_nan() { "nan".to_owned() } else { number.to_string() }
 }
 
-fn put_bulk(kind: u8, bytes: &[u8], out: &mut BytesMut) {
+#[inline]
+fn put_bulk(kind: u8, bytes: &[u8], out: &mut impl BufMut) {
     header(kind, bytes.len(), out);
-    out.extend_from_slice(bytes);
-    out.extend_from_slice(CRLF);
+    out.put_slice(bytes);
+    out.put_slice(CRLF);
 }
 
-fn header(kind: u8, len: usize, out: &mut BytesMut) {
-    let Ok(short) = u8::try_from(len) else {
-        out.put_u8(kind);
-        out.extend_from_slice(Decimal::unsigned(len as u64).as_bytes());
-        return out.extend_from_slice(CRLF);
-    };
-    match short {
-        0..=9 => out.extend_from_slice(&[kind, b'0' + short, b'\r', b'\n']),
-        10..=99 => {
-            out.extend_from_slice(&[kind, b'0' + short / 10, b'0' + short % 10, b'\r', b'\n']);
+#[inline]
+fn header(kind: u8, len: usize, out: &mut impl BufMut) {
+    match u8::try_from(len) {
+        Ok(short @ 0..=9) => out.put_slice(&[kind, b'0' + short, b'\r', b'\n']),
+        Ok(short @ 10..=99) => {
+            out.put_slice(&[kind, b'0' + short / 10, b'0' + short % 10, b'\r', b'\n']);
         }
-        _ => {
-            let [hundreds, tens, ones] = [short / 100, short / 10 % 10, short % 10];
-            out.extend_from_slice(&[kind, b'0' + hundreds, b'0' + tens, b'0' + ones, b'\r', b'\n']);
-        }
+        _ => long_header(kind, len, out),
     }
+}
+
+#[inline(never)]
+fn long_header(kind: u8, len: usize, out: &mut impl BufMut) {
+    out.put_u8(kind);
+    out.put_slice(Decimal::unsigned(len as u64).as_bytes());
+    out.put_slice(CRLF);
 }
 
 fn header_len(len: usize) -> usize {

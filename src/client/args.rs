@@ -7,16 +7,19 @@ use std::fmt;
 
 /// A buffer that one long command made larger than this is not kept.
 const KEPT_CAPACITY: usize = 16 << 10;
+/// What a command of fewer than ten arguments begins with; longer counts do not fit, and are written apart.
+const HEADER: [u8; 4] = *b"*0\r\n";
 
 thread_local! {
     /// The buffer of the last command that this thread encoded: the next one needs no allocation.
-    static SPARE: Cell<BytesMut> = Cell::new(BytesMut::new());
+    static SPARE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
 /// Arguments of a command, encoded as they come.
 #[derive(Clone)]
 pub struct Args {
-    encoded: BytesMut,
+    /// The whole command, with room for the count in front.
+    encoded: Vec<u8>,
     count: usize,
     longest: usize,
     /// Length of the first one, the name of the command.
@@ -50,19 +53,19 @@ impl Args {
         self.count == 0
     }
 
-    /// Appends one argument of fewer than ten bytes that is a bulk string already, such as `$2\r\nNX\r\n`.
+    /// Appends `count` arguments that are bulk strings already, such as `$2\r\nNX\r\n`. The first has fewer than ten bytes.
     #[inline]
-    pub(crate) fn push_encoded(&mut self, bulk: &'static [u8]) {
-        self.encoded.extend_from_slice(bulk);
+    pub(crate) fn push_encoded(&mut self, count: usize, bulks: &[u8]) {
         if self.count == 0 {
-            self.name_len = bulk.len().saturating_sub("$9\r\n\r\n".len());
+            self.name_len = bulks.get(1).map_or(0, |&digit| usize::from(digit - b'0'));
         }
-        self.count += 1;
+        self.encoded.extend_from_slice(bulks);
+        self.count += count;
     }
 
     /// Appends what another list holds.
     pub(crate) fn append(&mut self, other: &Self) {
-        self.encoded.extend_from_slice(&other.encoded);
+        self.encoded.extend_from_slice(other.bulks());
         self.count += other.count;
         self.longest = self.longest.max(other.longest);
     }
@@ -72,14 +75,14 @@ impl Args {
     pub(crate) fn name(&self) -> &[u8] {
         let begin = if self.name_len < 10 { "$9\r\n".len() } else { "$99\r\n".len() };
         match self.name_len {
-            0..100 => self.encoded.get(begin..begin + self.name_len).unwrap_or_default(),
+            0..100 => self.bulks().get(begin..begin + self.name_len).unwrap_or_default(),
             _ => &[],
         }
     }
 
     /// The arguments, read back.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &[u8]> {
-        let mut rest = &self.encoded[..];
+        let mut rest = self.bulks();
         std::iter::from_fn(move || {
             let line = rest.get(1..)?.split(|&byte| byte == b'\r').next()?; // "$5\r\n"
             let len: usize = std::str::from_utf8(line).ok()?.parse().ok()?;
@@ -94,21 +97,39 @@ impl Args {
         self.longest
     }
 
+    /// The arguments, without the count.
+    #[inline]
+    fn bulks(&self) -> &[u8] {
+        self.encoded.get(HEADER.len()..).unwrap_or_default()
+    }
+
     /// Appends the whole command to a write buffer.
-    pub(crate) fn write(&self, out: &mut BytesMut) {
-        encode::array_header(self.count, out);
-        out.extend_from_slice(&self.encoded);
+    #[inline]
+    pub(crate) fn write(mut self, out: &mut BytesMut) {
+        match (u8::try_from(self.count), self.encoded.get_mut(1)) {
+            (Ok(count @ 0..=9), Some(digit)) => {
+                *digit = b'0' + count;
+                out.extend_from_slice(&self.encoded);
+            }
+            _ => {
+                encode::array_header(self.count, out);
+                out.extend_from_slice(self.bulks());
+            }
+        }
     }
 }
 
 impl Default for Args {
+    #[inline]
     fn default() -> Self {
-        let encoded = SPARE.try_with(Cell::take).unwrap_or_default();
+        let mut encoded = SPARE.try_with(Cell::take).unwrap_or_default();
+        encoded.extend_from_slice(&HEADER);
         Self { encoded, count: 0, longest: 0, name_len: 0 }
     }
 }
 
 impl Drop for Args {
+    #[inline]
     fn drop(&mut self) {
         if self.encoded.capacity() <= KEPT_CAPACITY {
             self.encoded.clear();
@@ -140,8 +161,8 @@ mod tests {
         }
         assert_eq!(Args::default().name(), b"");
         let mut args = Args::default();
-        args.push_encoded(b"$3\r\nSET\r\n");
-        args.push_encoded(b"$2\r\nNX\r\n");
+        args.push_encoded(1, b"$3\r\nSET\r\n");
+        args.push_encoded(1, b"$2\r\nNX\r\n");
         assert_eq!(args.name(), b"SET");
     }
 

@@ -2,6 +2,7 @@
 
 use crate::client::args::Args;
 use crate::client::convert::ToArg;
+use resp::encode;
 use std::time::Duration;
 
 /// Conditions and expiry of [`Client::set_with`](crate::Client::set_with). Without any, the value is stored for good.
@@ -24,8 +25,32 @@ enum Condition {
 enum Expiry {
     #[default]
     Never,
-    In(Duration),
+    In(Ttl),
     Kept,
+}
+
+/// `PX` and a number, encoded when the option is set and not for each command.
+#[derive(Debug, Clone)]
+struct Ttl {
+    bulks: [u8; Self::LONGEST.len()],
+    len: usize,
+}
+
+impl Ttl {
+    const LONGEST: &[u8] = b"$2\r\nPX\r\n$19\r\n9223372036854775807\r\n";
+
+    fn new(ttl: Duration) -> Self {
+        let mut bulks = [0; Self::LONGEST.len()];
+        let mut rest = &mut bulks[..];
+        encode::bulk(b"PX", &mut rest);
+        encode::bulk_i64(millis(ttl), &mut rest);
+        let len = Self::LONGEST.len() - rest.len();
+        Self { bulks, len }
+    }
+
+    fn bulks(&self) -> &[u8] {
+        self.bulks.get(..self.len).unwrap_or_default()
+    }
 }
 
 impl SetOptions {
@@ -56,7 +81,7 @@ impl SetOptions {
 
     /// Let the key expire after `ttl`, in whole milliseconds, at least one (`PX`).
     pub fn expire(mut self, ttl: Duration) -> Self {
-        self.expiry = Expiry::In(ttl);
+        self.expiry = Expiry::In(Ttl::new(ttl));
         self
     }
 
@@ -66,23 +91,21 @@ impl SetOptions {
         self
     }
 
+    #[inline]
     pub(crate) fn write(&self, args: &mut Args) {
         match &self.condition {
             Condition::Always => {}
-            Condition::Absent => args.push_encoded(b"$2\r\nNX\r\n"),
-            Condition::Present => args.push_encoded(b"$2\r\nXX\r\n"),
+            Condition::Absent => args.push_encoded(1, b"$2\r\nNX\r\n"),
+            Condition::Present => args.push_encoded(1, b"$2\r\nXX\r\n"),
             Condition::Equal(value) => {
-                args.push(b"IFEQ");
+                args.push_encoded(1, b"$4\r\nIFEQ\r\n");
                 args.append(value);
             }
         }
-        match self.expiry {
+        match &self.expiry {
             Expiry::Never => {}
-            Expiry::In(ttl) => {
-                args.push_encoded(b"$2\r\nPX\r\n");
-                args.push_i64(millis(ttl));
-            }
-            Expiry::Kept => args.push(b"KEEPTTL"),
+            Expiry::In(ttl) => args.push_encoded(2, ttl.bulks()),
+            Expiry::Kept => args.push_encoded(1, b"$7\r\nKEEPTTL\r\n"),
         }
     }
 }
@@ -90,4 +113,31 @@ impl SetOptions {
 /// Whole milliseconds, at least one: zero would be refused or would delete.
 pub(crate) fn millis(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX).max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::BytesMut;
+
+    fn encoded(options: &SetOptions) -> String {
+        let mut args = Args::default();
+        options.write(&mut args);
+        let mut out = BytesMut::new();
+        args.write(&mut out);
+        String::from_utf8_lossy(&out).replace("\r\n", " ")
+    }
+
+    #[test]
+    fn options_are_encoded_whatever_their_length() {
+        let new = SetOptions::new;
+        assert_eq!(encoded(&new()), "*0 ");
+        let longest = new().if_absent().expire(Duration::MAX);
+        assert_eq!(encoded(&longest), "*3 $2 NX $2 PX $19 9223372036854775807 ");
+        assert_eq!(encoded(&new().expire(Duration::ZERO)), "*2 $2 PX $1 1 ");
+        let equal = new().if_present().if_equal("old").expire(Duration::from_secs(1)).keep_ttl();
+        assert_eq!(encoded(&equal), "*3 $4 IFEQ $3 old $7 KEEPTTL ");
+        let tokens: Vec<_> = (0..12).collect();
+        assert_eq!(encoded(&new().if_equal(tokens)).split(' ').next(), Some("*13"));
+    }
 }
