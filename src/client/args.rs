@@ -103,9 +103,9 @@ impl Args {
         self.encoded.get(HEADER.len()..).unwrap_or_default()
     }
 
-    /// Appends the whole command to a write buffer.
+    /// Appends the whole command to a write buffer, and gives its own back: nothing is left in it.
     #[inline]
-    pub(crate) fn write(mut self, out: &mut BytesMut) {
+    pub(crate) fn write(&mut self, out: &mut BytesMut) {
         match (u8::try_from(self.count), self.encoded.get_mut(1)) {
             (Ok(count @ 0..=9), Some(digit)) => {
                 *digit = b'0' + count;
@@ -115,6 +115,17 @@ impl Args {
                 encode::array_header(self.count, out);
                 out.extend_from_slice(self.bulks());
             }
+        }
+        self.give_back();
+    }
+
+    #[inline]
+    fn give_back(&mut self) {
+        if (1..=KEPT_CAPACITY).contains(&self.encoded.capacity()) {
+            self.encoded.clear();
+            let encoded = std::mem::take(&mut self.encoded);
+            // A thread that is ending has no place for it.
+            let _ = SPARE.try_with(|spare| spare.set(encoded));
         }
     }
 }
@@ -131,12 +142,7 @@ impl Default for Args {
 impl Drop for Args {
     #[inline]
     fn drop(&mut self) {
-        if self.encoded.capacity() <= KEPT_CAPACITY {
-            self.encoded.clear();
-            let encoded = std::mem::take(&mut self.encoded);
-            // A thread that is ending has no place for it.
-            let _ = SPARE.try_with(|spare| spare.set(encoded));
-        }
+        self.give_back();
     }
 }
 

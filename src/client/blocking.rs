@@ -108,7 +108,7 @@ impl Drop for Delivery {
         let data = self.data.clone();
         self.home.spawn(async move {
             let patience = data.config().response_timeout;
-            for args in back {
+            for mut args in back {
                 // There is nobody left to tell, and nothing left to try.
                 let _ = data.call(patience, |out| args.write(out)).await;
             }

@@ -15,49 +15,66 @@ use std::time::Duration;
 #[must_use = "a call is a future"]
 pub(crate) struct Call<'a, E> {
     shared: &'a Shared,
-    step: Step<E>,
+    step: Step,
+    patience: Duration,
+    /// Called once. It stays where it is, because moving what it holds costs more than a command's place in the queue.
+    encode: E,
 }
 
-enum Step<E> {
-    Start(Duration, E),
+enum Step {
+    Start,
     Refused(Error),
     Waiting(SlotId),
     Over,
 }
 
 impl<'a, E> Call<'a, E> {
+    #[inline]
     pub(crate) fn new(shared: &'a Shared, patience: Duration, encode: E) -> Self {
-        Self { shared, step: Step::Start(patience, encode) }
+        Self { shared, step: Step::Start, patience, encode }
     }
 
     /// It will not be sent, for this reason.
-    pub(crate) fn refused(mut self, error: Error) -> Self {
+    pub(crate) fn refuse(&mut self, error: Error) {
         self.step = Step::Refused(error);
-        self
     }
 }
 
-impl<E: FnOnce(&mut BytesMut) + Unpin> Future for Call<'_, E> {
+impl<E: FnMut(&mut BytesMut) + Unpin> Future for Call<'_, E> {
     type Output = Result<Frame, Error>;
 
     #[inline]
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        if let Step::Waiting(id) = self.step {
-            let Poll::Ready(reply) = self.shared.lock().slots.poll(id, cx) else {
-                return Poll::Pending;
-            };
-            self.step = Step::Over;
-            return Poll::Ready(reply.and_then(answer));
-        }
-        match std::mem::replace(&mut self.step, Step::Over) {
-            Step::Start(patience, encode) => {
-                let waker = Some(cx.waker().clone());
-                let id = self.shared.submit(patience, Flush::Auto, waker, encode)?;
-                self.step = Step::Waiting(id);
-                Poll::Pending
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let call = self.get_mut();
+        match &call.step {
+            Step::Waiting(id) => {
+                let Poll::Ready(reply) = call.shared.lock().slots.poll(*id, cx) else {
+                    return Poll::Pending;
+                };
+                call.step = Step::Over;
+                Poll::Ready(reply.and_then(answer))
             }
-            Step::Refused(error) => Poll::Ready(Err(error)),
-            Step::Waiting(_) | Step::Over => Poll::Ready(Err(Error::closed(Outcome::Unknown))),
+            Step::Start => {
+                let waker = Some(cx.waker().clone());
+                let submitted =
+                    call.shared.submit(call.patience, Flush::Auto, waker, &mut call.encode);
+                match submitted {
+                    Ok(id) => {
+                        call.step = Step::Waiting(id);
+                        Poll::Pending
+                    }
+                    Err(error) => {
+                        call.step = Step::Over;
+                        Poll::Ready(Err(error))
+                    }
+                }
+            }
+            Step::Refused(error) => {
+                let error = error.clone();
+                call.step = Step::Over;
+                Poll::Ready(Err(error))
+            }
+            Step::Over => Poll::Ready(Err(Error::closed(Outcome::Unknown))),
         }
     }
 }

@@ -33,7 +33,7 @@ impl Commands {
 
     /// Writes the last command behind the others.
     pub(crate) fn close(&mut self) {
-        let last = std::mem::take(&mut self.open);
+        let mut last = std::mem::take(&mut self.open);
         if !last.is_empty() {
             last.write(&mut self.encoded);
         }

@@ -145,7 +145,8 @@ impl Connection {
     }
 
     /// Queues one command when it is polled first, and waits for its reply.
-    pub(crate) fn call<E: FnOnce(&mut BytesMut) + Unpin>(
+    #[inline]
+    pub(crate) fn call<E: FnMut(&mut BytesMut) + Unpin>(
         &self,
         patience: Duration,
         encode: E,

@@ -161,16 +161,16 @@ impl Client {
 #[inline]
 pub(crate) fn send(
     connection: &Connection,
-    args: Args,
+    mut args: Args,
     patience: Option<Duration>,
 ) -> impl Future<Output = Result<Frame, Error>> {
     let patience = patience.unwrap_or_else(|| connection.config().response_timeout);
-    let refusal = check_length(&args).err();
-    let call = connection.call(patience, move |out: &mut BytesMut| args.write(out));
-    match refusal {
-        None => call,
-        Some(error) => call.refused(error),
+    let longest = args.longest();
+    let mut call = connection.call(patience, move |out: &mut BytesMut| args.write(out));
+    if longest > MAX_ARGUMENT {
+        call.refuse(too_long(longest));
     }
+    call
 }
 
 /// Refuses what a server would close the connection for.

@@ -37,10 +37,12 @@ impl Lanes {
     }
 
     /// The connection that the key of this command keeps.
+    #[inline]
     pub(crate) fn of(&self, args: &Args) -> &Connection {
-        if self.more.is_empty() {
-            return &self.first;
-        }
+        if self.more.is_empty() { &self.first } else { self.one_of_many(args) }
+    }
+
+    fn one_of_many(&self, args: &Args) -> &Connection {
         let index = route::key(args).map_or(0, |key| route::connection(key, self.more.len() + 1));
         index.checked_sub(1).and_then(|more| self.more.get(more)).unwrap_or(&self.first)
     }

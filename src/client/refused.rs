@@ -183,7 +183,7 @@ pub(crate) fn blocks(args: &Args) -> bool {
 
 /// A name that no server can know.
 fn misspelt(name: &[u8]) -> Option<&'static str> {
-    (name.is_empty() || name.iter().any(u8::is_ascii_whitespace))
+    (name.is_empty() || name.iter().any(|&byte| byte <= b' '))
         .then_some("a name is one word, the rest are arguments: command(\"CONFIG\").arg(\"GET\")")
 }
 

@@ -65,18 +65,23 @@ impl Slot {
         matches!(self.caller, Caller::Waiting(_) | Caller::Listener(_))
     }
 
-    /// Answers whoever still waits, and puts down whom to tell.
+    /// Leaves an answer for a caller whose waker was taken.
     #[inline]
+    pub(crate) fn fill(&mut self, answer: Result<Frame, Error>) {
+        match std::mem::replace(&mut self.caller, Caller::Answered(answer)) {
+            Caller::Waiting(None) => {}
+            other => drop(other),
+        }
+    }
+
+    /// Answers whoever still waits, and puts down whom to tell.
     pub(crate) fn answer(&mut self, answer: Result<Frame, Error>, out: &mut Outbox) {
         match &mut self.caller {
             Caller::Waiting(waker) => {
                 if let Some(waker) = waker.take() {
                     out.wakers.push(waker);
                 }
-                match std::mem::replace(&mut self.caller, Caller::Answered(answer)) {
-                    Caller::Waiting(None) => {}
-                    other => drop(other),
-                }
+                self.fill(answer);
             }
             Caller::Listener(tag) => {
                 out.notices.push(Notice::Reply(*tag, answer));
