@@ -59,6 +59,8 @@ mod url;
 
 pub use backoff::Backoff;
 pub use client::{Client, FromReply, Script, ToArg};
+#[cfg(feature = "tls-rustls")]
+pub use config::Tls;
 pub use config::{Config, Credentials};
 pub use error::{Error, ErrorKind, Outcome, ServerError};
 pub use lock::{
@@ -66,4 +68,6 @@ pub use lock::{
     Wakeup, WithError,
 };
 pub use resp::Frame;
+#[cfg(feature = "tls-rustls")]
+pub use tokio_rustls::rustls;
 pub use url::ProtocolChoice;

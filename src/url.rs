@@ -13,6 +13,18 @@ const SCHEMES: [&str; 7] =
     ["redis", "rediss", "valkey", "valkeys", "unix", "redis+unix", "valkey+unix"];
 const TCP_KEYS: [&str; 6] =
     ["client_name", "connect_timeout", "db", "keepalive", "protocol", "response_timeout"];
+const TLS_KEYS: [&str; 10] = [
+    "client_name",
+    "connect_timeout",
+    "db",
+    "keepalive",
+    "protocol",
+    "response_timeout",
+    "tls_ca",
+    "tls_cert",
+    "tls_key",
+    "tls_server_name",
+];
 const UNIX_KEYS: [&str; 8] = [
     "client_name",
     "connect_timeout",
@@ -63,12 +75,22 @@ pub enum ProtocolChoice {
     Resp3,
 }
 
+/// What a URL says of TLS, once its scheme asks for it.
+#[derive(Debug, Default, PartialEq)]
+pub(crate) struct TlsParts {
+    pub(crate) ca: Option<PathBuf>,
+    pub(crate) cert: Option<PathBuf>,
+    pub(crate) key: Option<PathBuf>,
+    pub(crate) server_name: Option<String>,
+}
+
 /// What a URL says; `None` where it says nothing.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Parts {
     pub(crate) address: Address,
     pub(crate) username: Option<String>,
     pub(crate) password: Option<String>,
+    pub(crate) tls: Option<TlsParts>,
     pub(crate) db: Option<u32>,
     pub(crate) client_name: Option<String>,
     pub(crate) protocol: Option<ProtocolChoice>,
@@ -83,6 +105,7 @@ impl Parts {
             address,
             username: None,
             password: None,
+            tls: None,
             db: None,
             client_name: None,
             protocol: None,
@@ -115,11 +138,7 @@ pub(crate) fn parse(url: &str) -> Result<Parts, Error> {
     let mut parts = match scheme.as_str() {
         "redis" | "valkey" => tcp(rest)?,
         "unix" | "redis+unix" | "valkey+unix" => unix(rest)?,
-        "rediss" | "valkeys" => {
-            return Err(Error::config(format!(
-                "scheme '{scheme}' asks for TLS, which this version does not have"
-            )));
-        }
+        "rediss" | "valkeys" => Parts { tls: Some(TlsParts::default()), ..tcp(rest)? },
         _ => return Err(unknown("scheme", &scheme, &SCHEMES)),
     };
     for pair in query.unwrap_or_default().split('&').filter(|pair| !pair.is_empty()) {
@@ -232,7 +251,20 @@ fn set(parts: &mut Parts, pair: &str) -> Result<(), Error> {
                 "query key '{key}' belongs to unix sockets: write redis://USER:PASSWORD@HOST"
             )));
         }
+        "tls_ca" | "tls_cert" | "tls_key" | "tls_server_name" => {
+            let Some(tls) = &mut parts.tls else {
+                let message = format!("query key '{key}' goes with TLS: write rediss://HOST:PORT");
+                return Err(Error::config(message));
+            };
+            match key {
+                "tls_ca" => tls.ca = Some(value.into()),
+                "tls_cert" => tls.cert = Some(value.into()),
+                "tls_key" => tls.key = Some(value.into()),
+                _ => tls.server_name = Some(value),
+            }
+        }
         _ if is_unix => return Err(unknown("query key", key, &UNIX_KEYS)),
+        _ if parts.tls.is_some() => return Err(unknown("query key", key, &TLS_KEYS)),
         _ => return Err(unknown("query key", key, &TCP_KEYS)),
     }
     Ok(())
@@ -358,6 +390,16 @@ mod tests {
     }
 
     #[test]
+    fn tls_schemes_take_files_and_a_name_from_the_query() {
+        let bare = Parts { tls: Some(TlsParts::default()), ..tcp_at("h", 6379) };
+        assert_eq!(parse("valkeys://h").unwrap(), bare);
+        let url = "rediss://h?tls_ca=/ca.pem&tls_cert=/c.pem&tls_key=/k%20.pem&tls_server_name=n";
+        let tls = parse(url).unwrap().tls.unwrap();
+        assert_eq!((tls.ca, tls.cert), (Some("/ca.pem".into()), Some("/c.pem".into())));
+        assert_eq!((tls.key, tls.server_name), (Some("/k .pem".into()), Some("n".into())));
+    }
+
+    #[test]
     fn query_sets_times_name_and_protocol() {
         let url = "redis://h?connect_timeout=2s&response_timeout=250ms&keepalive=1m&client_name=me&protocol=2";
         let parts = parse(url).unwrap();
@@ -374,7 +416,10 @@ mod tests {
             ("localhost:6379", "no scheme"),
             ("redsi://h", "did you mean 'redis'"),
             ("http://h", "unknown scheme 'http'"),
-            ("rediss://h", "TLS"),
+            ("rediss://h?tls_c=x", "did you mean 'tls_ca'"),
+            ("rediss://h?tls_insecure=1", "unknown query key"),
+            ("redis://h?tls_ca=/x", "rediss://"),
+            ("unix:///x?tls_ca=/x", "rediss://"),
             ("redis://", "no host"),
             ("redis://h:0", "port '0'"),
             ("redis://h:65536", "port '65536'"),

@@ -37,32 +37,35 @@ pub(crate) async fn open(
     previous: Option<&Session>,
 ) -> Result<Link, Error> {
     let mut stage = Stage::Asking;
-    match timeout(config.connect_timeout, attempt(config, setup(previous), &mut stage)).await {
-        Ok(result) => result,
-        Err(_) => {
-            let did = match stage {
-                Stage::Asking => {
-                    let budget = config.connect_timeout;
-                    let message =
-                        format!("the credentials provider gave nothing within {budget:?}");
-                    return Err(connect_error(message));
-                }
-                Stage::Dialling => "did not accept a connection",
-                Stage::Greeting => {
-                    "accepted the connection but did not answer HELLO (is it Redis, and not a TLS port?)"
-                }
-            };
-            let budget = config.connect_timeout;
-            Err(connect_error(format!("{} {did} within {budget:?}", config.address)))
-        }
-    }
+    let attempted = timeout(config.connect_timeout, attempt(config, setup(previous), &mut stage));
+    attempted.await.unwrap_or_else(|_| Err(connect_error(stage.overran(config))))
 }
 
+/// How far an attempt has come.
 #[derive(Clone, Copy)]
 enum Stage {
     Asking,
     Dialling,
+    Securing,
     Greeting,
+}
+
+impl Stage {
+    /// What to say of an attempt that came no further.
+    fn overran(self, config: &Config) -> String {
+        let (address, budget) = (&config.address, config.connect_timeout);
+        match self {
+            Self::Asking => format!("the credentials provider gave nothing within {budget:?}"),
+            Self::Dialling => format!("{address} did not accept a connection within {budget:?}"),
+            Self::Securing => format!(
+                "{address} did not answer the TLS handshake within {budget:?} (is it a port without TLS? then write redis://)"
+            ),
+            Self::Greeting => {
+                let doubt = doubt(config);
+                format!("{address} did not answer HELLO within {budget:?} ({doubt})")
+            }
+        }
+    }
 }
 
 async fn attempt(
@@ -72,10 +75,12 @@ async fn attempt(
 ) -> Result<Link, Error> {
     let credentials = credentials(config).await?;
     *stage = Stage::Dialling;
-    let (reader, writer) = net::dial(config).await.map_err(|error| {
+    let stream = net::dial(config).await.map_err(|error| {
         let message = format!("could not connect to {}: {error}", config.address);
         Error::caused_by(ErrorKind::Connect, Outcome::NotSent, message, error)
     })?;
+    *stage = Stage::Securing;
+    let (reader, writer) = net::secure(config, stream).await?.split();
     *stage = Stage::Greeting;
     let words = canary::words(config.seam.entropy(), 0);
     let (mut handshake, greeting) = Handshake::start(config, &credentials, setup, words);
@@ -164,9 +169,9 @@ impl Wire {
                 Ok(Some(frame)) => return Ok(frame),
                 Ok(None) => match self.reader.read_buf(&mut self.received).await {
                     Ok(0) => {
+                        let (address, doubt) = (&config.address, doubt(config));
                         return Err(connect_error(format!(
-                            "{} closed the connection during the handshake (is it Redis, and not a TLS port?)",
-                            config.address
+                            "{address} closed the connection during the handshake ({doubt})"
                         )));
                     }
                     Ok(_) => {}
@@ -186,9 +191,19 @@ fn connect_error(message: String) -> Error {
     Error::new(ErrorKind::Connect, Outcome::NotSent, message)
 }
 
+/// What a peer that ends the connection or says nothing may be.
+fn doubt(config: &Config) -> &'static str {
+    match config.tls {
+        None => "is it Redis? for a TLS port write rediss://",
+        Some(_) => "is it Redis?",
+    }
+}
+
 fn lost(config: &Config, error: &io::Error) -> Error {
-    connect_error(format!(
-        "the connection to {} broke during the handshake: {error}",
-        config.address
-    ))
+    net::explain(config, error).unwrap_or_else(|| {
+        let (address, doubt) = (&config.address, doubt(config));
+        connect_error(format!(
+            "the connection to {address} broke during the handshake: {error} ({doubt})"
+        ))
+    })
 }

@@ -1,8 +1,17 @@
 //! `Config`: where to connect and how, with a default and a reason for each setting.
 
 mod credentials;
+#[cfg(feature = "tls-rustls")]
+mod tls;
+#[cfg(not(feature = "tls-rustls"))]
+#[path = "no_tls.rs"]
+mod tls;
 
 pub use credentials::Credentials;
+#[cfg(feature = "tls-rustls")]
+pub use tls::Tls;
+#[cfg(not(feature = "tls-rustls"))]
+pub(crate) use tls::Tls;
 
 use crate::backoff::Backoff;
 use crate::dialer::{BoxedDial, Dial};
@@ -33,6 +42,7 @@ pub struct Config {
     pub(crate) address: Address,
     pub(crate) credentials: Credentials,
     pub(crate) provider: Option<BoxedProvider>,
+    pub(crate) tls: Option<Tls>,
     pub(crate) db: u32,
     pub(crate) client_name: String,
     pub(crate) protocol: ProtocolChoice,
@@ -63,6 +73,7 @@ impl Config {
             address,
             credentials: Credentials::default(),
             provider: None,
+            tls: None,
             db: 0,
             client_name: format!("tenure:{}", std::process::id()),
             protocol: ProtocolChoice::Auto,
@@ -97,6 +108,7 @@ impl Config {
         let parts = url::parse(url)?;
         let mut config = Self::at(parts.address);
         config.credentials = Credentials { username: parts.username, password: parts.password };
+        config.tls = parts.tls.map(Tls::of_url).transpose()?;
         config.db = parts.db.unwrap_or(config.db);
         config.client_name = parts.client_name.unwrap_or(config.client_name);
         config.protocol = parts.protocol.unwrap_or(config.protocol);
@@ -307,6 +319,7 @@ impl fmt::Debug for Config {
             .field("address", &format_args!("{}", self.address))
             .field("credentials", &self.credentials)
             .field("credentials_provider", &self.provider.is_some())
+            .field("tls", &self.tls)
             .field("db", &self.db)
             .field("client_name", &self.client_name)
             .field("protocol", &self.protocol)

@@ -1,10 +1,18 @@
 //! Streams: TCP, unix sockets and whatever a dialer brings, behind one reading and one writing half.
 //!
-//! Names are resolved on every dial and every address is tried. Budgets are the caller's.
+//! [`dial()`] opens one, [`secure`] puts TLS around it where the settings say so. Budgets are the caller's.
 
-use crate::config::Config;
+mod dial;
+#[cfg(feature = "tls-rustls")]
+mod tls;
+#[cfg(not(feature = "tls-rustls"))]
+#[path = "no_tls.rs"]
+mod tls;
+
+pub(crate) use dial::dial;
+pub(crate) use tls::{explain, secure};
+
 use crate::dialer::BoxedStream;
-use crate::url::Address;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -13,6 +21,14 @@ use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 #[cfg(unix)]
 use tokio::net::{UnixStream, unix};
+
+/// An open connection.
+pub(crate) enum Stream {
+    Tcp(TcpStream),
+    #[cfg(unix)]
+    Unix(UnixStream),
+    Other(BoxedStream),
+}
 
 /// The half that the driver reads from.
 pub(crate) enum Reader {
@@ -30,27 +46,24 @@ pub(crate) enum Writer {
     Other(WriteHalf<BoxedStream>),
 }
 
-/// Opens a connection, with Nagle's algorithm off: a command that waits for company is a lock that waits.
-pub(crate) async fn dial(config: &Config) -> io::Result<(Reader, Writer)> {
-    if let Some(dial) = &config.dial {
-        let (reader, writer) = tokio::io::split(dial.dial().await?);
-        return Ok((Reader::Other(reader), Writer::Other(writer)));
-    }
-    match &config.address {
-        Address::Tcp { host, port } => {
-            let stream = TcpStream::connect((host.as_str(), *port)).await?;
-            stream.set_nodelay(true)?;
-            let (reader, writer) = stream.into_split();
-            Ok((Reader::Tcp(reader), Writer::Tcp(writer)))
+impl Stream {
+    /// Both halves, to be read and written by turns.
+    pub(crate) fn split(self) -> (Reader, Writer) {
+        match self {
+            Self::Tcp(stream) => {
+                let (reader, writer) = stream.into_split();
+                (Reader::Tcp(reader), Writer::Tcp(writer))
+            }
+            #[cfg(unix)]
+            Self::Unix(stream) => {
+                let (reader, writer) = stream.into_split();
+                (Reader::Unix(reader), Writer::Unix(writer))
+            }
+            Self::Other(stream) => {
+                let (reader, writer) = tokio::io::split(stream);
+                (Reader::Other(reader), Writer::Other(writer))
+            }
         }
-        #[cfg(unix)]
-        Address::Unix { path } => {
-            let (reader, writer) = UnixStream::connect(path).await?.into_split();
-            Ok((Reader::Unix(reader), Writer::Unix(writer)))
-        }
-        #[cfg(not(unix))]
-        Address::Unix { .. } => Err(io::Error::other("this system has no unix sockets")),
-        Address::Dialer => Err(io::Error::other("there is no dialer")),
     }
 }
 

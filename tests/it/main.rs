@@ -18,4 +18,6 @@ mod peers;
 mod place;
 mod slips;
 mod states;
+#[cfg(feature = "tls")]
+mod tls;
 mod wire;

@@ -73,8 +73,21 @@ pub(crate) struct Options {
     pub(crate) password: Option<String>,
     /// ACL rules of users, as the words after `user`: `"ann on >secret ~* &* +@all"`.
     pub(crate) users: Vec<String>,
+    /// A port of its own for TLS, beside the other address.
+    pub(crate) tls: Option<Certificates>,
     /// More lines of the configuration file.
     pub(crate) config: Vec<String>,
+}
+
+/// What a server shows and expects where it speaks TLS, as PEM texts.
+#[derive(Debug, Clone)]
+pub(crate) struct Certificates {
+    pub(crate) certificate: String,
+    pub(crate) key: String,
+    /// Whoever signed the certificates of its clients.
+    pub(crate) authority: String,
+    /// Whether clients must have one.
+    pub(crate) clients_show_one: bool,
 }
 
 /// What [`RealServer::signal`] sends.
@@ -108,6 +121,7 @@ pub(crate) struct RealServer {
     program: PathBuf,
     options: Options,
     address: Address,
+    tls_port: u16,
     dir: Dir,
     process: Option<Process>,
 }
@@ -137,8 +151,10 @@ impl RealServer {
             } else {
                 Address::Tcp(free_port())
             };
-            if let Some(process) = Process::start(&program, &options, &address, &dir) {
-                return Self { program, options, address, dir, process: Some(process) };
+            let tls_port = if options.tls.is_some() { free_port() } else { 0 };
+            let text = configuration(&options, &address, tls_port, &dir.0);
+            if let Some(process) = Process::start(&program, &text, &address, &dir) {
+                return Self { program, options, address, tls_port, dir, process: Some(process) };
             }
         }
         panic!("{}: no free port in {CLASHES} tries", program.display());
@@ -162,6 +178,16 @@ impl RealServer {
             Address::Tcp(port) => port,
             Address::Unix(_) => panic!("this server was started with a unix socket, not a port"),
         }
+    }
+
+    /// An address for a client that speaks TLS, by name or number of the host.
+    ///
+    /// # Panics
+    ///
+    /// If the server was started without.
+    pub(crate) fn tls_url(&self, host: &str) -> String {
+        assert_ne!(self.tls_port, 0, "this server was started without TLS");
+        format!("rediss://{host}:{}", self.tls_port)
     }
 
     /// The unix socket.
@@ -202,7 +228,8 @@ impl RealServer {
     /// If it does not come up, or if somebody took its port in the meantime.
     pub(crate) fn restart(&mut self) {
         self.process = None;
-        let started = Process::start(&self.program, &self.options, &self.address, &self.dir);
+        let text = configuration(&self.options, &self.address, self.tls_port, &self.dir.0);
+        let started = Process::start(&self.program, &text, &self.address, &self.dir);
         assert!(started.is_some(), "{} was taken while its server was down", self.url());
         self.process = started;
     }
@@ -228,10 +255,9 @@ struct Process {
 
 impl Process {
     /// `None` if the address was taken.
-    fn start(program: &Path, options: &Options, address: &Address, dir: &Dir) -> Option<Self> {
+    fn start(program: &Path, text: &str, address: &Address, dir: &Dir) -> Option<Self> {
         let (config, log) = (dir.0.join("server.conf"), dir.0.join("log"));
-        fs::write(&config, configuration(options, address, &dir.0))
-            .expect("own folder is writable");
+        fs::write(&config, text).expect("own folder is writable");
         let out = File::create(&log).expect("own folder is writable");
         let server = Command::new(program)
             .arg(&config)
@@ -288,7 +314,7 @@ fn watchdog(pid: u32, dir: &Path) -> Child {
         .expect("sh is on every unix")
 }
 
-fn configuration(options: &Options, address: &Address, dir: &Path) -> String {
+fn configuration(options: &Options, address: &Address, tls_port: u16, dir: &Path) -> String {
     let mut text = format!("daemonize no\nsave \"\"\nappendonly no\ndir \"{}\"\n", dir.display());
     let _ = match address {
         Address::Tcp(port) => writeln!(text, "bind 127.0.0.1\nport {port}"),
@@ -299,6 +325,16 @@ fn configuration(options: &Options, address: &Address, dir: &Path) -> String {
     }
     for user in &options.users {
         let _ = writeln!(text, "user {user}");
+    }
+    if let Some(tls) = &options.tls {
+        let files = [("cert", &tls.certificate), ("key", &tls.key), ("ca-cert", &tls.authority)];
+        for (name, pem) in files {
+            let path = dir.join(name);
+            fs::write(&path, pem).expect("own folder is writable");
+            let _ = writeln!(text, "tls-{name}-file \"{}\"", path.display());
+        }
+        let clients = if tls.clients_show_one { "yes" } else { "no" };
+        let _ = writeln!(text, "tls-port {tls_port}\ntls-auth-clients {clients}");
     }
     for line in &options.config {
         let _ = writeln!(text, "{line}");

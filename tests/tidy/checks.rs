@@ -30,7 +30,17 @@ const REDIS_CRATES: [&str; 14] = [
 ];
 
 /// Crates that a `use` may name; which of them a layer may name stands in its row.
-const CRATES: [&str; 7] = ["bytes", "memchr", "rand", "resp", "tenure", "tenure_server", "tokio"];
+const CRATES: [&str; 9] = [
+    "bytes",
+    "memchr",
+    "rand",
+    "resp",
+    "rustls_native_certs",
+    "tenure",
+    "tenure_server",
+    "tokio",
+    "tokio_rustls",
+];
 
 /// What a decider has no business with.
 const IMPURE: [&str; 9] = [

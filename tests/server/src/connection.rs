@@ -161,7 +161,8 @@ async fn write<W: AsyncWrite + Unpin>(
     loop {
         match shared.turn(id) {
             Turn::Do(Output::Bytes(bytes)) => {
-                if stream.write_all(&bytes).await.is_err() {
+                // A stream of the caller's may keep back what it was given.
+                if stream.write_all(&bytes).await.is_err() || stream.flush().await.is_err() {
                     break;
                 }
             }
