@@ -25,21 +25,13 @@ impl<'a> Case<'a> {
         let [choice, seed, wire @ ..] = data else { return None };
         let protocol = if choice & 1 == 1 { Protocol::Resp3 } else { Protocol::Resp2 };
         let mut limits = Limits::default();
-        match choice >> 2 & 3 {
-            0 | 2 => {} // what users get
-            1 => {
-                limits.depth = 4;
-                limits.payload = 16;
-                limits.children = 4;
-                limits.frame = 100;
-            }
-            _ => {
-                limits.depth = 1;
-                limits.payload = u64::MAX;
-                limits.children = u64::MAX;
-                limits.frame = u64::MAX;
-            }
-        }
+        let lifted = u64::MAX;
+        (limits.depth, limits.payload, limits.children, limits.frame) = match choice >> 2 & 3 {
+            0 => (limits.depth, limits.payload, limits.children, limits.frame),
+            1 => (4, 16, 4, 100),
+            2 => (2, 2, 2, 4),
+            _ => (1, lifted, lifted, lifted),
+        };
         Some(Self { protocol, limits, seed: *seed, wire })
     }
 

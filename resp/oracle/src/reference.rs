@@ -306,9 +306,9 @@ impl<'a> Reader<'a> {
 
     /// From here on the reply is only skipped.
     fn damaged(&mut self, kind: Kind) -> Tree {
-        self.damage.get_or_insert(kind);
-        for open in &mut self.open {
-            open.values.clear();
+        if self.damage.is_none() {
+            self.damage = Some(kind);
+            self.open.iter_mut().for_each(|open| open.values.clear());
         }
         Tree::Null
     }

@@ -6,6 +6,8 @@ use resp::{DecodeErrorKind as Kind, Limits};
 const LINE: usize = 64 << 10;
 /// Arguments of one request.
 const ARGS: u64 = (1 << 31) - 1;
+/// Arguments, and bytes of one, from somebody who has yet to log in.
+const RESTRICTED: (u64, u64) = (10, 16 << 10);
 
 /// What the front of some bytes is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,10 +21,14 @@ pub enum Asked {
     Lost(Kind),
 }
 
-/// Reads one request off the front of `input`.
-pub fn request(input: &[u8], limits: &Limits) -> Asked {
-    let mut reader = Reader { input, at: 0 };
-    match reader.request(limits) {
+/// Reads one request off the front of `input`, from somebody who has yet to log in or not.
+pub fn request(input: &[u8], limits: &Limits, restricted: bool) -> Asked {
+    let (mut args, mut limits) = (ARGS, *limits);
+    if restricted {
+        (args, limits.payload) = (RESTRICTED.0, limits.payload.min(RESTRICTED.1));
+    }
+    let mut reader = Reader { input, at: 0, args };
+    match reader.request(&limits) {
         Ok(args) => Asked::Request(args, reader.at),
         Err(Stop::More) => Asked::Incomplete,
         Err(Stop::Lost(kind)) => Asked::Lost(kind),
@@ -37,6 +43,8 @@ enum Stop {
 struct Reader<'a> {
     input: &'a [u8],
     at: usize,
+    /// The most arguments.
+    args: u64,
 }
 
 impl<'a> Reader<'a> {
@@ -55,7 +63,7 @@ impl<'a> Reader<'a> {
     fn array(&mut self, limits: &Limits) -> Result<Vec<Vec<u8>>, Stop> {
         let mut args = Vec::new();
         let start = self.at;
-        for _ in 0..self.count(true, ARGS)? {
+        for _ in 0..self.count(true, self.args)? {
             if self.peek()? != b'$' {
                 return Err(Stop::Lost(Kind::BadRequest));
             }

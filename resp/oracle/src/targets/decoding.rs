@@ -24,7 +24,10 @@ pub(super) fn diff_ref(data: &[u8]) {
                 assert_eq!(input.len(), again.len(), "bytes left");
             }
             Ok(None) => return assert_eq!(got_again, Ok(false)),
-            Err(error) => return assert_eq!(got_again, Err(error)),
+            Err(error) => {
+                assert_eq!(got_again, Err(error));
+                return assert_printable(error);
+            }
         }
     }
 }
@@ -52,6 +55,12 @@ pub fn compare(case: &Case<'_>, input: &mut BytesMut) {
             Verdict::Lost(..) => return assert_final(&mut decoder, &got, input),
         }
     }
+}
+
+/// What an error says of hostile bytes can be shown to anybody.
+pub(super) fn assert_printable(error: DecodeError) {
+    let text = error.to_string();
+    assert!(text.bytes().all(|byte| matches!(byte, b' '..=b'~')), "{text:?}");
 }
 
 /// An error is final, and nothing is taken off the input after it.

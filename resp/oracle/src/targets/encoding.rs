@@ -1,6 +1,6 @@
 //! What is encoded is decoded, and counted, as what it was.
 
-use super::decoding::invalid;
+use super::decoding::{assert_printable, invalid};
 use crate::requests::{Asked, request as reference};
 use crate::{Case, Entropy, Grammar, tree};
 use bytes::BytesMut;
@@ -63,30 +63,32 @@ fn decode_all(wire: &BytesMut, protocol: Protocol) -> Vec<Frame> {
     frames
 }
 
-/// Many frames one behind the other: each takes its own bytes off the input and no others, and neither pushes between them nor
-/// attributes before them change the number of replies.
+/// Many frames one behind the other, the first of them perhaps before both sides have agreed on RESP3: each takes its own bytes
+/// off the input and no others, and neither pushes between them nor attributes before them change the number of replies.
 pub(super) fn stream(data: &[u8]) {
     let Some(case) = Case::read(data) else { return };
     let mut entropy = Entropy::new(case.wire);
     let (mut wire, mut ends) = (Vec::new(), Vec::new());
-    for _ in 0..entropy.random_range(0..12) {
+    let agreed = usize::from(case.seed % 4); // frames before that
+    let protocol = |frame| if frame < agreed { Protocol::Resp2 } else { case.protocol };
+    for frame in 0..entropy.random_range(0..12) {
         let kind = entropy.random_range(0..4);
-        let mut grammar = Grammar::new(&mut entropy, case.protocol, 12).spoiled(8);
-        let is_push = kind == 3 && case.protocol == Protocol::Resp3;
+        let mut grammar = Grammar::new(&mut entropy, protocol(frame), 12).spoiled(8);
+        let is_push = kind == 3 && protocol(frame) == Protocol::Resp3;
         if is_push {
             grammar = grammar.spoiled(0);
             grammar.push(&mut wire);
         } else {
-            if kind == 2 && case.protocol == Protocol::Resp3 {
+            if kind == 2 && protocol(frame) == Protocol::Resp3 {
                 wire.extend_from_slice(b"|1\r\n+ttl\r\n:3\r\n");
             }
             grammar.reply(&mut wire);
         }
         ends.push((wire.len(), is_push));
     }
-    let mut decoder = Decoder::new(case.protocol, Limits::default());
+    let mut decoder = Decoder::new(protocol(0), Limits::default());
     let mut input = BytesMut::new();
-    let (mut fed, mut ends) = (0, ends.into_iter());
+    let (mut fed, mut count, mut ends) = (0, 0, ends.into_iter());
     for piece in (Case { wire: &wire, ..case }).pieces() {
         input.extend_from_slice(piece);
         fed += piece.len();
@@ -95,6 +97,8 @@ pub(super) fn stream(data: &[u8]) {
             assert_eq!(fed - input.len(), end, "{frame:?} takes its own bytes");
             let frame = frame.without_attributes();
             assert_eq!(matches!(frame, Frame::Push(_)), is_push, "{frame:?}");
+            count += 1;
+            decoder.set_protocol(protocol(count));
         }
     }
     assert_eq!(ends.next(), None, "every frame came");
@@ -110,13 +114,14 @@ pub(super) fn request(data: &[u8]) {
         for command in &commands {
             ask(command, &mut wire);
         }
-        let (read, error) = read(&Case { wire: &wire, limits: Limits::default(), ..case }, true);
+        let (read, error) =
+            read(&Case { wire: &wire, limits: Limits::default(), ..case }, true, false);
         assert_eq!((read, error), (commands, None));
         return;
     }
     let (mut wanted, mut rest) = (Vec::new(), case.wire);
     let error = loop {
-        match reference(rest, &case.limits) {
+        match reference(rest, &case.limits, wanted.is_empty() && case.seed % 2 == 1) {
             Asked::Request(args, len) => {
                 wanted.push(args);
                 rest = &rest[len..];
@@ -126,13 +131,16 @@ pub(super) fn request(data: &[u8]) {
         }
     };
     for cut in [false, true] {
-        let (read, lost) = read(&case, cut);
+        let (read, lost) = read(&case, cut, case.seed % 2 == 1);
         assert_eq!((&read, lost.map(|lost| lost.kind())), (&wanted, error), "cut: {cut}");
     }
 }
 
 fn commands(entropy: &mut Entropy<'_>) -> Vec<Vec<Vec<u8>>> {
     let argument = |entropy: &mut Entropy<'_>| {
+        if entropy.random_ratio(1, 8) {
+            return entropy.random::<i64>().to_string().into_bytes();
+        }
         let len = if entropy.random_ratio(1, 8) { 300 } else { 12 };
         (0..entropy.random_range(0..len)).map(|_| entropy.random()).collect()
     };
@@ -157,8 +165,11 @@ fn ask(command: &[Vec<u8>], wire: &mut BytesMut) {
     assert_eq!(wire[start..], by_hand[..]);
 }
 
-fn read(case: &Case<'_>, cut: bool) -> (Vec<Vec<Vec<u8>>>, Option<DecodeError>) {
+fn read(case: &Case<'_>, cut: bool, restricted: bool) -> (Vec<Vec<Vec<u8>>>, Option<DecodeError>) {
     let mut decoder = RequestDecoder::new(case.limits);
+    if restricted {
+        decoder.restrict();
+    }
     let mut input = BytesMut::new();
     let mut read: Vec<Vec<Vec<u8>>> = Vec::new();
     let pieces = if cut { case.pieces().collect() } else { vec![case.wire] };
@@ -166,10 +177,14 @@ fn read(case: &Case<'_>, cut: bool) -> (Vec<Vec<Vec<u8>>>, Option<DecodeError>) 
         input.extend_from_slice(piece);
         loop {
             match decoder.decode(&mut input) {
-                Ok(Some(args)) => read.push(args.iter().map(|arg| arg.to_vec()).collect()),
+                Ok(Some(args)) => {
+                    read.push(args.iter().map(|arg| arg.to_vec()).collect());
+                    decoder.trust(); // the first request has logged in
+                }
                 Ok(None) => break,
                 Err(error) => {
                     assert_eq!(decoder.decode(&mut input), Err(error), "an error is final");
+                    assert_printable(error);
                     return (read, Some(error));
                 }
             }
