@@ -2,13 +2,15 @@
 //!
 //! What has been read is never read again, and is taken off the input, so that a large frame need not lie in one piece. There
 //! are two ways through: values of the common types that are whole go straight where they belong, at the top and inside of
-//! aggregates ([`Rules::simple`]); everything else, and whatever is not there yet or not in order, takes one step at a time.
+//! aggregates ([`Rules::find`]); everything else, and whatever is not there yet or not in order, takes one step at a time.
 
 use crate::input::{Input, Segment};
 use crate::parse::Parser;
-use crate::value::{Rules, status};
+use crate::simple::Found;
+use crate::slots::put;
+use crate::value::{Rules, textual};
 use crate::{DecodeError, Frame, Limits, Protocol};
-use bytes::BytesMut;
+use bytes::{Buf as _, BytesMut};
 
 /// Turns the bytes that a server sends into frames.
 #[derive(Debug)]
@@ -50,22 +52,16 @@ impl Decoder {
     /// Takes the next frame off the front of `input`; `None` asks for more bytes behind it.
     ///
     /// Bytes may be taken off before the frame is whole: `input` is to be handed in as it was left, with more appended. Slices in
-    /// the frame share its memory; where that is larger than an ordinary read of 64 KiB, small strings are copied out of it.
+    /// the frame share its memory; where that is larger than an ordinary read of 64 KiB, they are copied out of it unless they are
+    /// large themselves.
     ///
     /// # Errors
     ///
     /// If nobody can tell any more where a frame ends. That is final: every later call gives the same error.
     #[inline]
     pub fn decode(&mut self, input: &mut BytesMut) -> Result<Option<Frame>, DecodeError> {
-        if matches!(self.phase, Phase::Between) {
-            if self.parser.rules.take_ok(input) {
-                return Ok(status(b"OK"));
-            }
-            if let Some(frame) = self.parser.rules.whole(input, &mut self.segment) {
-                return Ok(Some(frame));
-            }
-        }
-        self.advance(input)
+        let mut frame = Frame::Null;
+        Ok(if self.next(input, &mut frame)? { Some(frame) } else { None })
     }
 
     /// As [`Decoder::decode`], into `frame`, whose storage is used again: an array, map, set or push costs no allocation when the
@@ -74,19 +70,68 @@ impl Decoder {
     /// # Errors
     ///
     /// As [`Decoder::decode`].
+    #[inline]
     pub fn decode_into(
         &mut self,
         input: &mut BytesMut,
         frame: &mut Frame,
     ) -> Result<bool, DecodeError> {
-        self.parser.reuse(std::mem::take(frame));
-        match self.decode(input)? {
-            Some(decoded) => {
-                *frame = decoded;
+        if !frame.is_plain() {
+            self.parser.reuse(std::mem::take(frame));
+        }
+        self.next(input, frame)
+    }
+
+    /// Writes the next frame to a place that waits, and tells whether there is one.
+    #[inline(always)] // short values are written in place only if it is seen that the place waits
+    fn next(&mut self, input: &mut BytesMut, place: &mut Frame) -> Result<bool, DecodeError> {
+        let mut long = None;
+        if self.is_between(input.len()) {
+            match self.parser.rules.find(input, place) {
+                Some(Found::Short(size)) => {
+                    input.advance(size);
+                    return Ok(true);
+                }
+                Some(Found::Long(header, len)) => long = Some((header, len)),
+                None => {}
+            }
+        }
+        match self.other(input, long)? {
+            Some(frame) => {
+                put(place, frame);
                 Ok(true)
             }
-            None => Ok(false),
+            None => {
+                put(place, Frame::Null);
+                Ok(false)
+            }
         }
+    }
+
+    /// A frame that is not short, or not all there. What begins with a bulk string that is whole is known to.
+    fn other(
+        &mut self,
+        input: &mut BytesMut,
+        long: Option<(usize, usize)>,
+    ) -> Result<Option<Frame>, DecodeError> {
+        if let Some((header, len)) = long {
+            let input = Input::new(input, 0, &mut self.segment);
+            return Ok(Some(Frame::Bulk(input.last_string(header, len))));
+        }
+        if self.is_between(input.len()) {
+            if let Some(len) = self.parser.rules.text(input) {
+                let kind = input.first().copied().unwrap_or_default();
+                let input = Input::new(input, 0, &mut self.segment);
+                return Ok(Some(textual(kind, input.last_string(1, len))));
+            }
+        }
+        self.advance(input)
+    }
+
+    /// Whether a frame may begin here that need not be held against any limit.
+    #[inline]
+    fn is_between(&self, arrived: usize) -> bool {
+        matches!(self.phase, Phase::Between) && self.parser.rules.is_ample(arrived, 0)
     }
 
     fn advance(&mut self, buffer: &mut BytesMut) -> Result<Option<Frame>, DecodeError> {

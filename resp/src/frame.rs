@@ -1,7 +1,7 @@
 //! `Frame`: one decoded RESP2 or RESP3 value.
 
 use crate::DecodeError;
-use bytes::Bytes;
+use crate::str::Str;
 
 /// One decoded value of any RESP2 or RESP3 type. Bytes stay bytes, maps stay in order.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -12,13 +12,13 @@ pub enum Frame {
     #[default]
     Null,
     /// `+OK`
-    Simple(Bytes),
+    Simple(Str),
     /// `-ERR text`
-    Error(Bytes),
+    Error(Str),
     /// `:1`
     Integer(i64),
     /// `$3` and three bytes, or the chunks of a streamed string.
-    Bulk(Bytes),
+    Bulk(Str),
     /// `*2` and two elements.
     Array(Vec<Self>),
     /// `#t`, `#f`
@@ -26,9 +26,9 @@ pub enum Frame {
     /// `,1.5`
     Double(f64),
     /// `(123…`: the digits with their sign.
-    BigNumber(Bytes),
+    BigNumber(Str),
     /// `!3` and three bytes.
-    BulkError(Bytes),
+    BulkError(Str),
     /// `=7`, three bytes of format, a colon and the text.
     Verbatim(Box<Verbatim>),
     /// `%1` and one pair, in wire order, duplicates kept.
@@ -49,7 +49,7 @@ pub struct Verbatim {
     /// Three bytes, such as `txt` or `mkd`.
     pub format: [u8; 3],
     /// The text, without format and colon.
-    pub text: Bytes,
+    pub text: Str,
 }
 
 /// A value with the attributes that the server sent in front of it.
@@ -62,6 +62,30 @@ pub struct Attributed {
 }
 
 impl Frame {
+    /// A bulk string of these bytes.
+    pub fn bulk(bytes: impl Into<Str>) -> Self {
+        Self::Bulk(bytes.into())
+    }
+
+    /// Whether this is a push, perhaps with attributes in front of it: no reply to anything.
+    pub fn is_push(&self) -> bool {
+        let mut frame = self;
+        while let Self::Attributed(attributed) = frame {
+            frame = &attributed.frame;
+        }
+        matches!(frame, Self::Push(_))
+    }
+
+    /// Whether it owns nothing that dropping would give back.
+    #[inline]
+    pub(crate) fn is_plain(&self) -> bool {
+        match self {
+            Self::Null | Self::Integer(_) | Self::Boolean(_) | Self::Double(_) => true,
+            Self::Bulk(string) | Self::Simple(string) => string.is_inline(),
+            _ => false,
+        }
+    }
+
     /// The value without the attributes in front of it.
     pub fn without_attributes(self) -> Self {
         let mut frame = self;

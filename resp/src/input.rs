@@ -3,6 +3,7 @@
 //! Strings are slices of the input. Where its memory is larger than an ordinary read, small ones are copied out instead, so that
 //! they do not keep all of it alive.
 
+use crate::str::{INLINE, Str};
 use crate::work::look;
 use bytes::{Buf as _, Bytes, BytesMut};
 
@@ -21,11 +22,6 @@ pub(crate) struct Segment {
 }
 
 impl Segment {
-    #[inline]
-    pub(crate) fn is_large(&mut self, input: &BytesMut) -> bool {
-        self.large(input).is_some()
-    }
-
     /// The size of the input's memory where that is more than an ordinary read, and nothing otherwise. What is left of a large one
     /// still ends where it ended.
     #[inline]
@@ -70,26 +66,9 @@ impl<'a> Input<'a> {
         self.taken + self.at as u64
     }
 
-    /// Whether every string may be a slice.
-    #[inline]
-    pub(crate) fn is_ordinary(&self) -> bool {
-        self.large.is_none()
-    }
-
     #[inline]
     pub(crate) fn skip(&mut self, len: usize) {
         self.at += len;
-    }
-
-    /// Reads that many bytes as one piece, and the CR LF behind it.
-    #[inline]
-    pub(crate) fn piece(&mut self, len: usize) -> Bytes {
-        let end = self.at + len;
-        let mut bytes = self.buffer.split_to(end).freeze();
-        bytes.advance(self.at);
-        self.taken += end as u64;
-        self.at = 2;
-        bytes
     }
 
     /// Reads a string of `len` bytes, all of which are there, and the CR LF behind it, `before` bytes ahead of here.
@@ -108,19 +87,46 @@ impl<'a> Input<'a> {
         bytes
     }
 
-    /// As [`Input::slice`], copied out where the slice would keep too much alive.
-    pub(crate) fn string(&mut self, before: usize, len: usize) -> Bytes {
+    /// As [`Input::slice`], copied out where a slice would keep too much alive.
+    pub(crate) fn bytes(&mut self, before: usize, len: usize) -> Bytes {
         match self.large {
             Some(size) if len <= SEGMENT || size / WORTHWHILE > len => {
-                look(len);
-                let start = self.at + before;
-                let bytes = self.buffer.get(start..start + len).unwrap_or_default();
-                let copy = Bytes::copy_from_slice(bytes);
-                self.at = start + len + 2;
-                copy
+                Bytes::copy_from_slice(self.copied(before, len))
             }
             _ => self.slice(before, len),
         }
+    }
+
+    /// As [`Input::bytes`], in place where they are few.
+    pub(crate) fn string(&mut self, before: usize, len: usize) -> Str {
+        if len <= INLINE {
+            Str::copy_from_slice(self.copied(before, len))
+        } else {
+            self.bytes(before, len).into()
+        }
+    }
+
+    /// As [`Input::string`], and takes all of it off at once.
+    pub(crate) fn last_string(mut self, before: usize, len: usize) -> Str {
+        if len <= INLINE || self.large.is_some() {
+            let string = self.string(before, len);
+            self.finish();
+            return string;
+        }
+        let end = self.at + before + len;
+        let mut piece = self.buffer.split_to(end + 2);
+        piece.truncate(end);
+        let mut bytes = piece.freeze();
+        bytes.advance(self.at + before);
+        bytes.into()
+    }
+
+    /// The bytes of a string to copy.
+    fn copied(&mut self, before: usize, len: usize) -> &[u8] {
+        look(len);
+        let start = self.at + before;
+        self.at = start + len + 2;
+        self.buffer.get(start..start + len).unwrap_or_default()
     }
 
     /// What was read so far belongs to no frame.

@@ -34,6 +34,11 @@
 //!
 //! RESP2 has the left column down to the array, and the last two spellings of null.
 //!
+//! # Strings
+//!
+//! A string of up to 38 bytes lies in its [`Frame`], a longer one is a slice of the input ([`Str`]). Nothing is allocated for either,
+//! and a small value never keeps a large read alive.
+//!
 //! # Damage
 //!
 //! A fault that hides where the frame ends is an [`Err`] and final: the connection has to go. A fault inside a frame whose end
@@ -49,6 +54,7 @@ mod error;
 mod frame;
 mod inline;
 mod input;
+mod level;
 mod limits;
 mod line;
 mod number;
@@ -56,7 +62,9 @@ mod parse;
 mod protocol;
 mod request;
 mod simple;
+mod slots;
 mod stack;
+mod str;
 mod value;
 #[cfg(feature = "count-work")]
 pub mod work;
@@ -69,3 +77,4 @@ pub use frame::{Attributed, Frame, Verbatim};
 pub use limits::Limits;
 pub use protocol::Protocol;
 pub use request::RequestDecoder;
+pub use str::Str;

@@ -169,7 +169,7 @@ impl Line {
 }
 
 /// A short integer in a line that is whole, and the bytes of that line with CR LF; `None` where [`Line::text`] has to look.
-#[inline]
+#[inline(always)]
 pub(crate) fn plain_integer(rest: &[u8]) -> Option<(i64, usize)> {
     let negative = rest.first() == Some(&b'-');
     let (number, len) = plain_number(rest, usize::from(negative))?;
@@ -179,29 +179,33 @@ pub(crate) fn plain_integer(rest: &[u8]) -> Option<(i64, usize)> {
 
 /// The number that begins at `from`, of at most 18 digits, and where its line ends, behind CR LF; `None` where the line is
 /// anything else, or not whole.
-#[inline]
+#[inline(always)]
 pub(crate) fn plain_number(rest: &[u8], from: usize) -> Option<(u64, usize)> {
-    let first = digit(*rest.get(from)?)?;
+    let first = digit(*rest.get(from)?);
     look(1);
-    more_digits(rest, from + 1, first)
+    more_digits(rest, from + 1, first?, 17)
 }
 
-/// As [`plain_number`], where the digits before `at` have come to `number`.
-#[inline]
-pub(crate) fn more_digits(rest: &[u8], mut at: usize, mut number: u64) -> Option<(u64, usize)> {
-    let end = at + 14; // no number of 18 digits overflows, and three may have come before
+/// As [`plain_number`], where the digits before `at` have come to `number`; with `at_most` so many more there are no more than
+/// 18, which cannot overflow.
+#[inline(always)] // a call would cost more than most numbers
+pub(crate) fn more_digits(
+    rest: &[u8],
+    mut at: usize,
+    mut number: u64,
+    at_most: usize,
+) -> Option<(u64, usize)> {
+    let from = at;
     loop {
         let &byte = rest.get(at)?;
         look(1);
         let Some(digit) = digit(byte) else { break };
-        if at == end {
-            return None;
-        }
-        number = number * 10 + digit;
+        number = number.wrapping_mul(10).wrapping_add(digit);
         at += 1;
     }
     look(1);
-    rest.get(at..)?.starts_with(b"\r\n").then_some((number, at + 2))
+    let whole = rest.get(at..)?.starts_with(b"\r\n");
+    (whole && at - from <= at_most).then_some((number, at + 2))
 }
 
 #[inline]

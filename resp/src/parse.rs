@@ -2,11 +2,12 @@
 
 use crate::DecodeErrorKind as Kind;
 use crate::input::Input;
+use crate::level::{Aggregate, SMALLEST};
 use crate::limits::HARD_DEPTH;
 use crate::line::{Allowed, Ceiling, Count, Fault, Line, MAX_COUNT, MAX_SHORT};
 use crate::number::is_big_number;
-use crate::stack::{Aggregate, SMALLEST, Size, Stack};
-use crate::value::{Content, Rules, scalar, status, textual};
+use crate::stack::{Size, Stack};
+use crate::value::{Content, Rules, scalar, textual};
 use crate::work::look;
 use crate::{DecodeError, Frame, Protocol};
 
@@ -160,12 +161,10 @@ impl Parser {
                         self.damaged(Kind::BadBigNumber);
                     }
                 }
-                let text = input.rest().get(1..1 + len).unwrap_or_default();
-                match if kind == b'+' { status(text) } else { None } {
-                    Some(shared) => shared,
-                    None if self.damage.is_some() => Frame::Null,
-                    None => return Ok(Step::Value(textual(kind, input.string(1, len)))),
+                if self.damage.is_none() {
+                    return Ok(Step::Value(textual(kind, input.string(1, len))));
                 }
+                Frame::Null
             }
             _ => {
                 look(len);

@@ -159,7 +159,7 @@ impl RequestDecoder {
             return Ok(false);
         }
         self.payload = None;
-        self.args.push(input.string(0, len));
+        self.args.push(input.bytes(0, len));
         self.left -= 1;
         Ok(true)
     }

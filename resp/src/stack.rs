@@ -1,31 +1,16 @@
 //! Aggregates that are being put together: an explicit stack, so that no nesting can exhaust the thread's.
 //!
-//! Storage is reserved only for children whose bytes may have arrived: three bytes each at least, counted once over all open
+//! There are places only for children whose bytes may have arrived: three bytes each at least, counted once over all open
 //! levels. Once a reply is damaged, levels only count.
 
 use crate::input::Input;
-use crate::simple::Run;
+use crate::level::{Aggregate, Build, Level, room};
+use crate::slots::{Items, Pairs, vacate};
 use crate::value::Rules;
 use crate::{Attributed, DecodeErrorKind as Kind, Frame};
 
-/// The fewest bytes that a value takes: `_`, CR, LF.
-pub(crate) const SMALLEST: usize = 3;
 /// Storage of an earlier frame is kept up to this many children, pairs counted once.
 const SPARE: usize = 1 << 10;
-
-type Pairs = Vec<(Frame, Frame)>;
-
-/// The types that have children.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Aggregate {
-    Array,
-    Set,
-    Push,
-    Map,
-    Attribute,
-    /// Attributes that are whole and wait for the value that they annotate.
-    Annotation,
-}
 
 /// How many children an aggregate has; pairs count once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,37 +24,15 @@ pub(crate) enum Size {
 #[derive(Debug, Default)]
 pub(crate) struct Stack {
     levels: Vec<Level>,
-    /// Children for which storage was reserved on the open levels.
-    granted: usize,
+    /// Places that wait on the open levels, keys and values each.
+    waiting: usize,
     /// Of the levels, outermost first, how many are attributes in front of the whole frame that wait for it.
     in_front: usize,
     /// Whether the frame, without attributes, is a push.
     is_push: bool,
-    /// Storage of an earlier frame, for the next aggregate that is opened.
+    /// Places of an earlier frame, all of which wait, for the next aggregate that is opened.
     spare: Vec<Frame>,
-    spare_pairs: Pairs,
-    run: Run,
-}
-
-#[derive(Debug)]
-struct Level {
-    kind: Aggregate,
-    build: Build,
-    streamed: bool,
-    /// Children to come, keys and values each. Of a stream: children that may come, and of a streamed string, bytes.
-    left: u64,
-    granted: usize,
-}
-
-#[derive(Debug)]
-enum Build {
-    Items(Vec<Frame>),
-    /// While a value is to come, the last pair has null in its place.
-    Pairs(Pairs),
-    Chunks(Vec<u8>),
-    /// Of a damaged reply.
-    Counted,
-    CountedChunks,
+    spare_pairs: Vec<(Frame, Frame)>,
 }
 
 impl Stack {
@@ -86,72 +49,58 @@ impl Stack {
     /// Opens an aggregate that has children, or attributes; `arrived` bytes of what follows are there. `None` of them matters in
     /// a damaged reply.
     pub(crate) fn open(&mut self, kind: Aggregate, size: Size, arrived: Option<usize>) {
-        let paired = matches!(kind, Aggregate::Map | Aggregate::Attribute);
+        if self.levels.len() == self.in_front {
+            self.is_push = kind == Aggregate::Push;
+        }
         let (streamed, count) = match size {
             Size::Of(count) => (false, count),
             Size::Stream(at_most) => (true, at_most),
         };
-        if self.levels.len() == self.in_front {
-            self.is_push = kind == Aggregate::Push;
-        }
-        let left = count.saturating_mul(if paired { 2 } else { 1 });
-        let mut granted = 0;
+        let left = count.saturating_mul(if kind.is_paired() { 2 } else { 1 });
+        // A stream may end at once, and would keep what it does not need.
+        let expected = if streamed { 0 } else { left };
         let build = match arrived {
             None => Build::Counted,
-            Some(arrived) => {
-                // A stream may end at once, and would keep what it does not need.
-                if !streamed {
-                    let room = (arrived / SMALLEST).saturating_sub(self.granted);
-                    granted = usize::try_from(left).unwrap_or(usize::MAX).min(room);
-                }
-                self.build(kind, granted)
-            }
+            Some(arrived) => self.build(kind, expected, room(expected, arrived, self.waiting)),
         };
-        self.granted += granted;
-        self.levels.push(Level { kind, build, streamed, left, granted });
+        let level = Level { kind, build, streamed, left };
+        self.waiting += level.waiting();
+        self.levels.push(level);
         if kind == Aggregate::Attribute && left == 0 {
             self.await_value();
         }
     }
 
-    fn build(&mut self, kind: Aggregate, granted: usize) -> Build {
-        match kind {
-            Aggregate::Array | Aggregate::Set | Aggregate::Push => {
-                let mut items = std::mem::take(&mut self.spare);
-                items.reserve_exact(granted);
-                Build::Items(items)
-            }
-            Aggregate::Map => {
-                let mut pairs = std::mem::take(&mut self.spare_pairs);
-                pairs.reserve_exact(granted / 2);
-                Build::Pairs(pairs)
-            }
-            Aggregate::Attribute | Aggregate::Annotation => {
-                Build::Pairs(Vec::with_capacity(granted / 2))
-            }
+    /// Begins an aggregate of so many children, with places for some.
+    fn build(&mut self, kind: Aggregate, children: u64, room: usize) -> Build {
+        let children = usize::try_from(children).unwrap_or(usize::MAX);
+        if kind.is_paired() {
+            let spare = std::mem::take(&mut self.spare_pairs);
+            let mut pairs = Pairs::reusing(spare, children / 2);
+            pairs.make(room.saturating_sub(pairs.waiting()) / 2);
+            Build::Pairs(pairs)
+        } else {
+            let mut items = Items::reusing(std::mem::take(&mut self.spare), children);
+            items.make(room.saturating_sub(items.waiting()));
+            Build::Items(items)
         }
     }
 
     /// Opens a streamed string of at most so many bytes.
     pub(crate) fn open_chunks(&mut self, at_most: u64, damaged: bool) {
         let build = if damaged { Build::CountedChunks } else { Build::Chunks(Vec::new()) };
-        let kind = Aggregate::Array;
-        self.levels.push(Level { kind, build, streamed: true, left: at_most, granted: 0 });
+        self.levels.push(Level { kind: Aggregate::Array, build, streamed: true, left: at_most });
     }
 
     /// The bytes that may still come, if only a chunk may come next.
     pub(crate) fn wants_chunk(&self) -> Option<u64> {
-        let level = self.levels.last()?;
-        matches!(level.build, Build::Chunks(_) | Build::CountedChunks).then_some(level.left)
+        self.levels.last().filter(|level| level.is_string()).map(|level| level.left)
     }
 
     /// Adds to the streamed string.
     pub(crate) fn chunk(&mut self, bytes: &[u8]) {
-        let Some(level) = self.levels.last_mut() else { return };
-        level.left = level.left.saturating_sub(bytes.len() as u64);
-        if let Build::Chunks(chunks) = &mut level.build {
-            crate::work::look(bytes.len());
-            chunks.extend_from_slice(bytes);
+        if let Some(level) = self.levels.last_mut() {
+            level.chunk(bytes);
         }
     }
 
@@ -176,60 +125,26 @@ impl Stack {
     /// Reads simple values straight into the innermost aggregate, as many as there are; gives the aggregate once it is whole.
     pub(crate) fn fill(&mut self, input: &mut Input<'_>, rules: &Rules) -> Option<Frame> {
         let level = self.levels.last_mut()?;
-        if level.streamed {
+        let fillable = !level.streamed
+            && matches!(
+                level.kind,
+                Aggregate::Array | Aggregate::Set | Aggregate::Push | Aggregate::Map
+            )
+            && rules.is_ample(input.rest().len(), input.position());
+        if !fillable {
             return None;
         }
-        match (level.kind, &mut level.build) {
-            (Aggregate::Array | Aggregate::Set | Aggregate::Push, Build::Items(items)) => {
-                while level.left > 0 {
-                    if !rules.find(&mut self.run, input, level.left) {
-                        items.push(rules.next_scalar(input)?);
-                        level.left -= 1;
-                        continue;
-                    }
-                    level.left -= self.run.len();
-                    items.extend(self.run.cut(input));
-                }
-            }
-            (Aggregate::Map, Build::Pairs(pairs)) => {
-                while level.left > 0 {
-                    if !rules.find(&mut self.run, input, level.left) {
-                        let value = rules.next_scalar(input)?;
-                        level.left -= 1;
-                        match pairs.last_mut() {
-                            Some((_, empty)) if level.left % 2 == 0 => *empty = value,
-                            _ => pairs.push((value, Frame::Null)),
-                        }
-                        continue;
-                    }
-                    let odd = level.left % 2 == 1;
-                    level.left -= self.run.len();
-                    let mut strings = self.run.cut(input);
-                    if odd {
-                        pairs.last_mut()?.1 = strings.next()?;
-                    }
-                    while let Some(key) = strings.next() {
-                        pairs.push((key, strings.next().unwrap_or_default()));
-                    }
-                }
-            }
-            _ => return None,
-        }
-        Some(self.close())
+        let elsewhere = self.waiting - level.waiting();
+        let whole = level.fill(elsewhere, input, rules);
+        self.waiting = elsewhere + level.waiting();
+        whole.then(|| self.close())
     }
 
     /// Closes the innermost level.
     pub(crate) fn close(&mut self) -> Frame {
         let Some(level) = self.levels.pop() else { return Frame::Null };
-        self.granted -= level.granted;
-        match (level.kind, level.build) {
-            (Aggregate::Set, Build::Items(items)) => Frame::Set(items),
-            (Aggregate::Push, Build::Items(items)) => Frame::Push(items),
-            (_, Build::Items(items)) => Frame::Array(items),
-            (_, Build::Pairs(pairs)) => Frame::Map(pairs),
-            (_, Build::Chunks(chunks)) => Frame::Bulk(chunks.into()),
-            (_, Build::Counted | Build::CountedChunks) => Frame::Null,
-        }
+        self.waiting = self.waiting.saturating_sub(level.waiting());
+        level.finish()
     }
 
     /// Puts a value where it belongs; gives the top-level frame once that is whole.
@@ -241,15 +156,9 @@ impl Stack {
                 value = self.annotated(value);
                 continue;
             }
-            level.left = level.left.saturating_sub(1);
-            match &mut level.build {
-                Build::Items(items) => items.push(value),
-                Build::Pairs(pairs) => match pairs.last_mut() {
-                    Some((_, empty)) if level.left % 2 == 0 => *empty = value,
-                    _ => pairs.push((value, Frame::Null)),
-                },
-                Build::Chunks(_) | Build::Counted | Build::CountedChunks => {}
-            }
+            let before = level.waiting();
+            level.add(value);
+            self.waiting = self.waiting + level.waiting() - before;
             if level.streamed || level.left > 0 {
                 return None;
             }
@@ -283,14 +192,8 @@ impl Stack {
 
     /// The reply is damaged: from here on levels only count.
     pub(crate) fn forget(&mut self) {
-        self.granted = 0;
-        for level in &mut self.levels {
-            level.granted = 0;
-            level.build = match level.build {
-                Build::Chunks(_) | Build::CountedChunks => Build::CountedChunks,
-                _ => Build::Counted,
-            };
-        }
+        self.waiting = 0;
+        self.levels.iter_mut().for_each(Level::forget);
     }
 
     /// Takes the storage of a frame that is not needed any more.
@@ -300,15 +203,14 @@ impl Stack {
             Frame::Array(mut items) | Frame::Set(mut items) | Frame::Push(mut items)
                 if items.capacity() <= SPARE =>
             {
-                for item in items.drain(..) {
-                    if let Frame::Bulk(bytes) = item {
-                        drop(bytes);
-                    }
-                }
+                items.iter_mut().for_each(vacate);
                 self.spare = items;
             }
             Frame::Map(mut pairs) if pairs.capacity() <= SPARE => {
-                pairs.clear();
+                pairs.iter_mut().for_each(|(key, value)| {
+                    vacate(key);
+                    vacate(value);
+                });
                 self.spare_pairs = pairs;
             }
             _ => {}

@@ -5,8 +5,8 @@
 use crate::DecodeErrorKind as Kind;
 use crate::input::Input;
 use crate::number::{MAX_DOUBLE, double};
+use crate::str::Str;
 use crate::{Frame, Limits, Protocol, Verbatim};
-use bytes::Bytes;
 
 /// What a connection may carry.
 #[derive(Debug)]
@@ -33,7 +33,7 @@ pub(crate) enum Content {
 }
 
 impl Content {
-    pub(crate) fn frame(self, bytes: Bytes) -> Frame {
+    pub(crate) fn frame(self, bytes: Str) -> Frame {
         match self {
             Self::Error => Frame::BulkError(bytes),
             Self::Verbatim => verbatim(bytes),
@@ -42,19 +42,8 @@ impl Content {
     }
 }
 
-/// The common statuses, which are the same bytes each time and cost no reference count.
-pub(crate) fn status(text: &[u8]) -> Option<Frame> {
-    let text: &'static [u8] = match text {
-        b"OK" => b"OK",
-        b"QUEUED" => b"QUEUED",
-        b"PONG" => b"PONG",
-        _ => return None,
-    };
-    Some(Frame::Simple(Bytes::from_static(text)))
-}
-
 /// A line of any length.
-pub(crate) fn textual(kind: u8, text: Bytes) -> Frame {
+pub(crate) fn textual(kind: u8, text: Str) -> Frame {
     match kind {
         b'+' => Frame::Simple(text),
         b'-' => Frame::Error(text),
@@ -88,7 +77,7 @@ pub(crate) fn scalar(kind: u8, text: &[u8]) -> Result<Frame, Kind> {
 }
 
 /// Splits format and text; what lacks them was marked as damaged before.
-fn verbatim(bytes: Bytes) -> Frame {
+fn verbatim(bytes: Str) -> Frame {
     let Some(&[a, b, c, _]) = bytes.get(..4) else { return Frame::Null };
-    Frame::Verbatim(Box::new(Verbatim { format: [a, b, c], text: bytes.slice(4..) }))
+    Frame::Verbatim(Box::new(Verbatim { format: [a, b, c], text: bytes.after(4) }))
 }

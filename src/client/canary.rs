@@ -123,7 +123,7 @@ mod tests {
     use bytes::Bytes;
 
     fn bulk(words: &[u8]) -> Frame {
-        Frame::Bulk(Bytes::copy_from_slice(words))
+        Frame::bulk(Bytes::copy_from_slice(words))
     }
 
     #[test]

@@ -227,8 +227,8 @@ impl ToArg for Bytes {
 impl FromReply for Bytes {
     fn from_reply(reply: Frame) -> Result<Self, Error> {
         match answer(reply)? {
-            Frame::Bulk(bytes) | Frame::Simple(bytes) | Frame::BigNumber(bytes) => Ok(bytes),
-            Frame::Verbatim(verbatim) => Ok(verbatim.text),
+            Frame::Bulk(text) | Frame::Simple(text) | Frame::BigNumber(text) => Ok(text.into()),
+            Frame::Verbatim(verbatim) => Ok(verbatim.text.into()),
             Frame::Integer(number) => Ok(number.to_string().into()),
             Frame::Double(number) => Ok(number.to_string().into()),
             other => Err(Error::unexpected("a string", kind(&other))),
@@ -334,7 +334,7 @@ mod tests {
     use bytes::BytesMut;
 
     fn bulk(text: &'static str) -> Frame {
-        Frame::Bulk(Bytes::from_static(text.as_bytes()))
+        Frame::Bulk(text.into())
     }
 
     fn encoded(value: impl ToArg) -> String {
@@ -377,13 +377,13 @@ mod tests {
         assert_eq!(error.to_string(), "the reply is null, where an integer was expected");
         let error = <(i64, i64)>::from_reply(Frame::Array(vec![])).unwrap_err();
         assert!(error.to_string().contains("a list of 2"), "{error}");
-        let error = String::from_reply(Frame::Bulk(Bytes::from_static(b"\xff"))).unwrap_err();
+        let error = String::from_reply(Frame::bulk(&b"\xff"[..])).unwrap_err();
         assert!(error.to_string().contains("UTF-8"), "{error}");
     }
 
     #[test]
     fn error_inside_a_list_is_the_servers_error() {
-        let list = Frame::Array(vec![Frame::Error(Bytes::from_static(b"WRONGTYPE x"))]);
+        let list = Frame::Array(vec![Frame::Error("WRONGTYPE x".into())]);
         let error = Vec::<i64>::from_reply(list).unwrap_err();
         assert_eq!(error.server().unwrap().code(), "WRONGTYPE");
     }

@@ -330,11 +330,11 @@ mod tests {
     use bytes::Bytes;
 
     fn bulk(text: &str) -> Frame {
-        Frame::Bulk(Bytes::copy_from_slice(text.as_bytes()))
+        Frame::bulk(Bytes::copy_from_slice(text.as_bytes()))
     }
 
     fn error(text: &str) -> Frame {
-        Frame::Error(Bytes::copy_from_slice(text.as_bytes()))
+        Frame::Error(Bytes::copy_from_slice(text.as_bytes()).into())
     }
 
     fn hello(version: &str, proto: i64) -> Frame {
@@ -351,7 +351,7 @@ mod tests {
     }
 
     fn pong() -> Frame {
-        Frame::Bulk(Bytes::copy_from_slice(&words(7, 0)))
+        Frame::bulk(Bytes::copy_from_slice(&words(7, 0)))
     }
 
     fn config(url: &str) -> Config {

@@ -125,7 +125,7 @@ fn scored(back: &mut Args, mut pair: impl Iterator<Item = Frame>) -> Option<()> 
 
 fn text(frame: Frame) -> Option<Bytes> {
     match frame {
-        Frame::Bulk(text) | Frame::Simple(text) => Some(text),
+        Frame::Bulk(text) | Frame::Simple(text) => Some(text.into()),
         _ => None,
     }
 }
@@ -168,7 +168,7 @@ mod tests {
     }
 
     fn bulk(text: &str) -> Frame {
-        Frame::Bulk(Bytes::copy_from_slice(text.as_bytes()))
+        Frame::bulk(Bytes::copy_from_slice(text.as_bytes()))
     }
 
     fn array<const N: usize>(items: [Frame; N]) -> Frame {

@@ -411,7 +411,7 @@ mod tests {
         slots.doubt();
         let words = slots.canary_due().expect("none is on its way");
         slots.push_canary(20);
-        Frame::Bulk(bytes::Bytes::copy_from_slice(&words))
+        Frame::bulk(bytes::Bytes::copy_from_slice(&words))
     }
 
     fn push(slots: &mut Slots) -> SlotId {

@@ -71,7 +71,7 @@ impl Dialect {
         match set {
             Ok(Frame::Null) => Said::Fresh.into(),
             Ok(Frame::Bulk(found)) if found == value => Said::Earlier.into(),
-            Ok(Frame::Bulk(found)) => held(found, Left::Unasked),
+            Ok(Frame::Bulk(found)) => held(found.into(), Left::Unasked),
             Ok(other) => unreadable("SET", &other).into(),
             Err(error) => self.refused(error),
         }
@@ -92,7 +92,7 @@ impl Dialect {
         match (found, left(pttl)) {
             (Frame::Bulk(found), _) if found == value && fresh => Said::Fresh.into(),
             (Frame::Bulk(found), _) if found == value => Said::Earlier.into(),
-            (Frame::Bulk(found), Ok(left)) => held(found, left),
+            (Frame::Bulk(found), Ok(left)) => held(found.into(), left),
             (Frame::Null, _) => held(Bytes::new(), Left::Nothing),
             (_, Err(error)) => error.into(),
             (other, _) => unreadable("GET", &other).into(),

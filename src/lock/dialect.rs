@@ -104,7 +104,7 @@ impl Dialect {
         };
         let digests = match [release, aloud, renew, pass] {
             [Frame::Bulk(a), Frame::Bulk(b), Frame::Bulk(c), Frame::Bulk(d)] => {
-                Some([a, b, c, d].map(Bytes::clone))
+                Some([a, b, c, d].map(|digest| digest.clone().into_bytes()))
             }
             _ => None,
         };

@@ -57,14 +57,14 @@ impl Ear {
             (b"invalidate", Some(Frame::Array(keys))) => {
                 for key in keys {
                     if let Frame::Bulk(key) = key {
-                        self.tell(book, key, Event::Changed);
+                        self.tell(book, key.into(), Event::Changed);
                     }
                 }
             }
             // Everything was flushed.
             (b"invalidate", Some(Frame::Null)) => tell_all(book, Event::Changed),
             (b"message", Some(Frame::Bulk(channel))) => {
-                for key in plan::keys_of_channel(&channel).into_iter().flatten() {
+                for key in plan::keys_of_channel(&channel.into()).into_iter().flatten() {
                     self.tell(book, key, Event::Announced);
                 }
             }

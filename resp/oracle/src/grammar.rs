@@ -3,7 +3,6 @@
 //! All choices are drawn so that zeros end quickly: bytes that run out are read as zeros.
 
 use crate::damage::INTERESTING;
-use bytes::Bytes;
 use rand::{Rng, RngExt as _};
 use resp::{Attributed, Frame, Protocol, Verbatim};
 
@@ -244,7 +243,7 @@ impl<'a, R: Rng> Grammar<'a, R> {
 
     fn frame_at(&mut self, depth: usize) -> Frame {
         let kinds = if self.fuel == 0 || depth > 40 { 10 } else { 15 };
-        let bytes = |bytes: Vec<u8>| Bytes::from(bytes);
+        let bytes = |bytes: Vec<u8>| resp::Str::from(bytes);
         match self.below(kinds) {
             0 => Frame::Null,
             1 => Frame::Integer(self.rng.random()),

@@ -28,7 +28,7 @@ impl Refusal {
 
 impl From<Refusal> for Frame {
     fn from(refusal: Refusal) -> Self {
-        Self::Error(refusal.0)
+        Self::Error(refusal.0.into())
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::blocking::Block;
 use crate::number;
 use bytes::{Bytes, BytesMut};
-use resp::{Frame, Protocol, encode};
+use resp::{Frame, Protocol, Str, encode};
 use std::time::Duration;
 
 /// What becomes of a command.
@@ -58,16 +58,16 @@ pub(crate) fn ok() -> Frame {
 }
 
 pub(crate) fn simple(text: &'static str) -> Frame {
-    Frame::Simple(Bytes::from_static(text.as_bytes()))
+    Frame::Simple(text.into())
 }
 
 pub(crate) fn bulk(text: impl Into<Bytes>) -> Frame {
-    Frame::Bulk(text.into())
+    Frame::bulk(text.into())
 }
 
 /// A name of ours as a bulk string.
 pub(crate) fn word(text: &str) -> Frame {
-    Frame::Bulk(Bytes::copy_from_slice(text.as_bytes()))
+    Frame::bulk(Str::copy_from_slice(text.as_bytes()))
 }
 
 pub(crate) fn count(number: usize) -> Frame {
@@ -80,17 +80,17 @@ pub(crate) fn flag(yes: bool) -> Frame {
 
 /// The value, or nil.
 pub(crate) fn maybe(value: Option<Bytes>) -> Frame {
-    value.map_or(Frame::Null, Frame::Bulk)
+    value.map_or(Frame::Null, Frame::bulk)
 }
 
 pub(crate) fn bulks(values: impl IntoIterator<Item = Bytes>) -> Frame {
-    Frame::Array(values.into_iter().map(Frame::Bulk).collect())
+    Frame::Array(values.into_iter().map(Frame::bulk).collect())
 }
 
 /// A score: a double in RESP3, a bulk string in RESP2.
 pub(crate) fn score(number: f64, protocol: Protocol) -> Frame {
     match protocol {
         Protocol::Resp3 => Frame::Double(number),
-        Protocol::Resp2 => Frame::Bulk(number::print_float(number)),
+        Protocol::Resp2 => Frame::bulk(number::print_float(number)),
     }
 }

@@ -42,7 +42,7 @@ impl State {
             let Some(session) = self.sessions.get(&id) else { continue };
             let Some(tracking) = &session.tracking else { continue };
             if session.is_resp3() && !(tracking.no_loop && actor == Some(id)) {
-                let key = Frame::Bulk(Bytes::copy_from_slice(key));
+                let key = Frame::bulk(Bytes::copy_from_slice(key));
                 self.push(id, invalidation(Frame::Array(vec![key])), PushKind::Invalidation);
             }
         }
@@ -78,5 +78,5 @@ fn covers(session: &Session, key: &Bytes) -> bool {
 }
 
 fn invalidation(payload: Frame) -> Frame {
-    Frame::Push(vec![Frame::Bulk(Bytes::from_static(b"invalidate")), payload])
+    Frame::Push(vec![Frame::Bulk("invalidate".into()), payload])
 }

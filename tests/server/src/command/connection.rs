@@ -17,7 +17,7 @@ const BEFORE_AUTH: u16 = flag::NO_SCRIPT | ANY_TIME | flag::NO_AUTH;
 /// In order of their names.
 pub(super) const TABLE: &[Spec] = &[
     plain("auth", -2, BEFORE_AUTH, NO_KEYS, auth),
-    plain("echo", 2, flag::FAST, NO_KEYS, |_, args| Ok(Frame::Bulk(arg(args, 1)?.clone()))),
+    plain("echo", 2, flag::FAST, NO_KEYS, |_, args| Ok(Frame::bulk(arg(args, 1)?.clone()))),
     plain("hello", -1, BEFORE_AUTH, NO_KEYS, hello),
     plain("ping", -1, flag::FAST, NO_KEYS, ping),
     control("quit", -1, BEFORE_AUTH, |_, _| Ok(Answer::Close(ok()))),
@@ -187,7 +187,7 @@ fn ping(call: &mut Call<'_>, args: &[Bytes]) -> Result<Frame, Refusal> {
         let text = text.cloned().unwrap_or_default();
         return Ok(bulks([Bytes::from_static(b"pong"), text]));
     }
-    Ok(text.map_or_else(|| simple("PONG"), |text| Frame::Bulk(text.clone())))
+    Ok(text.map_or_else(|| simple("PONG"), |text| Frame::bulk(text.clone())))
 }
 
 fn reset(call: &mut Call<'_>, _: &[Bytes]) -> Result<Frame, Refusal> {

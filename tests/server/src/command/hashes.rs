@@ -36,7 +36,7 @@ pub(super) const TABLE: &[Spec] = &[
     }),
     plain("smembers", 2, flag::READ, ONE_KEY, |call, args| {
         let members = set(call, args)?.into_iter().flatten();
-        Ok(Frame::Set(members.cloned().map(Frame::Bulk).collect()))
+        Ok(Frame::Set(members.cloned().map(Frame::bulk).collect()))
     }),
     plain("srem", -3, TAKE, ONE_KEY, srem),
 ];
@@ -62,7 +62,7 @@ fn set<'a>(call: &'a mut Call<'_>, args: &[Bytes]) -> Result<Option<&'a BTreeSet
 
 fn hgetall(call: &mut Call<'_>, args: &[Bytes]) -> Result<Frame, Refusal> {
     let fields = hash(call, args)?.into_iter().flatten();
-    let pairs = fields.map(|(name, value)| (Frame::Bulk(name.clone()), Frame::Bulk(value.clone())));
+    let pairs = fields.map(|(name, value)| (Frame::bulk(name.clone()), Frame::bulk(value.clone())));
     Ok(Frame::Map(pairs.collect()))
 }
 

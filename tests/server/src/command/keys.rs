@@ -245,6 +245,6 @@ fn scan(call: &mut Call<'_>, args: &[Bytes]) -> Result<Frame, Refusal> {
     if let Some(kind) = kind {
         found.retain(|key| call.entry(key).is_some_and(|entry| entry.value.kind() == kind));
     }
-    let next = Frame::Bulk(Bytes::from(next.to_string()));
+    let next = Frame::bulk(next.to_string());
     Ok(Frame::Array(vec![next, bulks(found)]))
 }

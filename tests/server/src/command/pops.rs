@@ -107,7 +107,7 @@ impl End for List {
             Self::Left => list.pop_front(),
             Self::Right => list.pop_back(),
         };
-        Ok(std::iter::from_fn(pop).take(count).map(Frame::Bulk).collect())
+        Ok(std::iter::from_fn(pop).take(count).map(Frame::bulk).collect())
     }
 
     fn flat(element: Frame) -> Vec<Frame> {
@@ -239,8 +239,8 @@ fn moved(
     let Some(Frame::Bulk(element)) = take(call, source, from, 1)?.pop() else { return Ok(None) };
     if let Value::List(list) = call.value_or(target, || Value::List(Default::default())) {
         match to {
-            List::Left => list.push_front(element.clone()),
-            List::Right => list.push_back(element.clone()),
+            List::Left => list.push_front(element.clone().into()),
+            List::Right => list.push_back(element.clone().into()),
         }
     }
     call.changed(target);

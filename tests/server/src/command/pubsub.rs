@@ -91,6 +91,6 @@ fn channels(call: &mut Call<'_>, args: &[Bytes], shard: bool) -> Result<Frame, R
 fn listeners(call: &mut Call<'_>, args: &[Bytes], shard: bool) -> Result<Frame, Refusal> {
     let names = args.get(2..).unwrap_or_default().iter();
     let counted = names
-        .flat_map(|name| [Frame::Bulk(name.clone()), count(call.state.listeners(name, shard))]);
+        .flat_map(|name| [Frame::bulk(name.clone()), count(call.state.listeners(name, shard))]);
     Ok(Frame::Array(counted.collect()))
 }

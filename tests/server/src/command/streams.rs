@@ -120,7 +120,7 @@ fn xadd(call: &mut Call<'_>, args: &[Bytes]) -> Result<Frame, Refusal> {
         stream.trim(max);
     }
     call.changed(key);
-    Ok(Frame::Bulk(Bytes::from(id.to_string())))
+    Ok(Frame::bulk(id.to_string()))
 }
 
 fn stream<'a>(call: &'a mut Call<'_>, key: &Bytes) -> Result<Option<&'a Stream>, Refusal> {
@@ -227,6 +227,6 @@ fn bound(text: &Bytes, missing_seq: u64) -> Result<StreamId, Refusal> {
 }
 
 fn entry((id, fields): &StreamEntry) -> Frame {
-    let id = Frame::Bulk(Bytes::from(id.to_string()));
+    let id = Frame::bulk(id.to_string());
     Frame::Array(vec![id, bulks(fields.iter().cloned())])
 }

@@ -206,7 +206,7 @@ fn incr_by_float(call: &mut Call<'_>, args: &[Bytes]) -> Result<Frame, Refusal> 
     let text = number::print_float(sum);
     let expires_at = call.entry(key).and_then(|entry| entry.expires_at);
     call.put_text(key, &text, expires_at);
-    Ok(Frame::Bulk(text))
+    Ok(Frame::bulk(text))
 }
 
 fn mget(call: &mut Call<'_>, args: &[Bytes]) -> Result<Frame, Refusal> {

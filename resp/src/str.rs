@@ -1,0 +1,232 @@
+//! `Str`: a string of any bytes, in place where it is short.
+//!
+//! Most strings of most replies are short. One that lies in the frame itself costs neither an allocation nor a reference count,
+//! and keeps no input alive; a longer one is a slice of the input.
+
+use bytes::Bytes;
+use std::borrow::Cow;
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::ops::Deref;
+
+/// The longest string that lies in place: a UUID is one.
+pub(crate) const INLINE: usize = 38;
+
+/// A string of any bytes, as RESP has it: cheap to clone, and without an allocation up to 38 bytes.
+#[derive(Clone)]
+pub struct Str(Repr);
+
+#[derive(Clone)]
+enum Repr {
+    /// What lies behind the length is not part of the string.
+    Inline(u8, [u8; INLINE]),
+    Shared(Bytes),
+}
+
+impl Str {
+    pub(crate) const OK: Self = {
+        let mut place = [0; INLINE];
+        place[0] = b'O';
+        place[1] = b'K';
+        Self(Repr::Inline(2, place))
+    };
+
+    /// The empty string.
+    pub const fn new() -> Self {
+        Self(Repr::Inline(0, [0; INLINE]))
+    }
+
+    /// A string that has a place in the program itself: costs nothing however long it is.
+    pub const fn from_static(bytes: &'static [u8]) -> Self {
+        Self(Repr::Shared(Bytes::from_static(bytes)))
+    }
+
+    /// A copy of `bytes`: in place where they are few, else in memory of its own.
+    pub fn copy_from_slice(bytes: &[u8]) -> Self {
+        Self::short(bytes).unwrap_or_else(|| Self(Repr::Shared(Bytes::copy_from_slice(bytes))))
+    }
+
+    /// A copy of `bytes` in place, if they are few enough.
+    pub(crate) fn short(bytes: &[u8]) -> Option<Self> {
+        let mut place = [0; INLINE];
+        place.get_mut(..bytes.len())?.copy_from_slice(bytes);
+        Some(Self(Repr::Inline(u8::try_from(bytes.len()).ok()?, place)))
+    }
+
+    /// Becomes the first `len` bytes of `bytes`, of which it takes no more than it has room for; does nothing to what is shared.
+    ///
+    /// Where that many bytes are there, all the room is overwritten: a copy of fixed size is faster, whatever comes behind.
+    #[inline]
+    pub(crate) fn replace_inline(&mut self, bytes: &[u8], len: usize) {
+        let Repr::Inline(length, place) = &mut self.0 else { return };
+        let len = len.min(INLINE);
+        match bytes.first_chunk() {
+            Some(all) => *place = *all,
+            None => copy(bytes, len, place),
+        }
+        *length = len as u8;
+    }
+
+    /// Whether it lies in place.
+    #[inline]
+    pub(crate) fn is_inline(&self) -> bool {
+        matches!(self.0, Repr::Inline(..))
+    }
+
+    /// The bytes.
+    #[inline]
+    pub fn as_slice(&self) -> &[u8] {
+        match &self.0 {
+            Repr::Inline(len, place) => place.get(..usize::from(*len)).unwrap_or_default(),
+            Repr::Shared(bytes) => bytes,
+        }
+    }
+
+    /// What is left of it behind so many bytes.
+    pub(crate) fn after(self, len: usize) -> Self {
+        match self.0 {
+            Repr::Shared(bytes) if len <= bytes.len() => Self(Repr::Shared(bytes.slice(len..))),
+            _ => Self::copy_from_slice(self.get(len..).unwrap_or_default()),
+        }
+    }
+
+    /// The same bytes as a handle to shared memory: copied there if they lie in place.
+    pub fn into_bytes(self) -> Bytes {
+        match self.0 {
+            Repr::Shared(bytes) => bytes,
+            Repr::Inline(..) => Bytes::copy_from_slice(&self),
+        }
+    }
+}
+
+/// Apart from where it is called, or it would be merged with the copy of fixed size.
+#[inline(never)]
+fn copy(bytes: &[u8], len: usize, place: &mut [u8; INLINE]) {
+    if let (Some(place), Some(bytes)) = (place.get_mut(..len), bytes.get(..len)) {
+        place.copy_from_slice(bytes);
+    }
+}
+
+impl Default for Str {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Deref for Str {
+    type Target = [u8];
+
+    #[inline]
+    fn deref(&self) -> &[u8] {
+        self.as_slice()
+    }
+}
+
+impl AsRef<[u8]> for Str {
+    fn as_ref(&self) -> &[u8] {
+        self
+    }
+}
+
+/// As [`Bytes`] are shown: text as far as it is text.
+impl fmt::Debug for Str {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "b\"{}\"", self.escape_ascii())
+    }
+}
+
+impl PartialEq for Str {
+    fn eq(&self, other: &Self) -> bool {
+        self[..] == other[..]
+    }
+}
+
+impl Eq for Str {}
+
+impl Hash for Str {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self[..].hash(state);
+    }
+}
+
+impl PartialEq<[u8]> for Str {
+    fn eq(&self, other: &[u8]) -> bool {
+        self[..] == *other
+    }
+}
+
+impl PartialEq<&[u8]> for Str {
+    fn eq(&self, other: &&[u8]) -> bool {
+        self[..] == **other
+    }
+}
+
+impl PartialEq<str> for Str {
+    fn eq(&self, other: &str) -> bool {
+        self[..] == *other.as_bytes()
+    }
+}
+
+impl PartialEq<&str> for Str {
+    fn eq(&self, other: &&str) -> bool {
+        self[..] == *other.as_bytes()
+    }
+}
+
+impl PartialEq<Bytes> for Str {
+    fn eq(&self, other: &Bytes) -> bool {
+        self[..] == other[..]
+    }
+}
+
+impl PartialEq<Str> for Bytes {
+    fn eq(&self, other: &Str) -> bool {
+        self[..] == other[..]
+    }
+}
+
+/// Stays shared, however short it is.
+impl From<Bytes> for Str {
+    fn from(bytes: Bytes) -> Self {
+        Self(Repr::Shared(bytes))
+    }
+}
+
+impl From<Vec<u8>> for Str {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self::short(&bytes).unwrap_or_else(|| Bytes::from(bytes).into())
+    }
+}
+
+impl From<String> for Str {
+    fn from(text: String) -> Self {
+        text.into_bytes().into()
+    }
+}
+
+impl From<&'static str> for Str {
+    fn from(text: &'static str) -> Self {
+        Self::from_static(text.as_bytes())
+    }
+}
+
+impl From<&'static [u8]> for Str {
+    fn from(bytes: &'static [u8]) -> Self {
+        Self::from_static(bytes)
+    }
+}
+
+impl From<Cow<'static, str>> for Str {
+    fn from(text: Cow<'static, str>) -> Self {
+        match text {
+            Cow::Borrowed(text) => text.into(),
+            Cow::Owned(text) => text.into(),
+        }
+    }
+}
+
+impl From<Str> for Bytes {
+    fn from(text: Str) -> Self {
+        text.into_bytes()
+    }
+}
