@@ -14,6 +14,7 @@ mod credentials;
 mod exit;
 mod faults;
 mod holding;
+mod liveness;
 mod peers;
 mod place;
 mod slips;
