@@ -38,7 +38,7 @@ where
         if core.turns_away() {
             return;
         }
-        let too_many = core.connections() >= core.max_clients;
+        let too_many = core.is_full();
         let id = core.state.connect(peer, local, now);
         let mut tasks = Vec::new();
         if !too_many {

@@ -37,7 +37,6 @@ pub(crate) struct Core {
     pub(crate) clock: Clock,
     pub(crate) frozen: bool,
     pub(crate) refusing: bool,
-    pub(crate) max_clients: usize,
     stopped: bool,
     stalled_until: Option<Instant>,
     links: BTreeMap<ClientId, Link>,
@@ -61,13 +60,12 @@ pub(crate) enum Turn {
 }
 
 impl Core {
-    pub(crate) fn new(state: State, clock: Clock, max_clients: usize) -> Self {
+    pub(crate) fn new(state: State, clock: Clock) -> Self {
         Self {
             state,
             clock,
             frozen: false,
             refusing: false,
-            max_clients,
             stopped: false,
             stalled_until: None,
             links: BTreeMap::new(),
@@ -81,6 +79,12 @@ impl Core {
         self.stopped || self.refusing
     }
 
+    /// Whether there is no room for one more connection.
+    pub(crate) fn is_full(&self) -> bool {
+        let most = self.state.config.get("maxclients").and_then(|most| most.parse().ok());
+        most.is_some_and(|most: usize| self.links.len() >= most)
+    }
+
     /// Opens the way out to a connection; `tasks` serve it.
     pub(crate) fn link(&mut self, id: ClientId, wake: Arc<Notify>, tasks: Vec<AbortHandle>) {
         self.links.insert(id, Link { queue: VecDeque::new(), bytes: 0, wake, tasks });
@@ -92,7 +96,8 @@ impl Core {
         if let Output::Bytes(bytes) = &output {
             link.bytes += bytes.len();
         }
-        if link.bytes > QUEUE_BYTES || matches!(output, Output::Kill) {
+        let limit = self.state.output_limit.unwrap_or(QUEUE_BYTES);
+        if link.bytes > limit || matches!(output, Output::Kill) {
             self.cut(id);
             return;
         }

@@ -61,8 +61,9 @@ impl Builder {
     /// Makes the server. Nothing runs until somebody connects or it is told to listen.
     pub fn build(self) -> Server {
         let clock = Clock::new();
-        let state = State::new(self.profile, self.users, self.databases, clock.now());
-        let shared = Arc::new(Shared::new(Core::new(state, clock, self.max_clients)));
+        let mut state = State::new(self.profile, self.users, self.databases, clock.now());
+        state.config.insert("maxclients".to_owned(), self.max_clients.to_string());
+        let shared = Arc::new(Shared::new(Core::new(state, clock)));
         Server { last: Arc::new(Last { shared }) }
     }
 }

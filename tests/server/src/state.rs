@@ -60,6 +60,8 @@ pub(crate) struct State {
     pub(crate) users: Users,
     pub(crate) scripts: BTreeSet<String>,
     pub(crate) config: BTreeMap<String, String>,
+    /// What a connection may leave unread, if there is a limit.
+    pub(crate) output_limit: Option<usize>,
     pub(crate) tracked: BTreeMap<Bytes, BTreeSet<ClientId>>,
     /// Whose commands wait, oldest first.
     pub(crate) blocked: Vec<Blocked>,
@@ -93,6 +95,7 @@ impl State {
             users,
             scripts: BTreeSet::new(),
             config: crate::config::defaults(databases),
+            output_limit: None,
             tracked: BTreeMap::new(),
             blocked: Vec::new(),
             touched: false,

@@ -118,19 +118,20 @@ fn config_set(call: &mut Call<'_>, args: &[Bytes]) -> Result<Frame, Refusal> {
                 false => format!("ERR Unsupported CONFIG parameter: {given}"),
             }));
         }
-        if name == "maxmemory" {
-            let bytes = config::memory(&value).ok_or_else(|| {
-                Refusal::new(match call.profile.since_7_0() {
-                    true => "ERR CONFIG SET failed (possibly related to argument 'maxmemory') - \
-                             argument must be a memory value"
-                        .to_owned(),
-                    false => format!(
-                        "ERR Invalid argument '{value}' for CONFIG SET 'maxmemory' - argument \
-                         must be a memory value"
-                    ),
-                })
-            })?;
-            value = bytes.to_string();
+        let unfit = |reason: &str| unfit(call.profile, &given, &value, reason);
+        match name.as_str() {
+            "maxmemory" => {
+                let bytes = config::memory(&value);
+                value = bytes.ok_or_else(|| unfit("argument must be a memory value"))?.to_string();
+            }
+            "maxclients" => drop(config::max_clients(&value).map_err(unfit)?),
+            config::OUTPUT_LIMIT => {
+                let settings = &call.state.config[&name];
+                let (merged, hard) = config::output_limit(settings, &value).map_err(unfit)?;
+                call.state.output_limit = Some(hard).filter(|hard| *hard > 0);
+                value = merged;
+            }
+            _ => {}
         }
         if name == "requirepass" {
             call.state.users.set_default_password(Some(&*value).filter(|value| !value.is_empty()));
@@ -138,6 +139,18 @@ fn config_set(call: &mut Call<'_>, args: &[Bytes]) -> Result<Frame, Refusal> {
         call.state.config.insert(name, value);
     }
     Ok(ok())
+}
+
+/// A value that a setting cannot have.
+fn unfit(profile: Profile, name: &str, value: &str, reason: &str) -> Refusal {
+    let reason = match profile.since_7_0() {
+        true => format!("ERR CONFIG SET failed (possibly related to argument '{name}') - {reason}"),
+        false if name == config::OUTPUT_LIMIT => {
+            format!("ERR Invalid argument '{value}' for CONFIG SET '{name}'")
+        }
+        false => format!("ERR Invalid argument '{value}' for CONFIG SET '{name}' - {reason}"),
+    };
+    Refusal::new(reason)
 }
 
 fn info(call: &mut Call<'_>, args: &[Bytes]) -> Result<Answer, Refusal> {
