@@ -1,6 +1,7 @@
 //! What the library does, from the outside: first the contract on every server, then behaviour in process.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod load;
 mod real;
 mod support;
 
@@ -15,6 +16,7 @@ mod exit;
 mod faults;
 mod holding;
 mod liveness;
+mod ordeals;
 mod peers;
 mod place;
 mod slips;
