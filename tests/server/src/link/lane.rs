@@ -1,7 +1,7 @@
 //! Carries the bytes of one connection, each direction in a lane of its own.
 
-use super::Shared;
 use super::flaw::{Ending, Fate, Way};
+use super::{Shared, State};
 use bytes::{Buf as _, BytesMut};
 use std::collections::VecDeque;
 use std::pin::Pin;
@@ -192,7 +192,9 @@ impl Lane {
         to: &mut (impl AsyncWrite + Unpin),
     ) -> Poll<Option<Ending>> {
         let now = Instant::now();
-        let weather = road.shared.lock().weather[self.way as usize];
+        // Until bytes have passed and are counted: whoever hears them may add a flaw, which counts those that come later.
+        let mut state = road.shared.lock();
+        let weather = state.weather[self.way as usize];
         if weather.held {
             return Poll::Pending; // whoever releases it wakes us
         }
@@ -207,8 +209,7 @@ impl Lane {
         if let Some((most, _)) = weather.drip {
             offered = offered.min(most);
         }
-        let fate = road.shared.lock().flaws.decide(road.id, self.way, offered);
-        let passing = match fate {
+        let passing = match state.flaws.decide(road.id, self.way, offered) {
             Fate::Cut(ending) => return Poll::Ready(Some(ending)),
             Fate::Insert(bytes) => {
                 self.inserted = BytesMut::from(&bytes[..]);
@@ -228,7 +229,7 @@ impl Lane {
             Fate::Pass(bytes) => bytes,
         };
         if passing > 0 {
-            return self.pass(cx, road, to, passing);
+            return self.pass(cx, (road.id, &mut state), to, passing);
         }
         match waits_until.filter(|until| now < *until) {
             Some(until) => self.wait(cx, until),
@@ -240,7 +241,7 @@ impl Lane {
     fn pass(
         &mut self,
         cx: &mut Context<'_>,
-        road: &Road<'_>,
+        (id, state): (u64, &mut State),
         to: &mut (impl AsyncWrite + Unpin),
         passing: usize,
     ) -> Poll<Option<Ending>> {
@@ -249,8 +250,7 @@ impl Lane {
             Poll::Pending => Poll::Pending,
             Poll::Ready(Ok(count)) if count > 0 => {
                 self.advance(count);
-                let mut state = road.shared.lock();
-                state.flaws.passed(road.id, self.way, count);
+                state.flaws.passed(id, self.way, count);
                 state.passed[self.way as usize] += count as u64;
                 let drip = state.weather[self.way as usize].drip;
                 self.rests_until = drip.map(|(_, every)| Instant::now() + every);
