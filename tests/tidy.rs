@@ -164,6 +164,14 @@ fn public_async_functions_document_cancel_safety() {
 }
 
 #[test]
+fn public_async_functions_are_dropped_at_every_poll_by_a_test() {
+    let tested = fs::read_to_string(root().join("tests/it/cancel.rs")).expect("the test is there");
+    // Nothing but another of them with a URL in front.
+    const CONNECT: &str = "connect";
+    check(&files("src", ".rs"), |source| checks::dropped(source, &tested, &[CONNECT]));
+}
+
+#[test]
 fn public_fallible_functions_document_their_errors() {
     check(
         &files("src", ".rs").into_iter().chain(files("resp/src", ".rs")).collect(),

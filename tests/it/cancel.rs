@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 use tenure::client::SetOptions;
 use tenure::{Backoff, Client, Config, Frame, Script};
-use tenure_server::{Fault, Profile, Server};
+use tenure_server::{Fault, Link, Profile, Server, Way};
 use tokio::time::sleep;
 
 const MS: Duration = Duration::from_millis(1);
@@ -38,6 +38,10 @@ enum Situation {
     Slow,
     Refusing,
     Held,
+    /// More is queued ahead than the connection takes at once.
+    Backlog,
+    /// Replies come in pieces.
+    MidFrame,
     Reconnecting,
 }
 
@@ -50,7 +54,9 @@ struct Stage {
 impl Stage {
     async fn set(profile: Profile, situation: Situation) -> Self {
         let server = Server::new(profile);
-        let config = Config::dialer(server.dialer()).reconnect(Backoff::new(3 * MS, 1.0, 3 * MS));
+        let link = Link::new();
+        let config =
+            Config::dialer(link.over(server.dialer())).reconnect(Backoff::new(3 * MS, 1.0, 3 * MS));
         let client = Client::with_config(config).await.unwrap();
         client.lock("warm").acquire().await.unwrap().release().await.unwrap();
         server.set("canary", "sings");
@@ -62,6 +68,18 @@ impl Stage {
             Situation::Refusing => {
                 server.fault(Fault::loading().on("SET").times(3));
             }
+            Situation::Backlog => {
+                link.window(4 << 10);
+                link.drip(Way::ToServer, 4 << 10, MS);
+                for number in 0..20 {
+                    let client = client.clone();
+                    tokio::spawn(async move {
+                        client.set(format!("ahead {number}"), [b'x'; 1_000]).await.unwrap();
+                    });
+                }
+                tokio::task::yield_now().await;
+            }
+            Situation::MidFrame => link.drip(Way::ToClient, 3, MS),
             Situation::Held => server.set_for("lk:l", "theirs", 20 * MS),
             Situation::Reconnecting => {
                 server.refuse_connections(true);
@@ -103,6 +121,8 @@ async fn drop_at_every_poll(what: &str, mut call: impl AsyncFnMut(Client)) {
             Situation::Slow,
             Situation::Refusing,
             Situation::Held,
+            Situation::Backlog,
+            Situation::MidFrame,
             Situation::Reconnecting,
         ] {
             for polls in 1.. {
@@ -129,6 +149,32 @@ async fn commands_dropped_at_any_poll_cost_nobody_their_reply() {
     .await;
     drop_at_every_poll("script", async |client| {
         drop(Script::new(RELEASE).run::<i64>(&client, "k", "v").await);
+    })
+    .await;
+    drop_at_every_poll("every named command", async |client| {
+        drop(client.set_with("k", "v", &SetOptions::new()).await);
+        drop(client.set_nx("k", "v").await);
+        drop(client.mset([("a", 1), ("b", 2)]).await);
+        drop(client.mget(["a", "b"]).await);
+        drop(client.incr("n").await);
+        drop(client.incr_by("n", 2).await);
+        drop(client.expire("n", 50 * MS).await);
+        drop(client.pttl("n").await);
+        drop(client.exists(["a", "n"]).await);
+        drop(client.del(["a", "b"]).await);
+        drop(client.publish("c", "words").await);
+        drop(client.ping().await);
+        drop(client.command("TIME").send::<Frame>().await);
+        drop(client.eval::<i64>(RELEASE, "k", "v").await);
+    })
+    .await;
+    drop_at_every_poll("typed view", async |client| {
+        let numbers = client.typed::<i64>("numbers");
+        drop(numbers.set(1, &5).await);
+        drop(numbers.get(1).await);
+        drop(numbers.incr(1).await);
+        drop(numbers.incr_by(1, 2).await);
+        drop(numbers.del(1).await);
     })
     .await;
     drop_at_every_poll("pipeline", async |client| {
@@ -161,10 +207,26 @@ async fn locks_dropped_at_any_poll_leave_nothing_behind() {
         drop(client.lock("l").acquire_for(50 * MS).await);
     })
     .await;
+    drop_at_every_poll("acquire_until", async |client| {
+        let deadline = tokio::time::Instant::now() + 50 * MS;
+        drop(client.lock("l").acquire_until(deadline).await);
+    })
+    .await;
     drop_at_every_poll("acquire and release", async |client| {
         if let Ok(guard) = client.lock("l").acquire().await {
             drop(guard.release().await);
         }
+    })
+    .await;
+    drop_at_every_poll("acquire, verify and work", async |client| {
+        if let Ok(guard) = client.lock("l").acquire().await {
+            drop(guard.verify().await);
+            let _ = guard.run(sleep(5 * MS)).await;
+        }
+    })
+    .await;
+    drop_at_every_poll("with", async |client| {
+        drop(client.lock("l").with(async |guard| guard.is_held()).await);
     })
     .await;
     drop_at_every_poll("acquire and wait for loss", async |client| {
@@ -182,6 +244,14 @@ async fn operators_calls_dropped_at_any_poll_leave_nothing_behind() {
         if let Ok(Some(seen)) = lock.inspect().await {
             drop(lock.force_release(&seen).await);
         }
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn watching_the_state_may_be_given_up_at_any_poll() {
+    drop_at_every_poll("state_changes", async |client| {
+        let _ = tokio::time::timeout(5 * MS, client.state_changes().next()).await;
     })
     .await;
 }

@@ -17,6 +17,7 @@ mod faults;
 mod holding;
 mod liveness;
 mod ordeals;
+mod payloads;
 mod peers;
 mod place;
 mod slips;

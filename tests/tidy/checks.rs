@@ -233,6 +233,24 @@ pub(crate) fn cancel_safety(source: &Source) -> Vec<Problem> {
     missing_heading(source, "# Cancel safety", |function| function.is_async())
 }
 
+/// Every public async function is called by the test that drops each future at each of its polls.
+pub(crate) fn dropped(source: &Source, tested: &str, exempt: &[&str]) -> Vec<Problem> {
+    let calls = |name: &str| {
+        let shapes = [format!(".{name}("), format!("::{name}("), format!(".{name}::<")];
+        shapes.iter().any(|shape| tested.contains(shape))
+    };
+    let functions = source.functions().into_iter();
+    let concerned = functions.filter(|function| function.is_public() && function.is_async());
+    concerned
+        .filter(|function| !calls(&function.name) && !exempt.contains(&&*function.name))
+        .map(|function| {
+            let rule =
+                format!("pub fn {} is dropped by no test of tests/it/cancel.rs", function.name);
+            Problem::new(&source.path, function.line, rule)
+        })
+        .collect()
+}
+
 /// Every public function that can fail says how.
 pub(crate) fn errors(source: &Source) -> Vec<Problem> {
     missing_heading(source, "# Errors", |function| {
@@ -440,6 +458,15 @@ mod tests {
         assert_eq!(cancel_safety(&Source::new("a.rs", text)), []);
         assert_eq!(cancel_safety(&Source::new("a.rs", "pub(crate) async fn wait() {}\n")), []);
         assert_eq!(cancel_safety(&Source::new("a.rs", "pub fn wait() {}\n")), []);
+    }
+
+    #[test]
+    fn public_async_fn_that_no_test_drops_is_found() {
+        let source = Source::new("a.rs", "pub async fn wait() {}\npub fn go() {}\n");
+        let rule = "a.rs:1: pub fn wait is dropped by no test of tests/it/cancel.rs";
+        assert_eq!(said(&dropped(&source, "lock.await_it()", &[])), [rule]);
+        assert_eq!(dropped(&source, "lock.wait()", &[]), []);
+        assert_eq!(dropped(&source, "", &["wait"]), []);
     }
 
     #[test]
