@@ -27,7 +27,8 @@ pub enum ErrorKind {
     Config,
     /// No connection: the name did not resolve, nobody listens, or the budget ran out.
     Connect,
-    /// The server turned the connection away: credentials, rights, database, or it is not Redis at all.
+    /// The server turned the connection away, for credentials, rights or the database; or one side's certificate was not
+    /// accepted by the other.
     Handshake,
     /// No answer before the deadline.
     Timeout,

@@ -33,6 +33,7 @@
 //! | no connection | calls wait for it until their deadline, [`Config::response_timeout`], then fail with [`Outcome::NotSent`] |
 //! | connection lost | what was on its way fails with [`Outcome::Unknown`], and is not sent again by itself; dialling goes on for ever |
 //! | server silent | callers fail at their deadlines; after [`Config::stall_timeout`] the connection is replaced |
+//! | TLS not accepted, by us or by the server | [`ErrorKind::Handshake`], saying which side did not accept what and what to change |
 //! | server refuses | [`ErrorKind::Server`] with its words; wrong credentials fail calls at once until they are right |
 //! | waiting for a lock | an outage is waited out until the caller's own deadline |
 //! | holding a lock | a renewal without an answer is tried again until the guard's own deadline; then [`Guard::lost`] resolves |
@@ -45,7 +46,17 @@
 //!
 //! # Weight
 //!
-//! Four crates: bytes, memchr, tokio and rand; thirteen with what they need. There are no features to choose.
+//! Four crates: bytes, memchr, tokio and rand; thirteen with what they need.
+//!
+//! # Features
+//!
+//! None is on by default, and each only adds.
+//!
+//! | feature | what it adds | crates in all |
+//! |---|---|--:|
+//! | `tls` | `rediss://`, `valkeys://` and `Config::tls`: TLS by rustls, with ring for its cryptography; the same as `tls-ring` | 25 |
+//! | `tls-aws-lc-rs` | the same with aws-lc-rs, which needs a C compiler; it is what is used where both are on | 25 |
+//! | `tls-rustls` | the same without cryptography, for a provider of your own: `Tls::provider` | 23 |
 
 mod backoff;
 pub mod client;

@@ -92,6 +92,22 @@ const PURE: &[&str] = &[
     "src/lock/gate/words.rs",
 ];
 
+/// A feature of the library, the crates that it names itself, and how many there are then in all.
+struct Feature {
+    name: &'static str,
+    direct: &'static [&'static str],
+    third_party: usize,
+}
+
+const TLS: &[&str] = &["rustls-native-certs", "tokio-rustls"];
+
+const FEATURES: [Feature; 4] = [
+    Feature { name: "tls", direct: TLS, third_party: 25 },
+    Feature { name: "tls-ring", direct: TLS, third_party: 25 },
+    Feature { name: "tls-aws-lc-rs", direct: TLS, third_party: 25 },
+    Feature { name: "tls-rustls", direct: TLS, third_party: 23 },
+];
+
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
@@ -199,17 +215,33 @@ fn no_file_leaves_something_open() {
 
 #[test]
 fn library_stands_on_few_crates() {
+    report(checks::dependencies(&tree(&[]), &[], checks::THIRD_PARTY));
+}
+
+#[test]
+fn features_add_few_crates() {
+    let manifest = fs::read_to_string(root().join("Cargo.toml")).expect("there is a manifest");
+    let declared = checks::features(&manifest);
+    let listed: Vec<_> = FEATURES.iter().map(|feature| feature.name).collect();
+    assert_eq!(declared, listed, "every feature has a row, in the manifest's order");
+    for Feature { name, direct, third_party } in FEATURES {
+        report(checks::dependencies(&tree(&["--features", name]), direct, third_party));
+    }
+}
+
+/// What `cargo tree` says of the library alone.
+fn tree(options: &[&str]) -> String {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let tree = Command::new(cargo)
         .args("tree --offline --locked -e normal --prefix depth -p tenure".split(' '))
         .args(["--target", "x86_64-unknown-linux-gnu"])
+        .args(options)
         .current_dir(root())
         .output()
         .expect("cargo runs this test, so it can be run");
-    let (said, complaint) =
-        (String::from_utf8_lossy(&tree.stdout), String::from_utf8_lossy(&tree.stderr));
+    let complaint = String::from_utf8_lossy(&tree.stderr);
     assert!(tree.status.success(), "cargo tree: {complaint}");
-    report(checks::dependencies(&said));
+    String::from_utf8_lossy(&tree.stdout).into_owned()
 }
 
 #[test]

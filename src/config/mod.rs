@@ -95,10 +95,13 @@ impl Config {
     ///
     /// * `(redis|valkey)://[[user][:password]@]host[:port][/db][?key=value…]`, port 6379 and database 0 by default,
     ///   IPv6 addresses in brackets;
+    /// * `(rediss|valkeys)://…`, the same with TLS, for which the feature `tls` must be on;
     /// * `(unix|redis+unix|valkey+unix):///path[?db=…&user=…&pass=…]`.
     ///
     /// Query keys: `client_name`, `connect_timeout`, `response_timeout`, `keepalive` (durations such as `500ms`, `2s`,
-    /// `1m`), `protocol` (`resp2`, `resp3`) and `db`. In user and password `@` and `:` may stand as they are; `/`, `#`,
+    /// `1m`), `protocol` (`resp2`, `resp3`) and `db`; with TLS also `tls_ca`, `tls_cert` and `tls_key` (PEM files: whom to
+    /// trust in place of whom the system trusts, and the client's certificate with its key) and `tls_server_name` (where the
+    /// certificate is for another name than the host). In user and password `@` and `:` may stand as they are; `/`, `#`,
     /// `?` and `%` are written `%2F`, `%23`, `%3F` and `%25`.
     ///
     /// # Errors

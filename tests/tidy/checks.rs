@@ -312,8 +312,18 @@ pub(crate) fn nothing_left_open(source: &Source) -> Vec<Problem> {
     problems
 }
 
-/// What `cargo tree -e normal --prefix depth` prints for the library: few crates, and four that it names itself.
-pub(crate) fn dependencies(tree: &str) -> Vec<Problem> {
+/// The features that a manifest declares, in its order.
+pub(crate) fn features(manifest: &str) -> Vec<&str> {
+    let section = manifest.split("\n[features]\n").nth(1).unwrap_or_default();
+    let rows = section.lines().take_while(|row| !row.starts_with('['));
+    rows.filter(|row| !row.starts_with('#'))
+        .filter_map(|row| row.split_once('=').map(|(name, _)| name.trim()))
+        .collect()
+}
+
+/// What `cargo tree -e normal --prefix depth` prints for the library: few crates, and few that it names itself, the four that it
+/// always stands on and `others`.
+pub(crate) fn dependencies(tree: &str, others: &[&str], limit: usize) -> Vec<Problem> {
     const OURS: [&str; 2] = ["tenure", "resp"];
     let mut third_party = BTreeSet::new();
     let mut problems = Vec::new();
@@ -329,16 +339,16 @@ pub(crate) fn dependencies(tree: &str) -> Vec<Problem> {
         let direct = parents.last().is_none_or(|parent| OURS.contains(parent));
         if !OURS.contains(&name) {
             third_party.insert(row[digits..].trim_end_matches(" (*)"));
-            if direct && !DIRECT.contains(&name) {
+            if direct && !DIRECT.contains(&name) && !others.contains(&name) {
                 let rule = format!("{name} is a dependency of ours besides {DIRECT:?}");
                 problems.push(Problem::new("Cargo.toml", 1, rule));
             }
         }
         parents.push(name);
     }
-    if third_party.len() > THIRD_PARTY {
+    if third_party.len() > limit {
         let count = third_party.len();
-        let rule = format!("{count} third-party crates, more than {THIRD_PARTY}: {third_party:?}");
+        let rule = format!("{count} third-party crates, more than {limit}: {third_party:?}");
         problems.push(Problem::new("Cargo.toml", 1, rule));
     }
     if third_party.is_empty() {
@@ -509,15 +519,28 @@ mod tests {
     #[test]
     fn fifth_dependency_and_fourteenth_crate_are_found() {
         let good = "0tenure v0.1.0 (/x)\n1resp v0.1.0 (/x)\n2bytes v1.0.0\n2memchr v2.0.0\n1tokio v1.0.0\n2mio v1.0.0\n";
-        assert_eq!(dependencies(good), []);
+        assert_eq!(dependencies(good, &[], 13), []);
         let fifth = format!("{good}1serde v1.0.0\n");
-        assert!(said(&dependencies(&fifth))[0].contains("serde is a dependency of ours"));
+        assert_eq!(dependencies(&fifth, &["serde"], 13), []);
+        assert!(said(&dependencies(&fifth, &[], 13))[0].contains("serde is a dependency of ours"));
         let behind_resp = good.replace("2memchr", "2nom");
-        assert!(said(&dependencies(&behind_resp))[0].contains("nom is a dependency of ours"));
+        assert!(
+            said(&dependencies(&behind_resp, &[], 13))[0].contains("nom is a dependency of ours")
+        );
         let rows: Vec<_> = (0..10).map(|number| format!("3crate{number} v1.0.0\n")).collect();
-        assert!(said(&dependencies(&format!("{good}{}", rows.concat())))[0].contains("14 third"));
-        assert_eq!(dependencies(&format!("{good}{}", rows[1..].concat())), []);
-        assert_eq!(dependencies("").len(), 1);
+        assert!(
+            said(&dependencies(&format!("{good}{}", rows.concat()), &[], 13))[0]
+                .contains("14 third")
+        );
+        assert_eq!(dependencies(&format!("{good}{}", rows[1..].concat()), &[], 13), []);
+        assert_eq!(dependencies("", &[], 13).len(), 1);
+    }
+
+    #[test]
+    fn features_are_read_from_the_manifest() {
+        let manifest = "[package]\nname = \"x\"\n\n[features]\n# Why.\na = [\"b\"]\nb = []\n\n[dependencies]\nc = \"1\"\n";
+        assert_eq!(features(manifest), ["a", "b"]);
+        assert!(features("[package]\n").is_empty());
     }
 
     #[test]
