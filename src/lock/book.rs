@@ -172,9 +172,10 @@ impl Book {
         self.index.get(key).copied()
     }
 
-    /// The gates that are in use.
+    /// The gates that are in use, in the order of their places: what they send then is the same in every run.
     pub(crate) fn open_gates(&self) -> Vec<usize> {
-        self.index.values().copied().collect()
+        let places = self.gates.iter().enumerate();
+        places.filter(|(_, entry)| entry.key.is_some()).map(|(at, _)| at).collect()
     }
 
     /// Closes a gate that has nothing to remember. What its timer was set for stays: most often the next gate in its place

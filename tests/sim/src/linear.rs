@@ -56,7 +56,10 @@ fn steps(attempts: &[&Attempt]) -> Vec<Step> {
         let ended = attempt.ended.unwrap_or(NEVER);
         match attempt.answer {
             Answer::Denied => {
-                steps.push(Step { from, until: ended, effect: Effect::FindHeld, optional: false });
+                // Nobody in a process overtakes those who wait in it.
+                let optional = attempts.iter().any(|other| is_ahead(other, attempt));
+                let until = if optional { NEVER } else { ended };
+                steps.push(Step { from, until, effect: Effect::FindHeld, optional });
             }
             Answer::Unknown => {
                 // It may be undone at any moment once it has had its effect.
@@ -77,6 +80,15 @@ fn steps(attempts: &[&Attempt]) -> Vec<Step> {
     }
     steps.sort_by_key(|step| (step.from, step.until));
     steps
+}
+
+/// Whether a call was under way in the same process when another one began.
+fn is_ahead(other: &Attempt, attempt: &Attempt) -> bool {
+    let process = |attempt: &Attempt| (attempt.who.process, attempt.who.life);
+    let under_way = other.called..=other.ended.unwrap_or(NEVER);
+    process(other) == process(attempt)
+        && other.who != attempt.who
+        && under_way.contains(&attempt.called)
 }
 
 /// Depth-first over which steps are done and who holds the lock.

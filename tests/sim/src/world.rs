@@ -69,6 +69,7 @@ pub(crate) fn run(seed: u64) -> Run {
 async fn simulate(plan: Plan) -> Run {
     let server = Server::new(plan.profile);
     server.set_clock(EPOCH);
+    server.restart(None); // it counts its ticks from its start, by that clock
     server.drift_clock(plan.drift);
     let bodies = plan.processes.iter().map(|process| Body {
         net: Net::new(Weather::fair(process.latency)),
@@ -302,7 +303,7 @@ impl World {
         sleep(task::LONGEST_LEASE * 2).await;
         checks::when_leases_are_over(self);
         self.server.kill_connections(); // those of dead machines would stay for ever
-        let _ = timeout(Duration::from_secs(60), self.until_alone()).await;
+        let _ = timeout(Duration::from_secs(100), self.until_alone()).await;
         checks::when_alone(self);
     }
 
