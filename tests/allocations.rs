@@ -8,8 +8,8 @@ mod sink;
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
-use tenure::Client;
 use tenure::client::SetOptions;
+use tenure::{Client, Config};
 use tokio::sync::Barrier;
 
 const TASKS: usize = 64;
@@ -82,4 +82,68 @@ fn reply_with_payload_costs_at_most_one() {
         let (allocations, calls) = (count(tasks, get), (tasks * ROUNDS) as u64);
         assert!(allocations <= calls + SLACK, "{allocations} for {calls} calls");
     }
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime")
+}
+
+/// A connection on which nothing is too late, so that the clock may be moved.
+async fn patient(url: &str) -> Client {
+    const LONG: Duration = Duration::from_secs(3600);
+    let config = Config::from_url(url).expect("our own URL").stall_timeout(LONG);
+    Client::with_config(config).await.expect("a connection")
+}
+
+#[test]
+fn idle_connection_holds_at_most_32_kib_also_after_a_burst() {
+    let (runtime, url) = (runtime(), start_sink());
+    let mut client = None;
+    let opened = allocation_counter::measure(|| client = Some(runtime.block_on(patient(&url))));
+    assert!(opened.bytes_current <= 32 << 10, "{} bytes", opened.bytes_current);
+    let client = client.expect("it was just opened");
+    // The runtime keeps what its queue of tasks has grown to: that is not the connection's.
+    runtime.block_on(async {
+        let tasks: Vec<_> = (0..4096).map(|_| tokio::spawn(tokio::task::yield_now())).collect();
+        for task in tasks {
+            task.await.expect("it does not panic");
+        }
+    });
+    let burst = allocation_counter::measure(|| {
+        runtime.block_on(async {
+            let calls: Vec<_> = (0..4096)
+                .map(|_| {
+                    let client = client.clone();
+                    tokio::spawn(async move { client.get("key").await })
+                })
+                .collect();
+            for call in calls {
+                assert!(call.await.expect("it does not panic").expect("an answer").is_some());
+            }
+            // The deadlines of the burst pass, and then the time after which an idle connection is asked about.
+            tokio::time::pause();
+            tokio::time::sleep(Duration::from_secs(10)).await;
+            tokio::time::resume();
+        });
+    });
+    assert!(burst.bytes_max > 256 << 10, "{} bytes are no burst", burst.bytes_max);
+    let kept = opened.bytes_current + burst.bytes_current;
+    assert!(kept <= 32 << 10, "{kept} bytes");
+}
+
+#[test]
+fn waiting_call_costs_at_most_256_bytes_beyond_its_future() {
+    const CALLS: usize = 10_000;
+    let (runtime, url) = (runtime(), start_sink());
+    let client = runtime.block_on(patient(&url));
+    // They are polled once, and nobody reads what the sink answers.
+    let mut calls: Vec<_> = (0..CALLS).map(|_| Box::pin(client.get("key"))).collect();
+    let waiting = allocation_counter::measure(|| {
+        let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+        for call in &mut calls {
+            assert!(call.as_mut().poll(&mut cx).is_pending());
+        }
+    });
+    let each = waiting.bytes_current / CALLS as i64;
+    assert!(each <= 256, "{each} bytes");
 }

@@ -48,6 +48,10 @@ impl Span {
         Self(seconds.saturating_add(u64::from(duration.subsec_nanos())))
     }
 
+    pub(crate) fn nanos(self) -> u64 {
+        self.0
+    }
+
     pub(crate) fn duration(self) -> Duration {
         Duration::from_nanos(self.0)
     }

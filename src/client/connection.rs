@@ -9,6 +9,7 @@ use crate::client::queue::Flush;
 use crate::client::redial::{self, Link};
 use crate::client::shared::{Phase, Shared};
 use crate::client::slots::SlotId;
+use crate::client::stats::Stats;
 use crate::client::watch;
 use crate::config::Config;
 use crate::error::{Error, Outcome};
@@ -179,6 +180,11 @@ impl Connection {
                 return Err(Error::closed(Outcome::NotSent));
             }
         }
+    }
+
+    /// What it has done and is doing.
+    pub(crate) fn stats(&self) -> Stats {
+        self.shared().lock().stats()
     }
 
     /// Why the last attempt to connect failed, if the one before any success did.

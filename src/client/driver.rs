@@ -147,6 +147,7 @@ impl Driver {
             state.epoch += 1;
             state.pen = Some(Box::new(Pen::new(link.writer, state.epoch)));
             state.crowded = false;
+            state.stats.reconnects += 1;
             state.unusable = None;
             state.last_failure = None;
             state.note_round_trip(link.round_trip);
@@ -177,6 +178,8 @@ impl Driver {
         let (given, due, closing, taken) = {
             let mut state = shared.lock();
             state.begin_turn(cx.waker(), now);
+            state.stats.reads += std::mem::take(&mut open.intake.reads);
+            state.stats.bytes_in += std::mem::take(&mut open.intake.bytes);
             let mut given = open.give_out(&mut state, now).and(ended.map_or(Ok(()), Err));
             if rang && given.is_ok() {
                 given = keep_time(&mut state, open, &shared, now);
@@ -315,6 +318,9 @@ impl Drop for Driver {
 /// The timer has rung: for callers whose time is up, for a server that is silent, or for what has been done since.
 fn keep_time(state: &mut State, open: &mut Open, shared: &Shared, now: Time) -> Result<(), Error> {
     state.expire(now, &mut open.out);
+    state.trim();
+    open.intake.trim();
+    open.out.trim();
     match open.pulse.feel(state.slots.owed(Span::of(shared.config.response_timeout)), now) {
         Silence::Short => Ok(()),
         Silence::Doubtful => {
@@ -355,7 +361,10 @@ impl Open {
                 frame
             };
             match state.slots.complete(reply, now, &mut self.out) {
-                Ok(took) => smallest = smallest.min(took),
+                Ok(took) => {
+                    smallest = smallest.min(took);
+                    state.stats.took(took);
+                }
                 Err(wrong) => {
                     slip = Some(wrong);
                     break;

@@ -6,6 +6,7 @@ use crate::client::home::Home;
 use crate::client::lanes::Lanes;
 use crate::client::lease::Pool;
 use crate::client::shared::Phase;
+use crate::client::stats::Stats;
 use crate::client::watch;
 use crate::config::Config;
 use crate::error::Error;
@@ -148,6 +149,10 @@ impl Client {
         patience: Option<Duration>,
     ) -> impl Future<Output = Result<Frame, Error>> {
         send(self.connection(&args), args, patience)
+    }
+
+    pub(crate) fn data_stats(&self) -> Stats {
+        self.0.data.stats()
     }
 
     /// The data connection for what `args` say.

@@ -8,8 +8,12 @@ use std::pin::pin;
 use std::task::{Context, Poll};
 use tokio::io::AsyncReadExt as _;
 
-/// The room for one read: a segment stays below the 64 KiB that a slice of a reply may pin.
-const READ: usize = 32 << 10;
+/// The room for one read, from an idle connection to a busy one: a segment stays below the 64 KiB that a slice of a reply may
+/// pin.
+const LEAST: usize = 4 << 10;
+const MOST: usize = 32 << 10;
+/// So many frames at once are room enough.
+const KEPT_FRAMES: usize = 16;
 /// Reads per turn, so that a flood cannot keep the driver from writing.
 const READS_PER_TURN: usize = 16;
 
@@ -21,12 +25,40 @@ pub(crate) struct Intake {
     /// Replies, and pushes if anybody listens, in order.
     pub(crate) frames: Vec<Frame>,
     pub(crate) listens: bool,
+    /// The room for the next read, and the largest read since memory was given back last.
+    room: usize,
+    peak: usize,
+    /// Reads and their bytes since these were taken over.
+    pub(crate) reads: u64,
+    pub(crate) bytes: u64,
 }
 
 impl Intake {
     /// `received` has come already.
     pub(crate) fn new(reader: Reader, decoder: Decoder, received: BytesMut, listens: bool) -> Self {
-        Self { reader, decoder, received, frames: Vec::new(), listens }
+        let frames = Vec::new();
+        Self {
+            reader,
+            decoder,
+            received,
+            frames,
+            listens,
+            room: LEAST,
+            peak: 0,
+            reads: 0,
+            bytes: 0,
+        }
+    }
+
+    /// Gives memory back that a burst has taken.
+    pub(crate) fn trim(&mut self) {
+        let peak = std::mem::take(&mut self.peak);
+        self.room = (2 * peak).clamp(LEAST, self.room);
+        if self.received.is_empty() && self.received.capacity() > 2 * self.room {
+            self.received = BytesMut::new();
+        }
+        // No reply is shorter than three bytes.
+        self.frames.shrink_to((peak / 3).max(KEPT_FRAMES));
     }
 
     /// Reads and decodes what is there; tells whether anything was. Gives the reason once nothing more can come; what came
@@ -37,15 +69,23 @@ impl Intake {
             if let Err(error) = self.decode() {
                 return (heard, Some(error));
             }
-            if self.received.capacity() - self.received.len() < READ / 8 {
-                self.received.reserve(READ);
+            if self.received.capacity() - self.received.len() < self.room / 4 {
+                self.received.reserve(self.room);
             }
             match pin!(self.reader.read_buf(&mut self.received)).poll(cx) {
                 Poll::Pending => return (heard, None),
                 Poll::Ready(Ok(0)) => {
                     return (heard, Some(disconnected("the server closed the connection")));
                 }
-                Poll::Ready(Ok(_)) => heard = true,
+                Poll::Ready(Ok(count)) => {
+                    heard = true;
+                    self.reads += 1;
+                    self.bytes += count as u64;
+                    self.peak = self.peak.max(count);
+                    if count >= self.room / 2 {
+                        self.room = (2 * self.room).min(MOST);
+                    }
+                }
                 Poll::Ready(Err(error)) => {
                     return (heard, Some(disconnected(format!("reading failed: {error}"))));
                 }

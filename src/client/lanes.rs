@@ -5,6 +5,7 @@ use crate::client::connection::Connection;
 use crate::client::home::Home;
 use crate::client::route;
 use crate::client::shared::Phase;
+use crate::client::stats::Stats;
 use crate::client::watch;
 use crate::config::Config;
 use crate::error::Error;
@@ -49,6 +50,13 @@ impl Lanes {
 
     fn all(&self) -> impl Iterator<Item = &Connection> {
         std::iter::once(&self.first).chain(&self.more)
+    }
+
+    /// What they have done and are doing, in all.
+    pub(crate) fn stats(&self) -> Stats {
+        let mut stats = Stats::default();
+        self.all().for_each(|connection| stats.add(&connection.stats()));
+        stats
     }
 
     /// What they are doing, each of them.

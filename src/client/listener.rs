@@ -33,6 +33,9 @@ pub(crate) enum Notice {
     Push(Vec<Frame>),
 }
 
+/// Room for so many is kept, whether it was needed or not.
+const KEPT: usize = 64;
+
 /// Who is to be told what, once no lock is held.
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {
@@ -55,6 +58,12 @@ impl Outbox {
             Some(listener) => listener.heard(&mut self.notices),
             None => self.notices.clear(),
         }
+    }
+
+    /// Gives memory back that a burst has taken; what is in it stays.
+    pub(crate) fn trim(&mut self) {
+        self.wakers.shrink_to(KEPT);
+        self.notices.shrink_to(KEPT);
     }
 
     pub(crate) fn wake(&mut self) {

@@ -28,7 +28,7 @@
 //!
 //! | file | what it does |
 //! |---|---|
-//! | `handle.rs`, `verbs.rs`, `set.rs`, `command.rs`, `batch.rs`, `script.rs`, `typed.rs`, `state.rs` | what users call |
+//! | `handle.rs`, `verbs.rs`, `set.rs`, `command.rs`, `batch.rs`, `script.rs`, `typed.rs`, `state.rs`, `stats.rs` | what users call |
 //! | `blocking.rs`, `optimistic.rs`, `lease.rs`, `pops.rs` | what has a connection of its own for a while |
 //! | `args.rs`, `commands.rs`, `convert.rs`, `replies.rs`, `refused.rs` | values to arguments, replies to values |
 //! | `connection.rs`, `call.rs`, `shared.rs`, `queue.rs`, `pen.rs`, `listener.rs` | what callers and driver share |
@@ -72,6 +72,7 @@ mod shared;
 mod slot;
 mod slots;
 mod state;
+mod stats;
 mod typed;
 mod verbs;
 mod watch;
@@ -88,6 +89,7 @@ pub use replies::{FromReplies, Replies};
 pub use script::Script;
 pub use set::SetOptions;
 pub use state::{State, StateChanges};
+pub use stats::Stats;
 pub use typed::Typed;
 pub use verbs::Ttl;
 

@@ -8,9 +8,6 @@ use bytes::BytesMut;
 use std::io;
 use std::task::{Context, Poll};
 
-/// A buffer that grew beyond this for a burst is given back afterwards.
-const KEPT_CAPACITY: usize = 256 << 10;
-
 /// The writing half with the bytes that are on their way to the socket.
 pub(crate) struct Pen {
     writer: Writer,
@@ -20,6 +17,9 @@ pub(crate) struct Pen {
     flushed: bool,
     epoch: u64,
     broken: Option<io::Error>,
+    /// Writes and their bytes since these were taken over.
+    writes: u64,
+    bytes: u64,
 }
 
 /// What writing came to.
@@ -38,7 +38,16 @@ pub(crate) enum Wrote {
 
 impl Pen {
     pub(crate) fn new(writer: Writer, epoch: u64) -> Self {
-        Self { writer, ink: BytesMut::new(), written: 0, flushed: true, epoch, broken: None }
+        Self {
+            writer,
+            ink: BytesMut::new(),
+            written: 0,
+            flushed: true,
+            epoch,
+            broken: None,
+            writes: 0,
+            bytes: 0,
+        }
     }
 
     /// Whether it writes on a connection that is still the current one.
@@ -66,6 +75,18 @@ impl Pen {
         self.written == self.ink.len() && self.flushed && self.broken.is_none()
     }
 
+    /// Writes and their bytes since this was asked last.
+    pub(crate) fn take_counts(&mut self) -> (u64, u64) {
+        (std::mem::take(&mut self.writes), std::mem::take(&mut self.bytes))
+    }
+
+    /// Gives memory back that a burst has taken, if it is dry.
+    pub(crate) fn trim(&mut self, capacity: usize) {
+        if self.ink.is_empty() && self.ink.capacity() > capacity {
+            self.ink = BytesMut::new();
+        }
+    }
+
     /// What is left of bytes that were taken out of the queue.
     pub(crate) fn unwritten(&self) -> &[u8] {
         self.ink.get(self.written..).unwrap_or_default()
@@ -79,17 +100,15 @@ impl Pen {
                 Poll::Ready(Ok(0)) => return Wrote::Broken(io::ErrorKind::WriteZero.into()),
                 Poll::Ready(Ok(count)) => {
                     self.written += count;
+                    self.writes += 1;
+                    self.bytes += count as u64;
                     self.flushed = false;
                 }
                 Poll::Ready(Err(error)) => return Wrote::Broken(error),
             }
         }
         self.written = 0;
-        if self.ink.capacity() > KEPT_CAPACITY {
-            self.ink = BytesMut::new();
-        } else {
-            self.ink.clear();
-        }
+        self.ink.clear();
         match self.writer.poll_flush(cx) {
             Poll::Pending => Wrote::Blocked,
             Poll::Ready(Err(error)) => Wrote::Broken(error),

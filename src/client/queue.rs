@@ -7,6 +7,7 @@ use crate::client::clock::Time;
 use crate::client::listener::Outbox;
 use crate::client::pen::{Pen, Wrote};
 use crate::client::slots::Slots;
+use crate::client::stats::Stats;
 use crate::error::{Error, ErrorKind, Outcome};
 use bytes::BytesMut;
 use std::task::Waker;
@@ -14,6 +15,9 @@ use std::time::Duration;
 
 /// What looking through the deadlines may cost: this much time each passes before it is done again.
 const SWEEP_PER_SLOT: Duration = Duration::from_nanos(64);
+
+/// A write buffer of this size is kept, whether it was needed or not.
+const KEPT_CAPACITY: usize = 4 << 10;
 
 /// The state under the lock.
 pub(crate) struct State {
@@ -41,6 +45,10 @@ pub(crate) struct State {
     /// When the driver will look by itself.
     pub(crate) looks_at: Time,
     pub(crate) smallest_rtt: Option<Duration>,
+    /// Counters; what the slots know is not in them.
+    pub(crate) stats: Stats,
+    /// The longest queue since memory was given back last.
+    peak: usize,
 }
 
 /// When a command's bytes go to the socket.
@@ -71,6 +79,8 @@ impl State {
             sweep_at: Time::NEVER,
             looks_at: Time::NEVER,
             smallest_rtt: None,
+            stats: Stats::default(),
+            peak: 0,
         }
     }
 
@@ -155,6 +165,7 @@ impl State {
                 self.pen = Some(pen);
                 return Err(Wrote::All);
             }
+            self.peak = self.peak.max(self.out.len());
             pen.dip(&mut self.out);
             self.sweep_at = self.sweep_at.min(self.slots.all_sent(now));
         }
@@ -164,6 +175,9 @@ impl State {
     /// Puts the pen back after a write, and tells what that came to. A pen of an earlier connection is dropped: what is in it
     /// counts as sent.
     pub(crate) fn put_back(&mut self, mut pen: Box<Pen>, wrote: Wrote) -> Wrote {
+        let (writes, bytes) = pen.take_counts();
+        self.stats.writes += writes;
+        self.stats.bytes_out += bytes;
         if !pen.is_of(self.epoch) {
             return Wrote::NoPen;
         }
@@ -184,6 +198,7 @@ impl State {
             return;
         }
         let expired = self.slots.expire(now, self.last_failure.as_ref(), out);
+        self.stats.timeouts += expired.count;
         if expired.unsent {
             self.withdraw();
         }
@@ -191,6 +206,30 @@ impl State {
         // With very many commands in flight, deadlines are kept less exactly, and not at the cost of everything else.
         let len = u32::try_from(self.slots.len()).unwrap_or(u32::MAX);
         self.sweep_at = expired.next.max(now.after(SWEEP_PER_SLOT * len));
+    }
+
+    /// What has been done and is being done.
+    pub(crate) fn stats(&self) -> Stats {
+        let (len, in_flight) = (self.slots.len(), self.slots.sent());
+        let mut stats = self.stats.clone();
+        stats.commands = self.slots.pushed();
+        stats.queued = len - in_flight;
+        stats.in_flight = in_flight;
+        stats.bytes_held = self.slots.bytes();
+        stats.reconnects = stats.reconnects.saturating_sub(1);
+        stats
+    }
+
+    /// Gives memory back that a burst has taken.
+    pub(crate) fn trim(&mut self) {
+        self.slots.trim();
+        let needed = (4 * std::mem::take(&mut self.peak)).max(KEPT_CAPACITY);
+        if self.out.is_empty() && self.out.capacity() > needed {
+            self.out = BytesMut::new();
+        }
+        if let Some(pen) = &mut self.pen {
+            pen.trim(needed);
+        }
     }
 
     /// A round trip took this long.

@@ -59,6 +59,11 @@ impl Slot {
         }
     }
 
+    /// Whether nobody needs it any more.
+    pub(crate) fn is_free(&self) -> bool {
+        !self.owed && matches!(self.caller, Caller::Gone)
+    }
+
     /// Whether anybody still waits for the reply.
     #[inline]
     pub(crate) fn is_wanted(&self) -> bool {

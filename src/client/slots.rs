@@ -11,6 +11,7 @@
 //! Pure: time comes in as an argument, once for all commands of a wave (`waves.rs`), and wakers and notices go out to be
 //! delivered outside the lock.
 
+mod ends;
 mod vet;
 
 pub(crate) use vet::Slip;
@@ -25,6 +26,9 @@ use crate::error::{Error, Outcome};
 use resp::Frame;
 use std::collections::VecDeque;
 use std::task::{Context, Poll, Waker};
+
+/// So many slots are kept, whether they were needed or not.
+const KEPT_SLOTS: usize = 16;
 
 /// Names one use of one slot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,15 +45,6 @@ pub(crate) struct Owed {
     pub(crate) allowed_until: Time,
 }
 
-/// What a look at the deadlines came to.
-#[derive(Debug, PartialEq)]
-pub(crate) struct Expired {
-    /// Whether some were not sent: [`Slots::withdraw`] takes those back.
-    pub(crate) unsent: bool,
-    /// The next deadline.
-    pub(crate) next: Time,
-}
-
 /// All slots of one connection.
 #[derive(Debug)]
 pub(crate) struct Slots {
@@ -59,8 +54,10 @@ pub(crate) struct Slots {
     order: VecDeque<usize>,
     sent: usize,
     bytes: usize,
-    /// That of the last slot that was pushed: no two uses of one slot have the same, also after memory was given back.
-    generation: u32,
+    /// How many slots were pushed. It numbers them: no two uses of one slot have the same, also after memory was given back.
+    pushed: u64,
+    /// The most slots in use since memory was given back last.
+    peak: usize,
     waves: Waves,
     /// Whether there is a wave whose time is still to come, and the shortest patience in it.
     unseen: bool,
@@ -76,11 +73,40 @@ impl Slots {
             order: VecDeque::new(),
             sent: 0,
             bytes: 0,
-            generation: 0,
+            pushed: 0,
+            peak: 0,
             waves: Waves::default(),
             unseen: false,
             hurry: Span::MAX,
         }
+    }
+
+    /// How many commands there were so far.
+    pub(crate) fn pushed(&self) -> u64 {
+        self.pushed
+    }
+
+    /// Commands that were sent and not answered.
+    pub(crate) fn sent(&self) -> usize {
+        self.sent
+    }
+
+    /// Gives memory back that a burst has taken: what is four times as much as was needed since this was done last.
+    pub(crate) fn trim(&mut self) {
+        let needed = (2 * std::mem::take(&mut self.peak)).max(KEPT_SLOTS);
+        if self.slots.capacity() > 2 * needed {
+            // A slot in use stays where it is, and the others behind the last of those go.
+            let in_use = self.slots.iter().rposition(|slot| !slot.is_free()).map_or(0, |at| at + 1);
+            let kept = in_use.max(needed);
+            self.slots.truncate(kept);
+            self.slots.shrink_to(kept);
+            // The lowest are used first from now on, so that the last ones become free.
+            self.free.retain(|&index| index < kept);
+            self.free.sort_unstable_by(|left, right| right.cmp(left));
+            self.free.shrink_to(kept);
+        }
+        self.order.shrink_to(needed);
+        self.waves.trim(needed);
     }
 
     /// Commands that wait for their reply, sent or not.
@@ -125,8 +151,8 @@ impl Slots {
 
     #[inline]
     fn push_for(&mut self, caller: Caller, len: usize, patience: Span) -> SlotId {
-        self.generation = self.generation.wrapping_add(1);
-        let (generation, wave) = (self.generation, self.waves.next());
+        self.pushed += 1;
+        let (generation, wave) = (self.pushed as u32, self.waves.next());
         let slot = Slot { generation, wave, owed: true, caller, len, patience, batch: None };
         let index = self.free.pop().unwrap_or(self.slots.len());
         match self.slots.get_mut(index) {
@@ -161,6 +187,7 @@ impl Slots {
     /// Says that the write buffer was handed on whole; gives the first deadline as [`Slots::stamp`] does.
     pub(crate) fn all_sent(&mut self, now: Time) -> Time {
         self.sent = self.order.len();
+        self.peak = self.peak.max(self.sent);
         self.stamp(now)
     }
 
@@ -287,86 +314,6 @@ impl Slots {
         Some(Owed { since, allowed_until })
     }
 
-    /// Answers the callers whose deadline has come; `cause` is why nothing was sent, where that is known.
-    ///
-    /// Sent commands keep their slots, and the canary has reason to sing.
-    pub(crate) fn expire(&mut self, now: Time, cause: Option<&Error>, out: &mut Outbox) -> Expired {
-        let mut expired = Expired { unsent: false, next: Time::NEVER };
-        for (position, &index) in self.order.iter().enumerate() {
-            let Some(slot) = self.slots.get_mut(index).filter(|slot| slot.is_wanted()) else {
-                continue;
-            };
-            let Some(seen) = self.waves.time(slot.wave) else { break };
-            let deadline = seen.later(slot.patience);
-            if deadline > now {
-                expired.next = expired.next.min(deadline);
-                continue;
-            }
-            let error = if position < self.sent {
-                self.canary.doubt();
-                Error::timeout(slot.patience.duration(), Outcome::Unknown, None)
-            } else {
-                expired.unsent = true;
-                Error::timeout(slot.patience.duration(), Outcome::NotSent, cause)
-            };
-            slot.answer(Err(error), out);
-        }
-        expired
-    }
-
-    /// Drops the unsent commands that nobody waits for any more; `keep` is told the length of each unsent command and
-    /// whether it stays, in the order of the write buffer.
-    pub(crate) fn withdraw(&mut self, mut keep: impl FnMut(usize, bool)) {
-        let mut unsent = self.order.split_off(self.sent.min(self.order.len()));
-        unsent.retain(|&index| {
-            let Some(slot) = self.slots.get_mut(index) else { return false };
-            let wanted = slot.is_wanted() || matches!(slot.caller, Caller::Canary);
-            keep(slot.len, wanted);
-            if !wanted {
-                slot.owed = false;
-                self.bytes -= slot.len;
-                if matches!(slot.caller, Caller::Gone) {
-                    self.free.push(index);
-                }
-            }
-            wanted
-        });
-        self.order.append(&mut unsent);
-    }
-
-    /// The connection is lost: fails every command that was sent, except the last ones whose `unwritten` bytes never
-    /// reached the socket whole; those count as unsent again. Returns how many of the unwritten bytes they take.
-    pub(crate) fn disconnected(
-        &mut self,
-        unwritten: usize,
-        error: &Error,
-        out: &mut Outbox,
-    ) -> usize {
-        let mut kept = 0;
-        while let Some(slot) = self.sent.checked_sub(1).and_then(|last| self.order.get(last)) {
-            let len = self.slots.get(*slot).map_or(0, |slot| slot.len);
-            if kept + len > unwritten {
-                break;
-            }
-            kept += len;
-            self.sent -= 1;
-        }
-        let lost = error.with_outcome(Outcome::Unknown);
-        for _ in 0..std::mem::take(&mut self.sent) {
-            self.answer_oldest(Err(lost.clone()), out);
-        }
-        kept
-    }
-
-    /// Fails every command that is left, none of which was sent.
-    pub(crate) fn fail_all(&mut self, error: &Error, out: &mut Outbox) {
-        self.sent = 0;
-        let error = error.with_outcome(Outcome::NotSent);
-        while !self.order.is_empty() {
-            self.answer_oldest(Err(error.clone()), out);
-        }
-    }
-
     fn oldest(&self) -> Option<&Slot> {
         self.order.front().and_then(|&index| self.slots.get(index))
     }
@@ -393,6 +340,7 @@ impl Slots {
 mod tests {
     use super::*;
     use crate::client::listener::Notice;
+    use crate::client::slots::ends::Expired;
     use crate::error::ErrorKind;
 
     use std::time::Duration;
@@ -601,7 +549,7 @@ mod tests {
         assert_eq!(slots.stamp(now.after(PATIENCE)), Time::NEVER, "nothing new has come");
         let unseen = push(&mut slots);
         let expired = slots.expire(now.after(PATIENCE), None, &mut out);
-        assert_eq!(expired, Expired { unsent: true, next: Time::NEVER });
+        assert_eq!(expired, Expired { count: 2, unsent: true, next: Time::NEVER });
         slots.withdraw(|_, _| {});
         assert!(poll(&mut slots, unseen).is_pending(), "it has no deadline yet");
         let later = now.after(2 * PATIENCE);
@@ -609,6 +557,34 @@ mod tests {
         let took = slots.complete(Frame::Null, later.after(PATIENCE / 4), &mut out).unwrap();
         assert_eq!(took.duration(), PATIENCE / 4);
         assert_eq!(slots.len(), 0);
+    }
+
+    #[test]
+    fn slots_of_a_burst_are_given_back_once_it_is_over() {
+        let (mut slots, now) = start();
+        let burst: Vec<_> = (0..1000).map(|_| push(&mut slots)).collect();
+        slots.all_sent(now);
+        for number in 0..1000 {
+            complete(&mut slots, Frame::Integer(number), now);
+        }
+        slots.trim();
+        assert!(slots.slots.capacity() >= 1000, "they were needed a moment ago");
+        // All but one of its callers fetch their reply, and others go on calling.
+        for (id, number) in burst[..999].iter().zip(0..) {
+            assert_integer(poll(&mut slots, *id), number);
+        }
+        slots.trim();
+        assert_integer(poll(&mut slots, burst[999]), 999);
+        slots.trim();
+        assert!(slots.slots.capacity() <= 2 * KEPT_SLOTS, "{}", slots.slots.capacity());
+        assert!(
+            slots.order.capacity() <= 2 * KEPT_SLOTS && slots.free.capacity() <= 2 * KEPT_SLOTS
+        );
+        let next = push(&mut slots);
+        slots.all_sent(now);
+        complete(&mut slots, Frame::Integer(7), now);
+        assert_integer(poll(&mut slots, next), 7);
+        assert_outcome(poll(&mut slots, burst[0]), Outcome::Unknown);
     }
 
     #[test]
@@ -770,7 +746,7 @@ mod tests {
         slots.push_tagged(4, 10, Span::of(3 * PATIENCE));
         slots.stamp(now);
         let expired = slots.expire(now.after(PATIENCE), None, &mut out);
-        assert_eq!(expired, Expired { unsent: true, next: now.after(3 * PATIENCE) });
+        assert_eq!(expired, Expired { count: 2, unsent: true, next: now.after(3 * PATIENCE) });
         slots.withdraw(|_, _| {});
         assert_eq!(told(&mut out), [(1, Err(Outcome::Unknown)), (3, Err(Outcome::NotSent))]);
         slots.disconnected(0, &lost(), &mut out);

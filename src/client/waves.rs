@@ -34,6 +34,11 @@ impl Waves {
         self.times.get(wave.wrapping_sub(self.first) as usize).copied()
     }
 
+    /// Gives memory back that a burst has taken.
+    pub(crate) fn trim(&mut self, capacity: usize) {
+        self.times.shrink_to(capacity);
+    }
+
     /// No command of an earlier wave is left.
     #[inline]
     pub(crate) fn forget_before(&mut self, wave: Wave) {

@@ -24,4 +24,5 @@ mod slips;
 mod states;
 #[cfg(feature = "tls")]
 mod tls;
+mod stats;
 mod wire;

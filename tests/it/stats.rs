@@ -1,0 +1,84 @@
+//! What a client tells of itself: every counter agrees with what was done, and what is on its way returns to nothing.
+
+use std::time::Duration;
+use tenure::{Client, Config};
+use tenure_server::{Fault, Profile, Server};
+use tokio::time::sleep;
+
+const MS: Duration = Duration::from_millis(1);
+
+async fn client(server: &Server) -> Client {
+    Client::with_config(Config::dialer(server.dialer())).await.unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn counters_agree_with_what_was_done() {
+    let server = Server::new(Profile::Valkey9);
+    let client = client(&server).await;
+    assert_eq!(client.stats().commands, 0, "the handshake is nobody's command");
+    for _ in 0..10 {
+        client.set("key", "value").await.unwrap();
+    }
+    let stats = client.stats();
+    let set = "*3\r\n$3\r\nSET\r\n$3\r\nkey\r\n$5\r\nvalue\r\n".len() as u64;
+    assert_eq!((stats.commands, stats.writes, stats.reads), (10, 10, 10));
+    assert_eq!((stats.bytes_out, stats.bytes_in), (10 * set, 10 * "+OK\r\n".len() as u64));
+    assert_eq!((stats.queued, stats.in_flight, stats.bytes_held), (0, 0, 0));
+    assert_eq!((stats.timeouts, stats.reconnects), (0, 0));
+    assert_eq!(stats.commands_per_write(), 1.0);
+    assert_eq!(stats.round_trips().map(|(_, count)| count).sum::<u64>(), 10);
+}
+
+#[tokio::test(start_paused = true)]
+async fn commands_of_many_callers_share_writes() {
+    let server = Server::new(Profile::Valkey9);
+    let client = client(&server).await;
+    let calls: Vec<_> = (0..100)
+        .map(|_| {
+            let client = client.clone();
+            tokio::spawn(async move {
+                for _ in 0..10 {
+                    client.incr("counter").await.unwrap();
+                }
+            })
+        })
+        .collect();
+    for call in calls {
+        call.await.unwrap();
+    }
+    assert!(client.stats().commands_per_write() > 20.0, "{:?}", client.stats());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_on_its_way_shows_and_goes() {
+    let server = Server::new(Profile::Valkey9);
+    let client = client(&server).await;
+    server.fault(Fault::delay_reply(500 * MS).times(1));
+    let slow = tokio::spawn({
+        let client = client.clone();
+        async move { client.get("key").await }
+    });
+    sleep(100 * MS).await;
+    let stats = client.stats();
+    assert_eq!((stats.queued, stats.in_flight), (0, 1));
+    assert_eq!(stats.bytes_held, "*2\r\n$3\r\nGET\r\n$3\r\nkey\r\n".len());
+    slow.await.unwrap().unwrap();
+    assert_eq!((client.stats().in_flight, client.stats().bytes_held), (0, 0));
+    let slowest = client.stats().round_trips().filter(|(_, count)| *count > 0).last().unwrap();
+    assert!(slowest.0 > 500 * MS, "{slowest:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn timeouts_and_reconnects_are_counted_and_leave_nothing_behind() {
+    let server = Server::new(Profile::Valkey9);
+    let client = client(&server).await;
+    server.fault(Fault::drop_request().times(1));
+    assert!(client.get("key").await.unwrap_err().is_timeout());
+    assert_eq!(client.stats().timeouts, 1);
+    server.kill_connections();
+    sleep(3_000 * MS).await;
+    client.get("key").await.unwrap();
+    let stats = client.stats();
+    assert!(stats.reconnects >= 1, "{stats:?}");
+    assert_eq!((stats.queued, stats.in_flight, stats.bytes_held), (0, 0, 0));
+}
