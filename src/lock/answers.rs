@@ -4,6 +4,7 @@ use crate::client::{Frame, answer, kind};
 use crate::error::{Error, ErrorKind, Outcome, ServerError};
 use crate::lock::dialect::Dialect;
 use crate::lock::gate::{Errand, Failure, Left, Said};
+use crate::lock::token;
 use bytes::Bytes;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::time::Duration;
@@ -60,6 +61,9 @@ impl Dialect {
                 }
                 read => read.into(),
             },
+            Errand::Release { in_full, aloud: true, .. } => {
+                freed(first, second, whole, *in_full).into()
+            }
             Errand::HandOver { in_full, .. } | Errand::Release { in_full, .. } => {
                 compared(first, *in_full).into()
             }
@@ -112,10 +116,16 @@ impl Dialect {
     }
 }
 
-fn held(found: Bytes, left: Left) -> Reading {
+/// Equal bytes, equal numbers.
+pub(crate) fn number(bytes: &[u8]) -> u64 {
     let mut hasher = DefaultHasher::new();
-    found.hash(&mut hasher);
-    let said = Said::Held { holder: hasher.finish(), left };
+    bytes.hash(&mut hasher);
+    hasher.finish()
+}
+
+fn held(found: Bytes, left: Left) -> Reading {
+    let process = number(token::process(&found).unwrap_or(&found));
+    let said = Said::Held { holder: number(&found), process, left };
     Reading { said, error: None, found: Some(found).filter(|found| !found.is_empty()) }
 }
 
@@ -131,6 +141,16 @@ fn compared(reply: Reply, in_full: bool) -> Result<Said, Error> {
             Some(said) if is_wrong_type(said) => Ok(Said::NotOurs),
             _ => Err(error),
         },
+    }
+}
+
+/// Reads the replies to a release and its announcement, which are one if a script does both.
+fn freed(release: Reply, publish: Reply, whole: usize, in_full: bool) -> Result<Said, Error> {
+    let told = |told: i64| Said::Freed { told: u32::try_from(told).unwrap_or(u32::MAX) };
+    match (release, publish) {
+        (Ok(Frame::Integer(ours @ 1..)), _) if whole == 1 => Ok(told(ours - 1)),
+        (Ok(Frame::Integer(1)), Ok(Frame::Integer(count))) => Ok(told(count)),
+        (release, _) => compared(release, in_full),
     }
 }
 

@@ -172,6 +172,13 @@ impl Book {
         self.index.get(key).copied()
     }
 
+    /// Something happened that concerns every gate.
+    pub(crate) fn tell_all(&mut self, event: Event) {
+        for gate in self.open_gates() {
+            self.news.push_back(News { gate, event, sent: None });
+        }
+    }
+
     /// The gates that are in use, in the order of their places: what they send then is the same in every run.
     pub(crate) fn open_gates(&self) -> Vec<usize> {
         let places = self.gates.iter().enumerate();
@@ -211,6 +218,13 @@ impl Book {
     pub(crate) fn value(&self, claim: Claim) -> &[u8] {
         let at = usize::try_from(claim.0 & 0xffff_ffff).unwrap_or(usize::MAX);
         self.claims.get(at).map(|record| &record.value[..]).unwrap_or_default()
+    }
+
+    /// What a claim's process says when it speaks: which client it is, and which process.
+    pub(crate) fn speaker(&self, claim: Claim) -> &[u8] {
+        let at = usize::try_from(claim.0 & 0xffff_ffff).unwrap_or(usize::MAX);
+        let plan = self.claims.get(at).and_then(|record| record.plan.as_ref());
+        plan.map(|plan| &plan.speaker[..]).unwrap_or_default()
     }
 
     /// Frees a claim that neither its gate nor its caller names any more.

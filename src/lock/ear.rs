@@ -2,6 +2,7 @@
 
 use crate::client::{Flush, Frame, Listener, Notice, Phase, Session};
 use crate::error::Error;
+use crate::lock::answers;
 use crate::lock::book::{Book, News};
 use crate::lock::dialect::Dialect;
 use crate::lock::engine::Engine;
@@ -17,6 +18,8 @@ pub(crate) struct Ear {
     pub(crate) engine: Weak<Engine>,
     /// What keys are hashed with.
     pub(crate) hasher: RandomState,
+    /// The engine's number: it need not listen to itself.
+    pub(crate) number: u64,
 }
 
 impl Listener for Ear {
@@ -42,7 +45,7 @@ impl Listener for Ear {
             Phase::Closed(_) => {
                 book.dialect = None;
                 book.barred = Some(AcquireError::Closed);
-                tell_all(book, Event::Closed);
+                book.tell_all(Event::Closed);
             }
         });
     }
@@ -51,7 +54,7 @@ impl Listener for Ear {
 impl Ear {
     fn pushed(&self, book: &mut Book, items: Vec<Frame>) {
         let mut items = items.into_iter();
-        let (kind, first) = (items.next(), items.next());
+        let (kind, first, message) = (items.next(), items.next(), items.next());
         let Some(Frame::Bulk(kind) | Frame::Simple(kind)) = kind else { return };
         match (&kind[..], first) {
             (b"invalidate", Some(Frame::Array(keys))) => {
@@ -62,10 +65,16 @@ impl Ear {
                 }
             }
             // Everything was flushed.
-            (b"invalidate", Some(Frame::Null)) => tell_all(book, Event::Changed),
+            (b"invalidate", Some(Frame::Null)) => book.tell_all(Event::Changed),
             (b"message", Some(Frame::Bulk(channel))) => {
+                let Some(Frame::Bulk(message)) = message else { return };
+                let Some((client, process)) = plan::speaker(&message) else { return };
+                if client == self.number {
+                    return;
+                }
+                let process = answers::number(process);
                 for key in plan::keys_of_channel(&channel.into()).into_iter().flatten() {
-                    self.tell(book, key, Event::Announced);
+                    self.tell(book, key, Event::Announced { process });
                 }
             }
             _ => {}
@@ -76,12 +85,6 @@ impl Ear {
         if let Some(gate) = book.gate_at(&Key::new(key, &self.hasher)) {
             book.news.push_back(News { gate, event, sent: None });
         }
-    }
-}
-
-fn tell_all(book: &mut Book, event: Event) {
-    for gate in book.open_gates() {
-        book.news.push_back(News { gate, event, sent: None });
     }
 }
 
@@ -101,13 +104,13 @@ fn opened(book: &mut Book, session: &Arc<Session>) {
     book.barred = dialect.lacks().map(|reason| AcquireError::Unsupported { reason });
     book.dialect = Some(dialect);
     if book.barred.is_some() {
-        tell_all(book, Event::Refused);
+        book.tell_all(Event::Refused);
     }
-    tell_all(book, Event::Opened { fenced, same });
+    book.tell_all(Event::Opened { fenced, same });
 }
 
 fn refused(book: &mut Book, error: &Error) {
     book.dialect = None;
     book.barred = Some(AcquireError::Client(error.clone()));
-    tell_all(book, Event::Refused);
+    book.tell_all(Event::Refused);
 }

@@ -19,6 +19,8 @@ pub(crate) struct Engine {
     pub(crate) connection: OnceLock<Connection>,
     book: Mutex<Book>,
     pub(crate) seam: Seam,
+    /// A number of its own, at random.
+    pub(crate) number: u64,
     /// From which all instants count that are shared as numbers.
     pub(crate) start: Instant,
     /// Notified when a release was answered.
@@ -32,6 +34,7 @@ impl Engine {
         Self {
             connection: OnceLock::new(),
             book: Mutex::new(book),
+            number: seam.entropy(),
             seam,
             start: Instant::now(),
             quiet: Notify::new(),
@@ -84,14 +87,14 @@ impl Engine {
 
     /// Nobody can come any more.
     pub(crate) fn stop(&self) {
-        let ticker = {
-            let mut book = self.book();
+        self.act(Flush::Auto, |book| {
             book.stopping = true;
-            book.ticker.take()
-        };
-        if let Some(ticker) = ticker {
-            ticker.wake();
-        }
+            // Nobody holds or waits; rivals need not be remembered.
+            book.tell_all(Event::Closed);
+            if let Some(ticker) = book.ticker.take() {
+                book.wakers.push(ticker);
+            }
+        });
     }
 
     /// Tells gates their news until there are none.

@@ -87,8 +87,7 @@ impl Lock {
             return Err(AcquireError::Unsupported { reason });
         }
         let key = self.key();
-        let matter =
-            Matter { key: key.as_bytes(), value: &observed.value, next: b"", channel: b"" };
+        let matter = Matter { key: key.as_bytes(), value: &observed.value, ..Matter::default() };
         let patience = connection.config().response_timeout;
         let ask = async |in_full| {
             let errand = Errand::Release { claim: Claim(0), in_full, aloud: false };

@@ -3,7 +3,6 @@
 use crate::client::{Client, Connection, Flush, Listener};
 use crate::config::Config;
 use crate::error::Error;
-use crate::lock::book::News;
 use crate::lock::dialect;
 use crate::lock::ear::Ear;
 use crate::lock::engine::Engine;
@@ -44,7 +43,8 @@ impl Locker {
         let (home, config) = (client.home(), client.config().clone());
         let engine = Arc::new(Engine::new(config.seam.clone()));
         let hasher = RandomState::new();
-        let ear = Ear { engine: Arc::downgrade(&engine), hasher: hasher.clone() };
+        let (number, hasher_too) = (engine.number, hasher.clone());
+        let ear = Ear { engine: Arc::downgrade(&engine), hasher: hasher_too, number };
         let listener: Arc<dyn Listener> = Arc::new(ear);
         let connection = Connection::lazy(home, config, dialect::setup, Some(listener));
         let connection = engine.connection.get_or_init(|| connection).clone();
@@ -64,7 +64,7 @@ impl Locker {
     pub(crate) fn plan(&self, key: String, options: &Options) -> Result<Plan, Error> {
         let fields = [options.label.as_str(), &self.host, &options.purpose];
         let signature = Signature::new(fields, std::process::id());
-        Plan::new(Key::new(Bytes::from(key), &self.hasher), options, signature)
+        Plan::new(Key::new(Bytes::from(key), &self.hasher), options, signature, self.engine.number)
     }
 
     /// Why there is no connection, where that is known.
@@ -77,9 +77,7 @@ impl Locker {
         let until = after(Instant::now(), patience);
         self.engine.act(Flush::Auto, |book| {
             book.barred = Some(AcquireError::Closed);
-            for gate in book.open_gates() {
-                book.news.push_back(News { gate, event: Event::Closed, sent: None });
-            }
+            book.tell_all(Event::Closed);
         });
         let quiet = async {
             loop {

@@ -40,12 +40,16 @@ pub enum Renewal {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum Wakeup {
+    /// As [`Wakeup::Track`], until several processes contend for the lock; then as [`Wakeup::Announce`]. A lock for which
+    /// nobody waits takes two commands, and one that is contended does not wake everybody in vain.
+    #[default]
+    Auto,
     /// The server tells, whoever freed the lock and however: by client tracking, which needs RESP3. Costs whoever releases
     /// nothing; whoever waits is also told when the holder renews or hands over, and asks in vain.
-    #[default]
     Track,
     /// Whoever releases the lock tells, by `PUBLISH` beside the release. Renewals and hand-overs are silent; a lock that
-    /// is freed by other means is noticed when its lease is over. All who share a lock should choose it, or none.
+    /// is freed by other means is noticed within a second or when its lease is over. All who share a lock should choose
+    /// it, or none.
     Announce,
     /// Nobody tells: waiters ask at growing random intervals ([`Options::backoff`]). Also what the others fall back to on
     /// a connection that cannot hear.
@@ -97,7 +101,7 @@ impl Options {
         self
     }
 
-    /// How a waiter learns that the lock is free. Default: [`Wakeup::Track`].
+    /// How a waiter learns that the lock is free. Default: [`Wakeup::Auto`].
     pub fn wakeup(mut self, wakeup: Wakeup) -> Self {
         self.wakeup = wakeup;
         self

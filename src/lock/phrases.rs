@@ -7,15 +7,16 @@ use crate::lock::lease::Lease;
 use bytes::BytesMut;
 
 /// What an errand is about.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Matter<'a> {
     pub(crate) key: &'a [u8],
     /// The value of the errand's claim; of a hand-over, the old owner's.
     pub(crate) value: &'a [u8],
     /// Of a hand-over, the new owner's value.
     pub(crate) next: &'a [u8],
-    /// Where releases are announced.
+    /// Where releases are announced, and by whom.
     pub(crate) channel: &'a [u8],
+    pub(crate) speaker: &'a [u8],
 }
 
 impl Dialect {
@@ -40,7 +41,7 @@ impl Dialect {
         matter: &Matter<'_>,
         out: &mut BytesMut,
     ) {
-        let Matter { key, value, next, channel } = *matter;
+        let Matter { key, value, next, channel, speaker } = *matter;
         match (errand, part) {
             (Errand::Ask { lease, .. }, 0) => set_nx(key, value, *lease, whole < 3, out),
             (Errand::Ask { .. }, 1) if whole == 3 => encode::command(&[b"GET", key], out),
@@ -66,7 +67,7 @@ impl Dialect {
                 self.free(matter, *in_full, *aloud, out);
             }
             (Errand::Release { .. }, _) => {
-                encode::command(&[&b"PUBLISH"[..], channel, b""], out);
+                encode::command(&[b"PUBLISH", channel, speaker], out);
             }
             (Errand::Look { .. } | Errand::Ask { .. }, _)
             | (Errand::Renew { .. } | Errand::Verify { .. }, _) => {
@@ -76,14 +77,15 @@ impl Dialect {
     }
 
     fn free(&self, matter: &Matter<'_>, in_full: bool, aloud: bool, out: &mut BytesMut) {
-        let Matter { key, value, channel, .. } = *matter;
+        let Matter { key, value, channel, speaker, .. } = *matter;
         match self.release() {
             Release::DelIfEq => encode::command(&[b"DELIFEQ", key, value], out),
             Release::DelEx => encode::command(&[b"DELEX", key, b"IFEQ", value], out),
             Release::Script if aloud => {
-                self.run(Script::ReleaseAloud, in_full, (key, 2), out);
+                self.run(Script::ReleaseAloud, in_full, (key, 3), out);
                 encode::bulk(value, out);
                 encode::bulk(channel, out);
+                encode::bulk(speaker, out);
             }
             Release::Script => {
                 self.run(Script::Release, in_full, (key, 1), out);

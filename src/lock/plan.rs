@@ -16,13 +16,20 @@ pub(crate) struct Plan {
     pub(crate) signature: Signature,
     /// Where releases are announced.
     pub(crate) channel: Bytes,
+    /// What is said there: a number of the client's own, and the process as values tell it.
+    pub(crate) speaker: Bytes,
 }
 
 impl Plan {
     /// # Errors
     ///
     /// If the lease cannot be counted.
-    pub(crate) fn new(key: Key, options: &Options, signature: Signature) -> Result<Self, Error> {
+    pub(crate) fn new(
+        key: Key,
+        options: &Options,
+        signature: Signature,
+        client: u64,
+    ) -> Result<Self, Error> {
         let terms = Terms {
             lease: Lease::new(options.lease)?,
             renewal: options.renewal,
@@ -33,7 +40,8 @@ impl Plan {
             backoff: options.backoff,
         };
         let channel = side_key(&key.bytes, CHANNEL);
-        Ok(Self { key, terms, signature, channel })
+        let speaker = format!("{client:016x}{}", signature.process()).into();
+        Ok(Self { key, terms, signature, channel, speaker })
     }
 }
 
@@ -97,6 +105,13 @@ impl BuildHasher for Hashed {
     fn build_hasher(&self) -> Self {
         Self::default()
     }
+}
+
+/// Reads who has spoken off a message: the client's number, and the process.
+pub(crate) fn speaker(message: &[u8]) -> Option<(u64, &[u8])> {
+    let (client, process) = message.split_at_checked(16)?;
+    let client = std::str::from_utf8(client).ok()?;
+    Some((u64::from_str_radix(client, 16).ok()?, process))
 }
 
 /// The name of the channel beside a key.

@@ -112,6 +112,7 @@ impl Book {
             value: self.value(claim_of(errand)),
             next,
             channel: entry.map(|entry| &entry.channel[..]).unwrap_or_default(),
+            speaker: self.speaker(claim_of(errand)),
         }
     }
 

@@ -106,6 +106,11 @@ impl Signature {
         Self { who: who.into(), purpose: what_for.into() }
     }
 
+    /// See [`process`].
+    pub(crate) fn process(&self) -> &str {
+        &self.who
+    }
+
     /// Writes the value of one claim.
     pub(crate) fn sign(&self, token: OwnerToken, since: SystemTime, out: &mut Vec<u8>) {
         out.clear();
@@ -130,6 +135,14 @@ fn write_decimal(mut number: u64, out: &mut Vec<u8>) {
         }
     }
     out.extend_from_slice(digits.get(digits.len() - used..).unwrap_or_default());
+}
+
+/// The part of a value that is the same for all locks that one process takes under one label.
+pub(crate) fn process(value: &[u8]) -> Option<&[u8]> {
+    const BEFORE: usize = 2 + 26;
+    let rest = value.get(BEFORE..).filter(|_| value.starts_with(b"1;"))?;
+    let mut ends = rest.iter().enumerate().filter(|(_, byte)| **byte == b';');
+    rest.get(..=ends.nth(3)?.0)
 }
 
 /// Reads who holds a lock off its value.
@@ -218,6 +231,9 @@ mod tests {
             text,
             "1;00000000000000000000000011;bill%3Bing;h%C3%B6st;7;1790000000123;100%25%0D%0A"
         );
+        let who = b";bill%3Bing;h%C3%B6st;7;";
+        assert_eq!(process(text.as_bytes()), Some(&who[..]));
+        assert_eq!(process(b"1790000000000"), None);
         let holder = holder(text.as_bytes());
         assert_eq!((holder.label(), holder.host()), ("bill;ing", "höst"));
         assert_eq!((holder.pid(), holder.since()), (Some(7), Some(UNIX_EPOCH + SINCE)));

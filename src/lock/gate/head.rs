@@ -4,8 +4,9 @@
 //! instead of locking its own caller out. Whether the value may be on the server is known at any time, so that a caller
 //! who gives up leaves nothing behind.
 
+use crate::lock::gate::rivals::Rivals;
 use crate::lock::gate::words::{
-    Claim, Ears, Errand, Failure, Left, Order, Patience, Said, Scene, Terms, Why,
+    Claim, Errand, Failure, Left, Order, Patience, Said, Scene, Terms, Why,
 };
 use crate::lock::lease::Lease;
 use crate::lock::options::Wakeup;
@@ -19,6 +20,8 @@ const GRACE: Duration = Duration::from_millis(100);
 const ROUNDING: Duration = Duration::from_millis(1);
 /// How long a waiter relies on being told before it asks by itself.
 const NET: Duration = Duration::from_secs(15);
+/// The same where it does not know when the holder's lease is over.
+const SHORT_NET: Duration = Duration::from_secs(1);
 /// How long a process that has had its turn waits, at most, before it asks again.
 const COURTESY: Duration = Duration::from_millis(5);
 
@@ -44,6 +47,8 @@ pub(crate) struct Head {
     holder: u64,
     /// Whether the holder's lease was ever asked for.
     looked: bool,
+    /// The holder, seen for the first time, is one of those who tell when they release.
+    told: bool,
     /// Something was pushed while a command was on its way.
     news: bool,
 }
@@ -117,6 +122,7 @@ impl Head {
             tries: 0,
             holder: 0,
             looked: false,
+            told: false,
             news: false,
         }
     }
@@ -163,10 +169,9 @@ impl Head {
         orders.push(Order::Send(Errand::Ask { claim, sent, lease, watch }));
     }
 
-    fn look(&mut self, scene: &Scene, orders: &mut Vec<Order>) {
+    fn look(&mut self, listen: bool, scene: &Scene, orders: &mut Vec<Order>) {
         let (claim, sent) = (self.waiter.claim, scene.now);
         self.doing = Doing::Looking { sent };
-        let listen = self.ear(scene.ears) == Wakeup::Announce;
         orders.push(Order::Send(Errand::Look { claim, sent, listen }));
     }
 
@@ -189,7 +194,13 @@ impl Head {
     }
 
     /// The server answered what was asked last.
-    pub(crate) fn said(&mut self, said: Said, scene: &Scene, orders: &mut Vec<Order>) -> Step {
+    pub(crate) fn said(
+        &mut self,
+        said: Said,
+        rivals: &mut Rivals,
+        scene: &Scene,
+        orders: &mut Vec<Order>,
+    ) -> Step {
         let doing = std::mem::replace(&mut self.doing, Doing::Resting { until: scene.now });
         match (doing, said) {
             (Doing::Asking { sent }, Said::Fresh) | (Doing::Confirming { sent }, Said::Ours(_)) => {
@@ -202,9 +213,14 @@ impl Head {
                 self.ask(scene, orders);
             }
             (Doing::Asking { .. }, Said::Rephrase) => self.ask(scene, orders),
-            (Doing::Asking { .. }, Said::Held { holder, left }) => {
+            (Doing::Asking { .. }, Said::Held { holder, process, left }) => {
                 self.doubt = None;
-                return self.held(holder, left, scene, orders);
+                let known = std::mem::replace(&mut self.holder, holder) == holder;
+                if !known {
+                    self.tries = 0;
+                }
+                self.told = !known && rivals.will_hear(process, scene.now);
+                return self.held(left, rivals, scene, orders);
             }
             (Doing::Asking { .. }, Said::KeyInUse) => {
                 self.doubt = None;
@@ -213,7 +229,9 @@ impl Head {
             (Doing::Asking { .. }, Said::TooShort { took }) => {
                 return Step::Refused(Why::TooShort { took });
             }
-            (Doing::Looking { .. }, Said::Left(left)) => return self.told(left, scene, orders),
+            (Doing::Looking { .. }, Said::Left(left)) => {
+                return self.seen(left, rivals.listening, scene, orders);
+            }
             (Doing::Asking { sent } | Doing::Confirming { sent }, Said::Failed(failure)) => {
                 if failure.may_have_run() {
                     self.doubt = Some(sent);
@@ -227,22 +245,49 @@ impl Head {
     }
 
     /// Somebody else has the lock.
-    fn held(&mut self, holder: u64, left: Left, scene: &Scene, orders: &mut Vec<Order>) -> Step {
-        if self.holder != holder {
-            (self.holder, self.tries) = (holder, 0);
+    fn held(
+        &mut self,
+        left: Left,
+        rivals: &mut Rivals,
+        scene: &Scene,
+        orders: &mut Vec<Order>,
+    ) -> Step {
+        if let Patience::Once(_) = self.waiter.patience {
+            return Step::Refused(Why::Held);
         }
-        match (self.waiter.patience, left) {
-            (Patience::Once(_), _) => Step::Refused(Why::Held),
-            (patience, Left::Unasked) if !(patience.is_over(scene.now) && self.looked) => {
-                self.look(scene, orders);
-                Step::Stay
+        let over = self.waiter.patience.is_over(scene.now);
+        let mode = self.waiter.terms.mode(scene.ears);
+        let listen = match mode {
+            Wakeup::Announce => true,
+            Wakeup::Auto => rivals.are_about(scene.now),
+            _ => false,
+        } && !rivals.listening;
+        if let Wakeup::Auto | Wakeup::Announce = mode {
+            rivals.met(scene.now);
+        }
+        if self.told && mode != Wakeup::Track && !over {
+            match std::mem::take(&mut self.news) {
+                true => self.ask(scene, orders),
+                false => self.rest(after(scene.now, SHORT_NET)),
             }
-            (_, left) => self.told(left, scene, orders),
+            return Step::Stay;
         }
+        if left == Left::Unasked && !(over && self.looked) || listen {
+            rivals.listening |= listen;
+            self.look(listen, scene, orders);
+            return Step::Stay;
+        }
+        self.seen(left, rivals.listening, scene, orders)
     }
 
     /// It is known what is left of the holder's lease.
-    fn told(&mut self, left: Left, scene: &Scene, orders: &mut Vec<Order>) -> Step {
+    fn seen(
+        &mut self,
+        left: Left,
+        listening: bool,
+        scene: &Scene,
+        orders: &mut Vec<Order>,
+    ) -> Step {
         self.looked = true;
         if self.waiter.patience.is_over(scene.now) {
             return Step::Refused(Why::TimedOut);
@@ -251,10 +296,12 @@ impl Head {
             self.ask(scene, orders);
             return Step::Stay;
         }
-        let rest = match (self.ear(scene.ears), left) {
-            (Wakeup::Poll, _) | (Wakeup::Announce, Left::Endless) => self.back_off(scene),
-            _ => NET,
+        let pushed = match self.waiter.terms.mode(scene.ears) {
+            Wakeup::Auto | Wakeup::Track => scene.ears.tracks,
+            Wakeup::Announce => listening && left != Left::Endless,
+            Wakeup::Poll => false,
         };
+        let rest = if pushed { NET } else { self.back_off(scene) };
         let over = match left {
             Left::For(left) => after(scene.now, left.saturating_add(ROUNDING)),
             _ => after(scene.now, rest),
@@ -288,18 +335,10 @@ impl Head {
         self.doing = Doing::Resting { until };
     }
 
-    /// How it learns of a release.
-    fn ear(&self, ears: Ears) -> Wakeup {
-        match self.waiter.terms.wakeup {
-            Wakeup::Track if ears.tracks => Wakeup::Track,
-            Wakeup::Announce if ears.hears => Wakeup::Announce,
-            _ => Wakeup::Poll,
-        }
-    }
-
     /// The server, or whoever released the lock, gave word that it may be free.
     pub(crate) fn woken(&mut self, by: Wakeup, scene: &Scene, orders: &mut Vec<Order>) {
-        if self.ear(scene.ears) != by {
+        let mode = self.waiter.terms.mode(scene.ears);
+        if mode != by && mode != Wakeup::Auto {
             return;
         }
         match self.doing {

@@ -7,9 +7,10 @@
 use crate::lock::error::LostCause;
 use crate::lock::gate::head::Waiter;
 use crate::lock::gate::leaving::Remains;
+use crate::lock::gate::rivals::Rivals;
 use crate::lock::gate::words::{Claim, Errand, Left, Order, Said, Scene, Term, Terms};
 use crate::lock::lease::Lease;
-use crate::lock::options::{Renewal, Wakeup};
+use crate::lock::options::Renewal;
 use crate::seam::after;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -98,11 +99,12 @@ impl Held {
     }
 
     /// What is to go when the hold ends. The server may have carried out a command as late as now.
-    pub(crate) fn remains(&self, now: Instant) -> Remains {
+    pub(crate) fn remains(&self, rivals: &Rivals, now: Instant) -> Remains {
         let Self { claim, terms, haunted, .. } = *self;
-        let (lease, aloud) = (terms.lease, terms.wakeup == Wakeup::Announce);
+        let (lease, aloud) = (terms.lease, rivals.are_told(&terms, now));
         let surely_over = lease.surely_over(now);
-        Remains { claim, lease, aloud, surely_over, unsure: false, haunted }
+        let unsure = self.unconfirmed || self.is_asking();
+        Remains { claim, lease, aloud, surely_over, unsure, haunted }
     }
 
     /// When time alone changes something.

@@ -11,9 +11,6 @@ use tokio::time::Instant;
 
 /// How long to wait before a release that failed is sent again.
 const AGAIN: Duration = Duration::from_millis(50);
-/// How long after its lease a value may still be brought by a command that is stuck on its way, before nobody waits for that
-/// any more: far longer than it takes to notice that a connection is stuck, and to replace it.
-const STUCK: Duration = Duration::from_secs(60);
 /// When to release again what a connection that could not be fenced off may still bring; then at half the lease.
 const HAUNTED: [Duration; 2] = [Duration::from_millis(200), Duration::from_secs(1)];
 
@@ -26,9 +23,9 @@ pub(crate) struct Leaving {
     doing: Doing,
     /// When the server has ended the lease by itself.
     surely_over: Instant,
-    /// Whether the command that brought the value, if it did, went without an answer.
+    /// Whether a command that brought the value, or prolonged its lease, went without an answer.
     unsure: bool,
-    /// Until when that command may still bring it, late.
+    /// Until when such a command may still bring it, late.
     haunted: Option<Instant>,
     /// A release went without an answer: then "not ours" may be its own doing.
     doubt: bool,
@@ -41,10 +38,12 @@ pub(crate) struct Leaving {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Doing {
     Releasing,
-    /// To be released again then; with no connection, when there is one.
+    /// To be released again then.
     Resting {
         until: Instant,
     },
+    /// To be released again when there is a connection.
+    Offline,
 }
 
 /// What is known of a value that is to go.
@@ -54,9 +53,9 @@ pub(crate) struct Remains {
     pub(crate) lease: Lease,
     pub(crate) aloud: bool,
     pub(crate) surely_over: Instant,
-    /// Whether the command that brought the value, if it did, went without an answer.
+    /// Whether a command that brought the value, or prolonged its lease, went without an answer.
     pub(crate) unsure: bool,
-    /// Until when that command may still bring it, late.
+    /// Until when such a command may still bring it, late.
     pub(crate) haunted: Option<Instant>,
 }
 
@@ -87,7 +86,7 @@ impl Leaving {
 
     fn release(&mut self, in_full: bool, scene: &Scene, orders: &mut Vec<Order>) {
         if !scene.online {
-            self.doing = Doing::Resting { until: self.end() };
+            self.doing = Doing::Offline;
             return;
         }
         let (claim, aloud) = (self.claim, self.aloud);
@@ -97,24 +96,23 @@ impl Leaving {
 
     /// When there can be nothing left to release.
     fn end(&self) -> Instant {
-        let over = self.haunted.map_or(self.surely_over, |until| until.max(self.surely_over));
-        // The lease of a value that is still on its way has not begun.
-        if self.unsure { after(over, STUCK) } else { over }
+        self.haunted.map_or(self.surely_over, |until| until.max(self.surely_over))
     }
 
     /// When time alone changes something.
-    pub(crate) fn due(&self) -> Instant {
-        let end = if self.told { self.end() } else { self.surely_over };
+    pub(crate) fn due(&self) -> Option<Instant> {
         match self.doing {
-            Doing::Resting { until } => until.min(end),
-            Doing::Releasing => end,
+            Doing::Resting { until } => Some(until.min(self.end())),
+            // Nobody is to be told any more, and only an answer ends the doubt.
+            Doing::Releasing | Doing::Offline if self.told && self.unsure => None,
+            Doing::Releasing | Doing::Offline => Some(self.end()),
         }
     }
 
     /// The server answered a release. True once there is nothing more to do.
     pub(crate) fn said(&mut self, said: Said, scene: &Scene, orders: &mut Vec<Order>) -> bool {
         match said {
-            Said::Ours(_) => self.tell(Released::Yes, orders),
+            Said::Ours(_) | Said::Freed { .. } => self.tell(Released::Yes, orders),
             Said::Gone | Said::NotOurs if self.doubt => self.tell(Released::Unconfirmed, orders),
             Said::Gone | Said::NotOurs => self.tell(Released::NotOurs, orders),
             Said::InFull => {
@@ -123,8 +121,12 @@ impl Leaving {
             }
             Said::Failed(Failure::Passing { may_have_run }) => {
                 self.doubt |= may_have_run;
+                if !may_have_run && std::mem::take(&mut self.unsure) {
+                    // Whatever was sent before has run by now, and no sooner than that the lease began.
+                    self.surely_over = self.lease.surely_over(scene.now);
+                }
                 self.doing = Doing::Resting { until: after(scene.now, AGAIN) };
-                return self.is_over(scene.now, orders);
+                return self.is_over(scene, orders);
             }
             _ => {
                 self.tell(Released::Unconfirmed, orders);
@@ -141,11 +143,8 @@ impl Leaving {
 
     /// Time has passed. True once there is nothing more to do.
     pub(crate) fn tick(&mut self, scene: &Scene, orders: &mut Vec<Order>) -> bool {
-        if self.is_over(scene.now, orders) {
+        if self.is_over(scene, orders) {
             return true;
-        }
-        if scene.now >= self.surely_over {
-            self.tell(Released::Unconfirmed, orders); // whoever waits has waited long enough
         }
         match self.doing {
             Doing::Resting { until } if scene.now >= until => self.release(false, scene, orders),
@@ -154,22 +153,32 @@ impl Leaving {
         false
     }
 
-    fn is_over(&mut self, now: Instant, orders: &mut Vec<Order>) -> bool {
-        let over = now >= self.end();
-        if over {
-            self.tell(Released::Unconfirmed, orders);
+    fn is_over(&mut self, scene: &Scene, orders: &mut Vec<Order>) -> bool {
+        if scene.now < self.end() {
+            return false;
         }
-        over
+        self.tell(Released::Unconfirmed, orders);
+        // The lease of a value that is still on its way has not begun, and only the next connection puts an end to that.
+        !self.unsure
     }
 
     /// There is a connection again.
     pub(crate) fn opened(&mut self, fenced: bool, scene: &Scene, orders: &mut Vec<Order>) {
-        if std::mem::take(&mut self.unsure) && !fenced {
-            self.haunted = self.haunted.max(Some(self.lease.surely_over(scene.now)));
+        if std::mem::take(&mut self.unsure) {
+            // As late as now may it have run, or later if nothing stops it.
+            self.surely_over = self.lease.surely_over(scene.now);
+            if !fenced {
+                self.haunted = Some(self.surely_over);
+            }
         }
-        if let Doing::Resting { .. } = self.doing {
+        if let Doing::Resting { .. } | Doing::Offline = self.doing {
             self.release(false, scene, orders);
         }
+    }
+
+    /// No connection will come any more.
+    pub(crate) fn stop_doubting(&mut self) {
+        self.unsure = false;
     }
 
     fn tell(&mut self, released: Released, orders: &mut Vec<Order>) {

@@ -29,6 +29,7 @@ mod held;
 mod leaving;
 mod line;
 mod passing;
+mod rivals;
 #[cfg(test)]
 mod tests;
 mod words;
@@ -44,6 +45,7 @@ use head::{Head, Step, Waiter};
 use held::{Granted, Held};
 use leaving::{Leaving, Remains};
 use passing::{Passing, Turns};
+use rivals::Rivals;
 use std::collections::VecDeque;
 use tokio::time::Instant;
 
@@ -57,6 +59,7 @@ pub(crate) struct Gate {
     line_due: Option<Instant>,
     leaving: Vec<Leaving>,
     turns: Turns,
+    rivals: Rivals,
 }
 
 /// The one claim of this process that deals with the server about the key.
@@ -100,7 +103,9 @@ impl Gate {
                 Seat::Held(held) => held.touched(scene, orders),
                 Seat::Empty | Seat::Passing(_) => {}
             },
-            Event::Announced => {
+            Event::Announced { process } => {
+                self.rivals.spoke(process, scene.now);
+                self.rivals.met(scene.now);
                 if let Seat::Head(head) = &mut self.seat {
                     head.woken(Wakeup::Announce, scene, orders);
                 }
@@ -119,19 +124,22 @@ impl Gate {
     /// When time alone changes something.
     pub(crate) fn due(&self) -> Option<Instant> {
         let seat = match &self.seat {
-            Seat::Empty => None,
+            Seat::Empty => self.rivals.due(),
             Seat::Head(head) => head.due(),
             Seat::Held(held) => Some(held.due()),
             Seat::Passing(passing) => passing.due(),
         };
-        let leaving = self.leaving.iter().map(Leaving::due).min();
+        let leaving = self.leaving.iter().filter_map(Leaving::due).min();
         let line = self.line_due.filter(|_| !self.line.is_empty());
         [seat, leaving, line].into_iter().flatten().min()
     }
 
     /// Whether there is nothing to remember.
     pub(crate) fn is_vacant(&self) -> bool {
-        matches!(self.seat, Seat::Empty) && self.line.is_empty() && self.leaving.is_empty()
+        matches!(self.seat, Seat::Empty)
+            && self.line.is_empty()
+            && self.leaving.is_empty()
+            && self.rivals.are_forgotten()
     }
 
     /// Forgets what a vacant gate remembers of its key; what it has allocated stays, for the next one.
@@ -172,7 +180,7 @@ impl Gate {
         }
         let surely_over = terms.lease.surely_over(scene.now);
         let (unsure, haunted) = (sent.is_some(), head.haunted());
-        let aloud = terms.wakeup == Wakeup::Announce;
+        let aloud = self.rivals.are_told(&terms, scene.now);
         let lease = terms.lease;
         let remains = Remains { claim, lease, aloud, surely_over, unsure, haunted };
         self.leaving.push(Leaving::begin(remains, scene, orders));
@@ -195,7 +203,9 @@ impl Gate {
     /// Empties the seat of a holder, whose key is released.
     fn leave(&mut self, held: &Held, scene: &Scene, orders: &mut Vec<Order>) {
         self.seat = Seat::Empty;
-        self.leaving.push(Leaving::begin(held.remains(scene.now), scene, orders));
+        let remains = held.remains(&self.rivals, scene.now);
+        self.rivals.keep(false, scene.now);
+        self.leaving.push(Leaving::begin(remains, scene, orders));
     }
 
     fn let_go_of_what_is_over(&mut self, scene: &Scene, orders: &mut Vec<Order>) {
@@ -231,7 +241,7 @@ impl Gate {
                 self.passed(said, in_full, scene, orders);
             }
             (Seat::Head(head), errand) if head.expects(errand) => {
-                let step = head.said(said, scene, orders);
+                let step = head.said(said, &mut self.rivals, scene, orders);
                 self.step(step, scene, orders);
             }
             (Seat::Held(held), errand) if held.expects(errand) => {
@@ -264,12 +274,13 @@ impl Gate {
         let Granted { to: Waiter { claim, terms, .. }, haunted, sent } = granted;
         if let Some(held) = Held::begin(&granted, scene) {
             orders.push(Order::Grant { claim, term: held.term(sent) });
+            self.rivals.keep(true, scene.now);
             self.seat = Seat::Held(held);
             return;
         }
         let took = scene.now.saturating_duration_since(sent);
         orders.push(Order::Refuse { claim, why: Why::TooShort { took } });
-        let (lease, aloud) = (terms.lease, terms.wakeup == Wakeup::Announce);
+        let (lease, aloud) = (terms.lease, self.rivals.are_told(&terms, scene.now));
         let surely_over = lease.surely_over(scene.now);
         let remains = Remains { claim, lease, aloud, surely_over, unsure: false, haunted };
         self.seat = Seat::Empty;
@@ -284,12 +295,18 @@ impl Gate {
             self.leaving.swap_remove(at);
             orders.push(Order::Forget(claim));
         }
+        if let Said::Freed { told } = said {
+            if told > u32::from(self.rivals.listening) {
+                self.rivals.met(scene.now);
+            }
+        }
         if let Seat::Head(head) = &mut self.seat {
             head.stop_yielding(scene, orders);
         }
     }
 
     fn opened(&mut self, fenced: bool, same: bool, scene: &Scene, orders: &mut Vec<Order>) {
+        self.rivals.listening = false;
         for leaving in &mut self.leaving {
             leaving.opened(fenced, scene, orders);
         }
@@ -319,13 +336,17 @@ impl Gate {
                 passing.tick(scene.now, orders);
                 Step::Stay
             }
-            Seat::Empty => Step::Stay,
+            Seat::Empty => {
+                self.rivals.tick(scene.now);
+                Step::Stay
+            }
         };
         self.step(step, scene, orders);
     }
 
     fn close(&mut self, scene: &Scene, orders: &mut Vec<Order>) {
         self.turn_away(Why::Closed, orders);
+        self.rivals.forget();
         match &mut self.seat {
             Seat::Empty => {}
             Seat::Head(_) => self.step(Step::Refused(Why::Closed), scene, orders),
@@ -335,5 +356,6 @@ impl Gate {
             }
             Seat::Passing(passing) => passing.turn_away(Why::Closed, orders),
         }
+        self.leaving.iter_mut().for_each(Leaving::stop_doubting);
     }
 }

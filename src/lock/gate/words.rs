@@ -73,8 +73,8 @@ pub(crate) enum Event {
     Said { errand: Errand, said: Said },
     /// Somebody changed the key, says the server.
     Changed,
-    /// Somebody released the lock, as they say themselves.
-    Announced,
+    /// A process released the lock, as it says itself. Equal numbers stand for equal processes.
+    Announced { process: u64 },
     /// There is a connection again. What the one before was sent and has not run yet never will, if it is `fenced` off. The
     /// server has kept its data, as far as is known, if it is the `same`.
     Opened { fenced: bool, same: bool },
@@ -110,8 +110,8 @@ pub(crate) enum Said {
     Fresh,
     /// `Ask`: the key had our value already, from an earlier attempt.
     Earlier,
-    /// `Ask`: somebody else has it. Equal numbers stand for equal holders.
-    Held { holder: u64, left: Left },
+    /// `Ask`: somebody else has it. Equal numbers stand for equal holders, and equal processes.
+    Held { holder: u64, process: u64, left: Left },
     /// `Ask`: in other words, please.
     Rephrase,
     /// `Ask`: the key holds data that is not a lock.
@@ -122,6 +122,8 @@ pub(crate) enum Said {
     Left(Left),
     /// The key was ours; `Verify` also tells for how long.
     Ours(Left),
+    /// `Release`: the key was ours and is free, and so many have been told, ourselves included.
+    Freed { told: u32 },
     /// The key does not exist.
     Gone,
     /// The key is not ours, and may not exist.

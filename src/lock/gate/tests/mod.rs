@@ -70,14 +70,17 @@ impl Desk {
         match order {
             Order::Send(errand) => match errand {
                 Errand::Ask { claim, .. } => format!("ask {}", claim.0),
-                Errand::Look { claim, .. } => format!("look {}", claim.0),
+                Errand::Look { claim, listen, .. } => {
+                    format!("look {}{}", claim.0, if *listen { " and listen" } else { "" })
+                }
                 Errand::Renew { claim, in_full, .. } => {
                     format!("renew {}{}", claim.0, if *in_full { " in full" } else { "" })
                 }
                 Errand::Verify { claim, .. } => format!("verify {}", claim.0),
                 Errand::HandOver { from, to, .. } => format!("pass {} to {}", from.0, to.0),
-                Errand::Release { claim, in_full, .. } => {
-                    format!("release {}{}", claim.0, if *in_full { " in full" } else { "" })
+                Errand::Release { claim, in_full, aloud } => {
+                    let how = if *in_full { " in full" } else { "" };
+                    format!("release {}{how}{}", claim.0, if *aloud { " aloud" } else { "" })
                 }
             },
             Order::Grant { claim, term } => format!("grant {} until {}", claim.0, self.at(*term)),
@@ -142,7 +145,11 @@ impl Desk {
     }
 }
 
-const HELD: Said = Said::Held { holder: 7, left: Left::Unasked };
+const HELD: Said = held_by(7);
+
+const fn held_by(process: u64) -> Said {
+    Said::Held { holder: process, process, left: Left::Unasked }
+}
 
 fn left(ms: u64) -> Said {
     Said::Left(Left::For(Duration::from_millis(ms)))

@@ -1,8 +1,8 @@
 //! The rows of the state table.
 
-use super::{Desk, HELD, MS, SECOND, holding, left, terms};
+use super::{Desk, HELD, MS, SECOND, held_by, holding, left, terms};
 use crate::lock::gate::{Claim, Ears, Event, Failure, Left, Patience, Said, Terms};
-use crate::lock::options::Renewal;
+use crate::lock::options::{Renewal, Wakeup};
 use std::time::Duration;
 
 #[test]
@@ -39,7 +39,8 @@ fn refused_head_looks_rests_and_asks_when_told() {
     assert_eq!(desk.answer(HELD), "look 1");
     assert_eq!(desk.answer(left(4_000)), "");
     assert_eq!(desk.due(), Some(4_001 * MS), "by itself when the lease is over");
-    assert_eq!(desk.told(Event::Announced), "", "it does not listen for that");
+    let announced = Event::Announced { process: 7 };
+    assert_eq!(desk.told(announced), "", "it does not listen for that");
     assert_eq!(desk.told(Event::Changed), "ask 1");
     assert_eq!(desk.answer(Said::Fresh), "grant 1 until 9.978s");
 }
@@ -424,4 +425,67 @@ fn server_that_turns_us_away_ends_all_waiting_and_no_hold() {
     desk.online = false;
     assert_eq!(desk.come(1), "");
     assert_eq!(desk.told(Event::Refused), "refuse 1: Failed, forget 1");
+}
+
+#[test]
+fn contended_lock_is_announced_and_its_holder_relied_on() {
+    let mut desk = Desk::new();
+    let auto = Terms { wakeup: Wakeup::Auto, ..terms() };
+    desk.come_with(1, auto, Patience::Endless);
+    assert_eq!(desk.answer(HELD), "look 1", "for the first time, the server's push will do");
+    desk.answer(left(4_000));
+    assert_eq!(desk.told(Event::Changed), "ask 1");
+    assert_eq!(desk.answer(HELD), "look 1 and listen", "in vain: the key is handed about");
+    desk.answer(left(4_000));
+    assert_eq!(desk.told(Event::Announced { process: 7 }), "ask 1");
+    assert_eq!(desk.answer(held_by(8)), "look 1", "8 has never spoken");
+    desk.answer(left(4_000));
+    assert_eq!(desk.told(Event::Announced { process: 8 }), "ask 1");
+    assert_eq!(desk.answer(held_by(7)), "", "7 has: it will be heard");
+    assert_eq!(desk.due(), Some(SECOND), "and asked about, should it have died");
+    assert_eq!(desk.told(Event::Announced { process: 7 }), "ask 1");
+    assert_eq!(desk.answer(Said::Fresh), "grant 1 until 9.978s");
+    assert_eq!(desk.release(1), "release 1 aloud");
+    assert_eq!(desk.answer(Said::Freed { told: 1 }), "report 1: Yes, forget 1");
+    assert!(!desk.gate.is_vacant(), "rivals are remembered for a while");
+    desk.come_with(2, auto, Patience::Endless);
+    assert_eq!(desk.answer(held_by(7)), "", "so are speakers");
+    assert_eq!(desk.leave(2), "forget 2");
+    desk.after(2 * SECOND);
+    assert!(desk.gate.is_vacant());
+}
+
+#[test]
+fn holder_that_was_relied_on_and_says_nothing_is_looked_at() {
+    let mut desk = Desk::new();
+    let auto = Terms { wakeup: Wakeup::Auto, ..terms() };
+    desk.come_with(1, auto, Patience::Endless);
+    desk.answer(HELD);
+    desk.answer(left(4_000));
+    desk.told(Event::Changed);
+    desk.answer(HELD);
+    desk.answer(left(4_000));
+    desk.told(Event::Announced { process: 8 });
+    assert_eq!(desk.answer(held_by(8)), "");
+    assert_eq!(desk.after(SECOND), "ask 1");
+    assert_eq!(desk.answer(held_by(8)), "look 1");
+    desk.answer(left(3_000));
+    assert_eq!(desk.due(), Some(4_001 * MS));
+}
+
+#[test]
+fn lock_for_which_nobody_waits_any_more_is_released_quietly() {
+    let mut desk = Desk::new();
+    let auto = Terms { wakeup: Wakeup::Auto, ..terms() };
+    desk.come_with(1, auto, Patience::Endless);
+    desk.answer(HELD);
+    desk.answer(left(4_000));
+    desk.told(Event::Changed);
+    desk.answer(Said::Fresh);
+    desk.now += 5 * SECOND;
+    assert_eq!(desk.release(1), "release 1 aloud", "whoever met it then may still wait");
+    assert_eq!(desk.answer(Said::Freed { told: 0 }), "report 1: Yes, forget 1");
+    desk.come_with(2, auto, Patience::Endless);
+    desk.answer(Said::Fresh);
+    assert_eq!(desk.release(2), "release 2");
 }
