@@ -90,11 +90,12 @@ impl Guard {
     ///
     /// Cancel safe: what the answer says is heeded, whether anybody waits for it or not.
     pub async fn verify(&self) -> Result<(), CheckError> {
-        let asked = Instant::now();
+        let (asked, (_, before)) = (Instant::now(), self.hold.confirmation());
         self.tell(Flush::Auto, Event::Doubted { claim: self.claim });
         let patience = self.locker.config().response_timeout;
         let answered = self.hold.until(|hold| {
-            (hold.status() != Status::Held || hold.confirmed_by() >= asked).then_some(())
+            let (sent, times) = hold.confirmation();
+            (hold.status() != Status::Held || sent >= asked && times > before).then_some(())
         });
         if timeout_at(crate::seam::after(asked, patience), answered).await.is_err() {
             let cause = self.locker.last_failure();

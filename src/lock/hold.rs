@@ -21,6 +21,8 @@ pub(crate) struct Hold {
     deadline: AtomicU64,
     /// When the command was sent that confirmed it last, in nanoseconds since `start`.
     confirmed_by: AtomicU64,
+    /// How often it was confirmed.
+    confirmed: AtomicU64,
     /// By how many nanoseconds the wall clock was ahead of `start` when the hold was last confirmed.
     ahead: AtomicI64,
     /// Notified when it is confirmed and when it ends.
@@ -64,6 +66,7 @@ impl Hold {
             status: AtomicU8::new(HELD),
             deadline: AtomicU64::new(0),
             confirmed_by: AtomicU64::new(0),
+            confirmed: AtomicU64::new(0),
             ahead: AtomicI64::new(0),
             changed: Notify::new(),
         };
@@ -76,6 +79,7 @@ impl Hold {
         self.ahead.store(self.ahead_at(clocks), Ordering::Relaxed);
         self.deadline.store(self.nanos(deadline), Ordering::Release);
         self.confirmed_by.store(self.nanos(clocks.now), Ordering::Release);
+        self.confirmed.fetch_add(1, Ordering::Release);
         self.changed.notify_waiters();
     }
 
@@ -100,9 +104,10 @@ impl Hold {
         self.instant(&self.deadline)
     }
 
-    /// When the command was sent that confirmed it last.
-    pub(crate) fn confirmed_by(&self) -> Instant {
-        self.instant(&self.confirmed_by)
+    /// When the command was sent that confirmed it last, and how often it was confirmed.
+    pub(crate) fn confirmation(&self) -> (Instant, u64) {
+        let times = self.confirmed.load(Ordering::Acquire);
+        (self.instant(&self.confirmed_by), times)
     }
 
     /// What the hold is, as far as anybody has found out.

@@ -18,6 +18,7 @@ mod holding;
 mod liveness;
 mod ordeals;
 mod payloads;
+mod loss;
 mod peers;
 mod place;
 mod slips;
@@ -25,4 +26,5 @@ mod states;
 #[cfg(feature = "tls")]
 mod tls;
 mod stats;
+mod waiting;
 mod wire;
