@@ -36,6 +36,7 @@ mod blocking;
 mod commands;
 mod handshake;
 mod locks;
+mod waiting;
 
 async fn run(target: Target, access: Access, case: impl AsyncFnOnce(&Running)) {
     if let Some(running) = target.start(access).await {
