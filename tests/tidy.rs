@@ -70,6 +70,7 @@ const PURE: &[&str] = &[
     "src/client/gather.rs",
     "src/client/handshake.rs",
     "src/client/pops.rs",
+    "src/client/pubsub/registry.rs",
     "src/client/pulse.rs",
     "src/client/refused.rs",
     "src/client/replies.rs",

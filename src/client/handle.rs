@@ -5,6 +5,7 @@ use crate::client::connection::Connection;
 use crate::client::home::Home;
 use crate::client::lanes::Lanes;
 use crate::client::lease::Pool;
+use crate::client::pubsub::Hub;
 use crate::client::shared::Phase;
 use crate::client::stats::Stats;
 use crate::client::watch;
@@ -43,6 +44,7 @@ struct Inner {
     data: Lanes,
     /// Whatever a layer above keeps with a client, made on first use.
     companion: OnceLock<Arc<dyn Any + Send + Sync>>,
+    hub: Arc<Hub>,
     /// Connections for commands that wait.
     leases: Arc<Pool>,
     /// Whether the server was seen to let this user run transactions.
@@ -80,11 +82,13 @@ impl Client {
     pub async fn with_config(config: Config) -> Result<Self, Error> {
         let home = Home::of(&config)?;
         let leases = Pool::new(home.clone(), config.clone());
+        let hub = Hub::new(home.clone(), config.clone());
         let data = Lanes::connect(&home, config).await?;
         Ok(Self(Arc::new(Inner {
             home,
             data,
             companion: OnceLock::new(),
+            hub,
             leases,
             transactions: AtomicBool::new(false),
         })))
@@ -110,12 +114,17 @@ impl Client {
         self.0.data.first()
     }
 
+    pub(crate) fn hub(&self) -> &Arc<Hub> {
+        &self.0.hub
+    }
+
     pub(crate) fn leases(&self) -> &Arc<Pool> {
         &self.0.leases
     }
 
     /// Ends everything but what layers above keep, and waits at most `patience` for what is on its way.
     pub(crate) async fn end(&self, patience: Duration) {
+        self.0.hub.close();
         self.0.leases.close();
         self.0.data.close(patience).await;
     }

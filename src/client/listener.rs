@@ -109,10 +109,15 @@ fn first(items: &[Frame]) -> &[u8] {
 }
 
 fn confirms(items: &[Frame]) -> bool {
-    let word = first(items);
-    word.ends_with(b"subscribe")
-        && matches!(word.len() - b"subscribe".len(), 0..=2)
-        && items.len() == 3
+    const WORDS: [&[u8]; 6] = [
+        b"subscribe",
+        b"unsubscribe",
+        b"psubscribe",
+        b"punsubscribe",
+        b"ssubscribe",
+        b"sunsubscribe",
+    ];
+    items.len() == 3 && WORDS.contains(&first(items))
 }
 
 fn is_message(items: &[Frame]) -> bool {
@@ -193,6 +198,31 @@ mod tests {
         let args: Vec<_> = line.split(' ').collect();
         let encode = |out: &mut BytesMut| encode::command(&args, out);
         connection.post(tag, SECOND, encode).unwrap();
+    }
+
+    #[test]
+    fn confirmations_of_every_kind_are_replies_and_messages_of_every_kind_are_not() {
+        let frame = |words: &[&'static str]| {
+            words.iter().map(|word| Frame::Bulk(word.as_bytes().into())).collect::<Vec<_>>()
+        };
+        for word in
+            ["subscribe", "unsubscribe", "psubscribe", "punsubscribe", "ssubscribe", "sunsubscribe"]
+        {
+            let confirmation = frame(&[word, "c", "1"]);
+            for frame in [Frame::Push(confirmation.clone()), Frame::Array(confirmation)] {
+                assert!(is_reply(&frame, Protocol::Resp2), "{frame:?}");
+                assert!(matches!(sort(frame, Protocol::Resp2), Heard::Reply(_)), "{word}");
+            }
+        }
+        for words in
+            [&["message", "c", "x"][..], &["smessage", "c", "x"], &["pmessage", "*", "c", "x"]]
+        {
+            let message = frame(words);
+            for frame in [Frame::Push(message.clone()), Frame::Array(message)] {
+                assert!(!is_reply(&frame, Protocol::Resp2), "{frame:?}");
+                assert!(matches!(sort(frame, Protocol::Resp2), Heard::Push(_)), "{words:?}");
+            }
+        }
     }
 
     #[tokio::test(start_paused = true)]

@@ -23,6 +23,7 @@
 //! | `WATCH` | [`Client::watch`] | a leased connection |
 //! | `BLPOP`, `BLMOVE`, `XREAD` with `BLOCK`, … | [`Client::blocking_command`] | a leased connection |
 //! | `WAIT` after writes | [`Client::blocking_pipeline`] | a leased connection |
+//! | `SUBSCRIBE`, `PSUBSCRIBE`, `SSUBSCRIBE` | [`Client::subscribe`] and its like | one that all subscriptions share |
 //!
 //! A leased connection is one caller's until the call is over, and never dials again.
 //!
@@ -34,6 +35,7 @@
 //! | `connection.rs`, `call.rs`, `shared.rs`, `queue.rs`, `pen.rs`, `listener.rs` | what callers and driver share |
 //! | `slot.rs`, `slots.rs`, `waves.rs`, `gather.rs`, `canary.rs` | which reply is whose, and when it is late |
 //! | `driver.rs`, `intake.rs`, `alarm.rs`, `clock.rs`, `pulse.rs`, `redial.rs`, `handshake.rs` | the task that owns the socket |
+//! | `pubsub/` | subscriptions |
 //! | `home.rs` | where that task runs |
 //! | `lanes.rs`, `route.rs` | several connections, and which one a key keeps |
 
@@ -60,6 +62,7 @@ mod listener;
 mod optimistic;
 mod pen;
 mod pops;
+mod pubsub;
 mod pulse;
 mod queue;
 mod redial;
@@ -85,6 +88,7 @@ pub use command::Command;
 pub use convert::{FromReply, ToArg};
 pub use handle::Client;
 pub use optimistic::Watch;
+pub use pubsub::{Event, Gap, Message, Subscription};
 pub use replies::{FromReplies, Replies};
 pub use script::Script;
 pub use set::SetOptions;

@@ -53,7 +53,11 @@ const ENDLESS: Rule = Rule::Always("its answer never ends; use a tool such as re
 const REPLICA: Rule =
     Rule::Always("it makes the connection a replica's; use a tool such as redis-cli --replica");
 const MESSAGES: Rule =
-    Rule::Always("its messages would mix with other replies; use a connection of another tool");
+    Rule::Always("its messages would mix with other replies; use Client::subscribe");
+const PATTERNS: Rule =
+    Rule::Always("its messages would mix with other replies; use Client::psubscribe");
+const SHARDS: Rule =
+    Rule::Always("its messages would mix with other replies; use Client::ssubscribe");
 const TRANSACTION: Rule = Rule::Always(
     "other callers' commands would end up in the transaction; use Client::transaction",
 );
@@ -102,11 +106,11 @@ const REFUSED: [(&str, Rule); 37] = [
     ("PSYNC", REPLICA),
     ("REPLCONF", REPLICA),
     ("SUBSCRIBE", MESSAGES),
-    ("PSUBSCRIBE", MESSAGES),
-    ("SSUBSCRIBE", MESSAGES),
+    ("PSUBSCRIBE", PATTERNS),
+    ("SSUBSCRIBE", SHARDS),
     ("UNSUBSCRIBE", MESSAGES),
-    ("PUNSUBSCRIBE", MESSAGES),
-    ("SUNSUBSCRIBE", MESSAGES),
+    ("PUNSUBSCRIBE", PATTERNS),
+    ("SUNSUBSCRIBE", SHARDS),
     ("MULTI", TRANSACTION),
     ("EXEC", TRANSACTION),
     ("DISCARD", TRANSACTION),
@@ -211,12 +215,12 @@ mod tests {
             ("SYNC", "redis-cli"),
             ("PSYNC|?|-1", "redis-cli"),
             ("REPLCONF|ACK|1", "redis-cli"),
-            ("SUBSCRIBE|c", "another tool"),
-            ("UNSUBSCRIBE", "another tool"),
-            ("PSUBSCRIBE|c*", "another tool"),
-            ("PUNSUBSCRIBE", "another tool"),
-            ("SSUBSCRIBE|c", "another tool"),
-            ("SUNSUBSCRIBE", "another tool"),
+            ("SUBSCRIBE|c", "Client::subscribe"),
+            ("UNSUBSCRIBE", "Client::subscribe"),
+            ("PSUBSCRIBE|c*", "Client::psubscribe"),
+            ("PUNSUBSCRIBE", "Client::psubscribe"),
+            ("SSUBSCRIBE|c", "Client::ssubscribe"),
+            ("SUNSUBSCRIBE", "Client::ssubscribe"),
             ("MULTI", "Client::transaction"),
             ("EXEC", "Client::transaction"),
             ("DISCARD", "Client::transaction"),

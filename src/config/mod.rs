@@ -53,6 +53,7 @@ pub struct Config {
     pub(crate) reconnect: Backoff,
     pub(crate) max_queued_bytes: usize,
     pub(crate) leased_connections: usize,
+    pub(crate) subscription_buffer: usize,
     pub(crate) dial: Option<BoxedDial>,
     pub(crate) connections: usize,
     pub(crate) placement: Placement,
@@ -84,6 +85,7 @@ impl Config {
             reconnect: Backoff::new(Duration::from_millis(10), 2.0, Duration::from_secs(2)),
             max_queued_bytes: 64 << 20,
             leased_connections: 8,
+            subscription_buffer: 1 << 20,
             dial: None,
             connections: 1,
             placement: Placement::Caller,
@@ -282,6 +284,13 @@ impl Config {
     /// they are needed, and kept.
     pub fn leased_connections(mut self, connections: usize) -> Self {
         self.leased_connections = connections.clamp(1, 1 << 20);
+        self
+    }
+
+    /// How many bytes of messages a [`Subscription`](crate::client::Subscription) keeps for a reader that is slow; then the
+    /// oldest make room, and are counted. Default: 1 MiB, some thousand small messages.
+    pub fn subscription_buffer(mut self, bytes: usize) -> Self {
+        self.subscription_buffer = bytes;
         self
     }
 

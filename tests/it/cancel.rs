@@ -107,6 +107,8 @@ impl Stage {
             assert_eq!(echoed, place);
             self.client.lock("other").acquire().await.expect(&place).release().await.expect(&place);
         }
+        let channels = self.client.command("PUBSUB").arg("CHANNELS").send::<Vec<String>>().await;
+        assert!(channels.expect(&place).is_empty(), "{place}");
         let keys = self.server.keys();
         let locks: Vec<_> = keys.iter().filter(|key| key.starts_with(b"lk:")).collect();
         assert!(locks.is_empty(), "{place}: left {locks:?}");
@@ -252,6 +254,20 @@ async fn operators_calls_dropped_at_any_poll_leave_nothing_behind() {
 async fn watching_the_state_may_be_given_up_at_any_poll() {
     drop_at_every_poll("state_changes", async |client| {
         let _ = tokio::time::timeout(5 * MS, client.state_changes().next()).await;
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn subscribing_dropped_at_any_poll_leaves_no_subscription() {
+    drop_at_every_poll("subscribe", async |client| drop(client.subscribe(["a", "b"]).await)).await;
+    drop_at_every_poll("subscribe more and read", async |client| {
+        if let Ok(mut subscription) = client.subscribe("a").await {
+            drop(subscription.psubscribe(["p*", "q*"]).await);
+            subscription.unsubscribe("a");
+            drop(client.publish("p", "message").await);
+            let _ = tokio::time::timeout(30 * MS, subscription.next()).await;
+        }
     })
     .await;
 }

@@ -16,15 +16,16 @@ mod exit;
 mod faults;
 mod holding;
 mod liveness;
+mod loss;
 mod ordeals;
 mod payloads;
-mod loss;
 mod peers;
 mod place;
+mod pubsub;
 mod slips;
 mod states;
+mod stats;
 #[cfg(feature = "tls")]
 mod tls;
-mod stats;
 mod waiting;
 mod wire;

@@ -36,6 +36,7 @@ mod blocking;
 mod commands;
 mod handshake;
 mod locks;
+mod pubsub;
 mod waiting;
 
 async fn run(target: Target, access: Access, case: impl AsyncFnOnce(&Running)) {
