@@ -293,7 +293,7 @@ impl Book {
     /// Puts a message into the mailboxes of those who listen.
     fn publish(&mut self, items: Vec<Frame>, mail: &mut Mail) {
         let mut parts = items.into_iter().map_while(|item| match item {
-            Frame::Bulk(text) | Frame::Simple(text) => Some(text),
+            Frame::Bulk(text) | Frame::Simple(text) => Some(text.into_bytes()),
             _ => None,
         });
         let (Some(word), Some(name)) = (parts.next(), parts.next()) else { return };

@@ -91,7 +91,7 @@ impl Message {
     ///
     /// [`ErrorKind::UnexpectedReply`](crate::ErrorKind::UnexpectedReply) if it is none.
     pub fn read<T: FromReply>(&self) -> Result<T, Error> {
-        T::from_reply(Frame::Bulk(self.payload.clone()))
+        T::from_reply(Frame::Bulk(self.payload.clone().into()))
     }
 }
 
