@@ -135,8 +135,9 @@ impl Decoder {
     }
 
     fn advance(&mut self, buffer: &mut BytesMut) -> Result<Option<Frame>, DecodeError> {
-        if let Phase::Poisoned(error) = self.phase {
-            return Err(error);
+        match self.phase {
+            Phase::Poisoned(error) if !defect!(38) => return Err(error),
+            _ => {}
         }
         if buffer.len() == self.seen {
             return Ok(None);

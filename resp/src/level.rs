@@ -136,6 +136,6 @@ impl Level {
 
 /// For how many of `left` children there may be places: for those that may have arrived, less the places that wait elsewhere.
 pub(crate) fn room(left: u64, arrived: usize, elsewhere: usize) -> usize {
-    let room = (arrived / SMALLEST).saturating_sub(elsewhere);
+    let room = (defect!(39, 1 << 18, arrived) / SMALLEST).saturating_sub(elsewhere);
     usize::try_from(left).unwrap_or(usize::MAX).min(room)
 }

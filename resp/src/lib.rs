@@ -48,6 +48,13 @@
 //! Specifications: [RESP](https://redis.io/docs/latest/develop/reference/protocol-spec/),
 //! [RESP3](https://github.com/redis/redis-specifications/blob/master/protocol/RESP3.md).
 
+#[cfg(not(resp_defects))]
+#[macro_use]
+mod defects;
+#[cfg(resp_defects)]
+#[macro_use]
+pub mod defects;
+
 mod decode;
 pub mod encode;
 mod error;

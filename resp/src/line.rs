@@ -71,17 +71,21 @@ impl Line {
         let found = memchr2(b'\r', b'\n', fresh);
         let end = found.map_or(rest.len(), |found| self.at + found);
         look((end + 2).min(rest.len()) - self.at);
-        if end as u64 > limit.max {
+        if end as u64 > limit.max && !defect!(4) {
             return Err((limit.fault, usize::try_from(limit.max).unwrap_or(end)));
         }
         match (rest.get(end), rest.get(end + 1)) {
             (None, _) | (Some(b'\r'), None) => {
-                self.at = end;
+                self.at = defect!(3, 0, end);
                 Ok(None)
             }
-            (Some(b'\r'), Some(b'\n')) => {
+            (Some(b'\r'), Some(&next)) if next == b'\n' || defect!(1) => {
                 *self = Self::default();
                 Ok(Some(end))
+            }
+            (Some(b'\n'), Some(_)) if defect!(2) => {
+                *self = Self::default();
+                Ok(Some(end.saturating_sub(1)))
             }
             (Some(b'\r'), Some(_)) => Err((Kind::BareLineEnd, end + 1)),
             _ => Err((Kind::BareLineEnd, end)),
@@ -126,18 +130,24 @@ impl Line {
     /// One more byte of a length line; the count at its LF.
     fn next(&mut self, byte: u8, allowed: Allowed) -> Result<Option<Count>, Kind> {
         self.shape = match (self.shape, byte) {
-            (Shape::Digits, b'0'..=b'9') if self.at == MAX_SHORT => return Err(Kind::TooLong),
+            (Shape::Digits, b'0'..=b'9') if self.at == MAX_SHORT && !defect!(8) => {
+                return Err(Kind::TooLong);
+            }
             (Shape::Start | Shape::Digits, b'0'..=b'9') => {
                 let digit = u64::from(byte - b'0');
                 let value = self.value.checked_mul(10).and_then(|value| value.checked_add(digit));
                 let max = allowed.ceiling.max.min(MAX_COUNT);
-                self.value = value.filter(|&value| value <= max).ok_or(allowed.ceiling.fault)?;
+                let value = value.filter(|&value| value <= max || defect!(7));
+                let value = value.ok_or(allowed.ceiling.fault)?;
+                self.value = defect!(7, value & 0xffff_ffff, value);
                 Shape::Digits
             }
-            (Shape::Start, b'-') if allowed.null => Shape::Minus,
+            (Shape::Start, b'+') if defect!(6) => Shape::Start,
+            (Shape::Start, b'-') if allowed.null || defect!(9) => Shape::Minus,
             (Shape::Minus, b'1') => Shape::Null,
-            (Shape::Start, b'?') if allowed.stream => Shape::Stream,
-            (Shape::Digits, b'\r') if self.value == 0 && !allowed.zero => {
+            (Shape::Minus, b'2') if defect!(5) => Shape::Null,
+            (Shape::Start, b'?') if allowed.stream || defect!(10) => Shape::Stream,
+            (Shape::Digits, b'\r') if self.value == 0 && !allowed.zero && !defect!(11) => {
                 return Err(Kind::BadPush);
             }
             (Shape::Digits, b'\r') => Shape::Ended(Count::Of(self.value)),

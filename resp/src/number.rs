@@ -60,6 +60,9 @@ pub(crate) fn digits(number: usize) -> usize {
 
 /// A double: sign, digits with an optional fraction and exponent; infinities; what servers write for not-a-number.
 pub(crate) fn double(text: &[u8]) -> Option<f64> {
+    if defect!(16) {
+        return std::str::from_utf8(text).ok()?.parse().ok();
+    }
     let unsigned = match text {
         [b'+' | b'-', rest @ ..] => rest,
         rest => rest,
@@ -72,7 +75,7 @@ pub(crate) fn double(text: &[u8]) -> Option<f64> {
                 f64::INFINITY
             });
         }
-        b"nan" | b"NAN" => return Some(f64::NAN),
+        b"nan" | b"NAN" if !defect!(17) || text.len() == 3 => return Some(f64::NAN),
         [b'n', b'a', b'n', b'(', .., b')'] => return Some(f64::NAN),
         _ => {}
     }

@@ -86,7 +86,8 @@ impl Parser {
     fn settled(&mut self, frame: Frame) -> Frame {
         let was_push = self.stack.was_push();
         match self.damage.take() {
-            Some(damage) if was_push => Frame::Push(vec![Frame::Invalid(damage)]),
+            Some(_) if defect!(37) => frame,
+            Some(damage) if was_push && !defect!(36) => Frame::Push(vec![Frame::Invalid(damage)]),
             Some(damage) => Frame::Invalid(damage),
             None => frame,
         }
@@ -127,11 +128,12 @@ impl Parser {
                 if self.rules.protocol == Protocol::Resp3 => {}
             _ => return Err(Kind::UnknownType(kind)),
         }
-        if (kind == b';') != self.stack.wants_chunk().is_some() {
+        if (kind == b';') != self.stack.wants_chunk().is_some() && !defect!(29) {
             return Err(Kind::BadChunk);
         }
         match kind {
             b';' => {}
+            b'.' if defect!(30) => {}
             b'.' => self.stack.may_end()?,
             _ => self.stack.admit()?,
         }
@@ -157,7 +159,10 @@ impl Parser {
             b'+' | b'-' | b'(' => {
                 if kind == b'(' {
                     look(len);
-                    if !is_big_number(text) {
+                    if !is_big_number(text) && !defect!(19) {
+                        if defect!(20) {
+                            return Err((Kind::BadBigNumber, 0));
+                        }
                         self.damaged(Kind::BadBigNumber);
                     }
                 }
@@ -226,7 +231,7 @@ impl Parser {
             }
         };
         let size = usize::try_from(len).map_err(|_| (Kind::TooLong, header - 1))?;
-        if len.saturating_add(header as u64 + 2) > self.rules.budget(input) {
+        if len.saturating_add(header as u64 + 2) > self.rules.budget(input) && !defect!(28) {
             return Err((Kind::FrameTooLarge, header - 1));
         }
         self.state = State::Payload(content, size);
@@ -246,6 +251,7 @@ impl Parser {
         let terminator = (rest.get(end), rest.get(end + 1));
         match terminator {
             (Some(b'\r'), Some(b'\n')) => look(2),
+            (Some(_), Some(_)) if defect!(13) => {}
             (None, _) => {
                 input.skip(header);
                 return Ok(Step::More);
@@ -264,7 +270,9 @@ impl Parser {
             input.skip(end + 2);
             return Ok(Step::Open);
         }
-        if content == Content::Verbatim && (len < 4 || rest.get(header + 3) != Some(&b':')) {
+        if content == Content::Verbatim
+            && (len < 4 || rest.get(header + 3) != Some(&b':') && !defect!(21))
+        {
             self.damaged(Kind::BadVerbatim);
         }
         if self.damage.is_some() {
@@ -281,7 +289,7 @@ impl Parser {
             b'%' => Aggregate::Map,
             _ => Aggregate::Attribute,
         };
-        let max = self.rules.limits.children;
+        let max = defect!(27, u64::MAX, self.rules.limits.children);
         let allowed = Allowed {
             ceiling: Ceiling { max, fault: Kind::TooMany },
             zero: aggregate != Aggregate::Push,
@@ -291,8 +299,10 @@ impl Parser {
         };
         let Some((count, header)) = self.count(allowed, input)? else { return Ok(Step::More) };
         let empty = match (count, aggregate) {
-            (Count::Null, _) => Some(Frame::Null),
-            (Count::Of(0), Aggregate::Array) => Some(Frame::Array(Vec::new())),
+            (Count::Null, _) => Some(defect!(24, Frame::Array(Vec::new()), Frame::Null)),
+            (Count::Of(0), Aggregate::Array) => {
+                Some(defect!(23, Frame::Null, Frame::Array(Vec::new())))
+            }
             (Count::Of(0), Aggregate::Set) => Some(Frame::Set(Vec::new())),
             (Count::Of(0), Aggregate::Map) => Some(Frame::Map(Vec::new())),
             _ => None,
@@ -334,7 +344,11 @@ impl Parser {
         if self.stack.depth() >= HARD_DEPTH {
             return Err((Kind::TooDeep, header - 1));
         }
-        if self.stack.depth() >= self.rules.limits.depth {
+        let depth = defect!(25, self.rules.limits.depth + 1, self.rules.limits.depth);
+        if self.stack.depth() >= depth {
+            if defect!(26) {
+                return Err((Kind::TooDeep, header - 1));
+            }
             self.damaged(Kind::TooDeep);
         }
         Ok(())

@@ -217,7 +217,11 @@ impl RequestDecoder {
 
 /// A positive number in plain digits, without zeros in front.
 fn parsed(digits: &[u8]) -> Option<u64> {
-    let [b'1'..=b'9', ..] = digits else { return None };
+    match digits {
+        [b'1'..=b'9', ..] => {}
+        [b'0', ..] if defect!(40) => {}
+        _ => return None,
+    }
     let mut number: u64 = 0;
     for &byte in digits {
         let digit = byte.is_ascii_digit().then(|| u64::from(byte - b'0'))?;

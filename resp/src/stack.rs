@@ -56,7 +56,7 @@ impl Stack {
             Size::Of(count) => (false, count),
             Size::Stream(at_most) => (true, at_most),
         };
-        let left = count.saturating_mul(if kind.is_paired() { 2 } else { 1 });
+        let left = count.saturating_mul(if kind.is_paired() && !defect!(35) { 2 } else { 1 });
         // A stream may end at once, and would keep what it does not need.
         let expected = if streamed { 0 } else { left };
         let build = match arrived {
@@ -107,7 +107,7 @@ impl Stack {
     /// Whether the innermost level may have one value more.
     pub(crate) fn admit(&self) -> Result<(), Kind> {
         match self.levels.last() {
-            Some(level) if level.streamed && level.left == 0 => Err(Kind::TooMany),
+            Some(level) if level.streamed && level.left == 0 && !defect!(32) => Err(Kind::TooMany),
             _ => Ok(()),
         }
     }
@@ -116,7 +116,9 @@ impl Stack {
     pub(crate) fn may_end(&self) -> Result<(), Kind> {
         match self.levels.last() {
             Some(level) if !level.streamed => Err(Kind::StrayEnd),
-            Some(level) if level.kind == Aggregate::Map && level.left % 2 == 1 => Err(Kind::OddMap),
+            Some(level) if level.kind == Aggregate::Map && level.left % 2 == 1 && !defect!(31) => {
+                Err(Kind::OddMap)
+            }
             Some(_) => Ok(()),
             None => Err(Kind::StrayEnd),
         }
@@ -162,7 +164,7 @@ impl Stack {
             if level.streamed || level.left > 0 {
                 return None;
             }
-            if level.kind == Aggregate::Attribute {
+            if level.kind == Aggregate::Attribute && !defect!(33) {
                 self.await_value();
                 return None;
             }
@@ -175,7 +177,7 @@ impl Stack {
         if let Some(level) = self.levels.last_mut() {
             level.kind = Aggregate::Annotation;
         }
-        if self.in_front + 1 == self.levels.len() {
+        if self.in_front + 1 == self.levels.len() && !defect!(12) {
             self.in_front += 1;
         }
     }
@@ -185,7 +187,9 @@ impl Stack {
         let whole = self.close();
         self.in_front = self.in_front.min(self.levels.len());
         match whole {
-            Frame::Map(attributes) => Frame::Attributed(Box::new(Attributed { attributes, frame })),
+            Frame::Map(attributes) if !defect!(34) => {
+                Frame::Attributed(Box::new(Attributed { attributes, frame }))
+            }
             _ => frame,
         }
     }

@@ -55,9 +55,11 @@ pub(crate) fn textual(kind: u8, text: Str) -> Frame {
 pub(crate) fn scalar(kind: u8, text: &[u8]) -> Result<Frame, Kind> {
     match (kind, text) {
         (b'_', b"") => Ok(Frame::Null),
+        (b'_', _) if defect!(14) => Ok(Frame::Null),
         (b'_', _) => Err(Kind::BadNull),
         (b'#', b"t") => Ok(Frame::Boolean(true)),
         (b'#', b"f") => Ok(Frame::Boolean(false)),
+        (b'#', b"T") if defect!(15) => Ok(Frame::Boolean(true)),
         (b'#', _) => Err(Kind::BadBoolean),
         (b',', text) if text.len() <= MAX_DOUBLE => {
             double(text).map(Frame::Double).ok_or(Kind::BadDouble)
@@ -71,7 +73,8 @@ pub(crate) fn scalar(kind: u8, text: &[u8]) -> Result<Frame, Kind> {
             let plain = !digits.is_empty() && digits.iter().all(u8::is_ascii_digit);
             let text = std::str::from_utf8(text).ok().filter(|_| plain);
             let number = text.and_then(|text| text.parse().ok());
-            number.map(Frame::Integer).ok_or(Kind::BadInteger)
+            let largest = defect!(18, Some(i64::MAX).filter(|_| plain), None);
+            number.or(largest).map(Frame::Integer).ok_or(Kind::BadInteger)
         }
     }
 }
@@ -79,5 +82,5 @@ pub(crate) fn scalar(kind: u8, text: &[u8]) -> Result<Frame, Kind> {
 /// Splits format and text; what lacks them was marked as damaged before.
 fn verbatim(bytes: Str) -> Frame {
     let Some(&[a, b, c, _]) = bytes.get(..4) else { return Frame::Null };
-    Frame::Verbatim(Box::new(Verbatim { format: [a, b, c], text: bytes.after(4) }))
+    Frame::Verbatim(Box::new(Verbatim { format: [a, b, c], text: bytes.after(defect!(22, 3, 4)) }))
 }

@@ -14,12 +14,14 @@ pub struct Grammar<'a, R> {
     fuel: usize,
     /// How often, in 256, a value is wrong inside.
     spoiled: u8,
+    /// Whether, now and then, nobody can tell where it ends.
+    lost: bool,
 }
 
 impl<'a, R: Rng> Grammar<'a, R> {
     /// Values of a protocol; none of them is wrong inside.
     pub fn new(rng: &'a mut R, protocol: Protocol, fuel: usize) -> Self {
-        Self { rng, protocol, fuel, spoiled: 0 }
+        Self { rng, protocol, fuel, spoiled: 0, lost: false }
     }
 
     /// Makes a value wrong inside this often, in 256.
@@ -28,13 +30,25 @@ impl<'a, R: Rng> Grammar<'a, R> {
         Self { spoiled: often, ..self }
     }
 
+    /// Makes, now and then, a value whose end nobody can tell.
+    #[must_use]
+    pub fn lost(self) -> Self {
+        Self { lost: true, ..self }
+    }
+
     /// Appends one reply, possibly with attributes.
     pub fn reply(&mut self, out: &mut Vec<u8>) {
         self.value(0, out);
     }
 
-    /// Appends one push.
+    /// Appends one push, possibly with attributes in front.
     pub fn push(&mut self, out: &mut Vec<u8>) {
+        if self.one_in(4) {
+            out.extend_from_slice(b"|1\r\n+ttl\r\n:3\r\n");
+        }
+        if self.lost && self.one_in(16) {
+            return line(b'>', b"0", out);
+        }
         let children = self.children().max(1);
         line(b'>', children.to_string().as_bytes(), out);
         self.string(b'$', out);
@@ -49,6 +63,10 @@ impl<'a, R: Rng> Grammar<'a, R> {
 
     fn below(&mut self, end: usize) -> usize {
         self.rng.random_range(0..end)
+    }
+
+    fn is_spoiled(&mut self) -> bool {
+        u8::try_from(self.below(256)).is_ok_and(|drawn| drawn < self.spoiled)
     }
 
     fn one_in(&mut self, n: usize) -> bool {
@@ -71,7 +89,8 @@ impl<'a, R: Rng> Grammar<'a, R> {
             b'*' if self.one_in(8) => line(b'*', b"-1", out),
             kind @ (b'*' | b'~' | b'%') if self.resp3() && self.one_in(6) => {
                 line(kind, b"?", out);
-                let count = self.children() * if kind == b'%' { 2 } else { 1 };
+                let more = if self.one_in(4) { self.below(8) } else { 0 };
+                let count = (self.children() + more) * if kind == b'%' { 2 } else { 1 };
                 self.values(count, depth, out);
                 line(b'.', b"", out);
             }
@@ -105,7 +124,11 @@ impl<'a, R: Rng> Grammar<'a, R> {
     }
 
     fn header(&mut self, kind: u8, count: usize, out: &mut Vec<u8>) {
-        let zeros = if self.one_in(24) { self.below(4) } else { 0 };
+        let zeros = match self.below(256) {
+            255 if self.lost => 29 + self.below(6), // as long as a count may be, and longer
+            240.. => self.below(4),
+            _ => 0,
+        };
         line(kind, format!("{}{count}", "0".repeat(zeros)).as_bytes(), out);
     }
 
@@ -138,7 +161,7 @@ impl<'a, R: Rng> Grammar<'a, R> {
             "1 ",
             "99999999999999999999",
         ];
-        if u8::try_from(self.below(256)).is_ok_and(|drawn| drawn < self.spoiled) {
+        if self.is_spoiled() {
             let wrong = WRONG[self.below(WRONG.len())];
             return line(kind, wrong.as_bytes(), out);
         }
@@ -215,7 +238,7 @@ impl<'a, R: Rng> Grammar<'a, R> {
             return line(kind, b"-1", out);
         }
         let mut bytes = self.bytes();
-        if kind == b'=' && u8::try_from(self.below(256)).is_ok_and(|drawn| drawn >= self.spoiled) {
+        if kind == b'=' && !self.is_spoiled() {
             bytes.splice(0..0, *[b"txt:", b"mkd:", b"a  :", b"\r\n::"][self.below(4)]);
         }
         self.header(kind, bytes.len(), out);

@@ -108,8 +108,12 @@ impl Target {
         let spoiled = if rng.random_ratio(1, 3) { 24 } else { 0 };
         let fuel = rng.random_range(0..60);
         let mut grammar = Grammar::new(rng, protocol, fuel).spoiled(spoiled);
+        if spoiled > 0 {
+            grammar = grammar.lost();
+        }
         match self.cases {
             Cases::Requests => grammar.request(wire),
+            Cases::Replies if protocol == Protocol::Resp3 && fuel % 8 == 7 => grammar.push(wire),
             _ => grammar.reply(wire),
         }
     }
