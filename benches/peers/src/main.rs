@@ -2,10 +2,13 @@
 //!
 //! ```text
 //! cargo run --release -- codec
+//! cargo run --release -- connection
+//! cargo run --release -- lock
 //! ```
 
 mod codec;
 mod connection;
+mod lock;
 mod plot;
 /// Starts real servers, as the tests do.
 #[path = "../../../tests/it/real.rs"]
@@ -19,7 +22,8 @@ type Failure = Box<dyn std::error::Error>;
 static ALLOCATOR: native::Counting = native::Counting;
 
 fn usage() -> String {
-    format!("usage: cargo run --release -- COMMAND\n\n{}{}", codec::USAGE, connection::USAGE)
+    let usages = [codec::USAGE, connection::USAGE, lock::USAGE].concat();
+    format!("usage: cargo run --release -- COMMAND\n\n{usages}")
 }
 
 fn main() -> std::process::ExitCode {
@@ -29,9 +33,13 @@ fn main() -> std::process::ExitCode {
     let done = match command.as_str() {
         "codec" => codec::run(&rest),
         "connection" => connection::run(&rest),
+        "lock" => lock::run(&rest),
         // The other side of a measurement, started by this program itself.
         "sink" => connection::sink(),
         "work" => connection::child(&rest),
+        "crowd" => lock::crowd_child(&rest),
+        "idle" => lock::idle_child(&rest),
+        "guards" => lock::guards_child(&rest),
         _ => Err(usage().into()),
     };
     match done {

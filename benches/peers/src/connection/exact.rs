@@ -81,6 +81,16 @@ impl Exact {
     }
 }
 
+/// What a pair costs tenure, by its plain commands and by its lock.
+pub(crate) fn pair_cost(
+    lock: bool,
+    flavour: Flavour,
+    tasks: usize,
+    target: &Target,
+) -> Result<Cost, Failure> {
+    cost(if lock { TenureLock::NAME } else { Tenure::NAME }, flavour, tasks, target)
+}
+
 fn cost(
     name: &'static str,
     flavour: Flavour,

@@ -44,6 +44,38 @@ impl Raw {
         let len = self.stream.read(&mut self.reply)?;
         Ok(String::from_utf8_lossy(&self.reply[..len]).into_owned())
     }
+
+    /// Commands that clients have sent since the server started, if only scripts use `GET` and `DEL`: the server counts what
+    /// scripts run as well.
+    pub(crate) fn commands_sent(&mut self, only_scripts_get: bool) -> io::Result<f64> {
+        let said = self.info("commandstats")?;
+        let stats = said.lines().filter_map(|line| {
+            let (name, rest) = line.strip_prefix("cmdstat_")?.split_once(":calls=")?;
+            let (calls, _) = rest.split_once(',')?;
+            Some((name, calls.parse::<f64>().ok()?))
+        });
+        let by_scripts = |name| only_scripts_get && ["get", "del"].contains(&name);
+        Ok(stats.filter(|(name, _)| !by_scripts(name)).map(|(_, calls)| calls).sum())
+    }
+
+    fn info(&mut self, section: &str) -> io::Result<String> {
+        self.stream.write_all(&command(&["INFO", section]))?;
+        let mut said = Vec::new();
+        loop {
+            let len = self.stream.read(&mut self.reply)?;
+            said.extend_from_slice(&self.reply[..len]);
+            if len == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            let text = String::from_utf8_lossy(&said);
+            let header = text.strip_prefix('$').and_then(|rest| rest.split_once("\r\n"));
+            if let Some((len, body)) = header
+                && len.parse::<usize>().is_ok_and(|len| body.len() >= len + 2)
+            {
+                return Ok(body.to_owned());
+            }
+        }
+    }
 }
 
 pub(crate) fn command(args: &[&str]) -> Vec<u8> {

@@ -67,7 +67,7 @@ impl WithPeer for Kept<'_> {
         let connection = connections.kept() / CONNECTIONS as f64;
         drop(peers);
         // What ends with them ends now, and not while the calls are counted.
-        runtime.block_on(tokio::time::sleep(Duration::from_millis(100)));
+        runtime.block_on(async { tokio::time::sleep(Duration::from_millis(100)).await });
         let call = P::GETS.then(|| {
             let mut calls: Vec<Pin<Box<_>>> =
                 (0..CALLS).map(|_| Box::pin(first.unanswered())).collect();

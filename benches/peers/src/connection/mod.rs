@@ -13,14 +13,17 @@ mod settings;
 
 use crate::Failure;
 use crate::real::Kind;
-use contestant::{Flavour, What};
+use contestant::What;
 use exact::Exact;
 use measure::{Measured, Plan};
-use servers::{Sink, Transport};
+use servers::Sink;
 use settings::{Section, Settings};
 
-pub(crate) use exact::child;
-pub(crate) use servers::sink;
+pub(crate) use contestant::{Flavour, cpu_seconds};
+pub(crate) use exact::{Cost, child, pair_cost};
+pub(crate) use floor::Raw;
+pub(crate) use peers::Target;
+pub(crate) use servers::{RELEASE, Transport, sink, start};
 pub(crate) use settings::USAGE;
 
 /// Alternating blocks of this many pairs when one task works alone.
@@ -46,7 +49,7 @@ pub(crate) fn run(words: &[String]) -> Result<(), Failure> {
     let mut outcomes = Vec::new();
     let mut exact = None;
     for &transport in &settings.transports {
-        let (server, target) = servers::start(settings.server, transport)?;
+        let (server, target) = start(settings.server, transport)?;
         for &flavour in &settings.flavours {
             for &tasks in &settings.tasks {
                 let section = if tasks == 1 { Section::Alone } else { Section::Pairs };

@@ -14,6 +14,13 @@ pub(crate) struct Target {
     pub(crate) release: Release,
 }
 
+impl Target {
+    /// For clients that find out for themselves how a lock is deleted.
+    pub(crate) fn of(url: &str) -> Self {
+        Self { url: url.to_owned(), release: Release::Native }
+    }
+}
+
 #[derive(Debug, Clone)]
 pub(crate) enum Release {
     /// `DELIFEQ key token`

@@ -36,7 +36,7 @@ pub(crate) fn all(outcomes: &[Outcome], exact: Option<&Exact>) -> std::io::Resul
                     written.push(write(&name, &times(outcome).svg())?);
                 }
                 Section::Sink => {
-                    written.push(write(&format!("sink-{word}"), &sink(outcome).svg())?)
+                    written.push(write(&format!("sink-{word}"), &sink(outcome).svg())?);
                 }
                 Section::Get | Section::Exact => {}
             }

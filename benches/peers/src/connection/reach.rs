@@ -85,7 +85,8 @@ pub(crate) fn table(outcomes: &[Outcome], exact: Option<&Exact>, memory: &[Memor
 }
 
 fn kept(table: &mut Table, memory: &[Memory]) {
-    let rows: [(&str, fn(&Memory) -> Option<f64>, f64); 2] = [
+    type Bytes = fn(&Memory) -> Option<f64>;
+    let rows: [(&str, Bytes, f64); 2] = [
         ("bytes of an idle connection", |one| Some(one.connection), CONNECTION_BYTES),
         ("bytes of a waiting call", |one| one.call, CALL_BYTES),
     ];

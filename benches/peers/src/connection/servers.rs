@@ -10,7 +10,8 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 
-const RELEASE: &str = include_str!("../../../../src/lock/scripts/release.lua");
+/// Deletes a lock if it is ours.
+pub(crate) const RELEASE: &str = include_str!("../../../../src/lock/scripts/release.lua");
 
 /// How the server is reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,0 +1,274 @@
+//! A contended lock: how it is handed over, shared, waited for and held.
+
+mod crowd;
+mod handoff;
+mod idle;
+mod policies;
+mod reach;
+
+use crate::Failure;
+use crate::connection::{Cost, Flavour, Target, Transport, pair_cost, start};
+use crate::plot::{Axis, Lines, Series, write};
+use crate::real::Kind;
+use crate::table::Table;
+use crowd::Crowd;
+use handoff::{Game, Times};
+use idle::{Guards, Idle};
+use policies::{NAMES, is_ours, with_policy};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+pub(crate) use crowd::child as crowd_child;
+pub(crate) use idle::{child as idle_child, guards_child};
+
+pub(crate) const USAGE: &str = "\
+  lock                                a contended lock, beside those who poll
+    --server redis|valkey             Redis 7.0 or Valkey 9.1 (default)
+    --section handoff,crowd,idle,guards,pair
+    --policy TEXT,TEXT                parts of names; everybody unless given
+    --seconds N                       how long a crowd takes turns (3) and waiters wait (10)
+";
+
+/// Long enough that who waits has found to rest, short enough for many rounds.
+const SHORT: Game =
+    Game { least: Duration::from_millis(4), most: Duration::from_millis(12), rounds: 1_000 };
+/// The same for everybody.
+const LONG: Game =
+    Game { least: Duration::from_millis(100), most: Duration::from_millis(300), rounds: 60 };
+
+/// Everything that was measured.
+#[derive(Default)]
+pub(crate) struct Results {
+    /// Nanoseconds of a bare round trip.
+    bare: Vec<u64>,
+    /// Nanoseconds of hand-overs after short holds: ours only, as those who poll are as slow after any.
+    short: BTreeMap<&'static str, Vec<u64>>,
+    long: BTreeMap<&'static str, Vec<u64>>,
+    /// By processes and tasks in each.
+    crowds: BTreeMap<(&'static str, usize, usize), Crowd>,
+    idle: BTreeMap<&'static str, Idle>,
+    guards: Option<Guards>,
+    pairs: Vec<(Cost, Cost)>,
+}
+
+/// # Errors
+///
+/// For words that it does not know, and when a server or a client cannot be started.
+pub(crate) fn run(words: &[String]) -> Result<(), Failure> {
+    let settings = Settings::parse(words)?;
+    let (_server, target) = start(settings.server, Transport::Tcp)?;
+    let mut results = Results::default();
+    println!("### Lock, {:?}\n", settings.server);
+    if settings.wants("pair") {
+        for tasks in [1, 512] {
+            let flavour = Flavour::CurrentThread;
+            let plain = pair_cost(false, flavour, tasks, &target)?;
+            results.pairs.push((plain, pair_cost(true, flavour, tasks, &target)?));
+        }
+    }
+    if settings.wants("handoff") {
+        handoffs(&settings, &target, &mut results)?;
+    }
+    if settings.wants("crowd") {
+        crowds(&settings, &target, &mut results)?;
+    }
+    if settings.wants("idle") {
+        idles(&settings, &target, &mut results)?;
+    }
+    if settings.wants("guards") {
+        let guards = idle::hold(&target, 10_000, settings.idle())?;
+        println!(
+            "**10,000 guards, lease 10 s**: {:.2} % of a core, {:.0} commands per second, {} late\n",
+            guards.cpu * 100.0,
+            guards.commands_per_second,
+            guards.lost
+        );
+        results.guards = Some(guards);
+    }
+    println!("### Reach\n\n{}", reach::table(&results));
+    Ok(())
+}
+
+/// Ours alone, as every microsecond counts; then those who poll, all at once, as they sleep.
+fn handoffs(settings: &Settings, target: &Target, results: &mut Results) -> Result<(), Failure> {
+    results.bare = handoff::round_trips(target, 1_000)?;
+    let (ours, others): (Vec<_>, Vec<_>) = settings.policies().partition(|name| is_ours(name));
+    for name in ours {
+        let play = |game, name| {
+            let times = Times { target, game, name: &format!("handoff:{name}") };
+            with_policy(name, times).expect("the names are those of policies")
+        };
+        results.short.insert(name, play(SHORT, name)?);
+        results.long.insert(name, play(LONG, name)?);
+    }
+    let played = std::thread::scope(|scope| {
+        let start = |name: &'static str| {
+            scope.spawn(move || {
+                let times = Times { target, game: LONG, name: &format!("handoff:{name}") };
+                let times = with_policy(name, times).expect("the names are those of policies");
+                times.map(|times| (name, times)).map_err(|error| error.to_string())
+            })
+        };
+        let running: Vec<_> = others.into_iter().map(start).collect();
+        let finished = running
+            .into_iter()
+            .map(|one| one.join().unwrap_or_else(|_| Err("a policy has panicked".to_owned())));
+        finished.collect::<Result<Vec<_>, String>>()
+    })?;
+    results.long.extend(played);
+    print_handoffs(results)
+}
+
+fn print_handoffs(results: &Results) -> Result<(), Failure> {
+    let head =
+        ["", "held ms", "hand-overs", "p50 µs", "p99 µs", "mean µs", "p50 over a round trip"];
+    let mut table = Table::new(head);
+    let bare = quantile(&results.bare, 0.5);
+    let mut row = |name: &str, held: &str, times: &[u64]| {
+        let mean = times.iter().sum::<u64>() as f64 / times.len().max(1) as f64;
+        let (p50, p99) = (quantile(times, 0.5), quantile(times, 0.99));
+        table.row([
+            name.to_owned(),
+            held.to_owned(),
+            times.len().to_string(),
+            format!("{:.1}", p50 / 1e3),
+            format!("{:.1}", p99 / 1e3),
+            format!("{:.1}", mean / 1e3),
+            format!("{:.2}", p50 / bare),
+        ]);
+    };
+    row("*bare round trip*", "", &results.bare);
+    for (held, all) in [("4–12", &results.short), ("100–300", &results.long)] {
+        for name in NAMES {
+            if let Some(times) = all.get(name) {
+                row(&bold(name), held, times);
+            }
+        }
+    }
+    println!("**From a release to the next holder, two clients**\n\n{table}");
+    let series = NAMES.iter().filter_map(|name| {
+        let times = results.long.get(name)?;
+        let points = (0..=100)
+            .map(|step| f64::from(step) / 100.0)
+            .map(|share| (quantile(times, share) / 1e3, share))
+            .collect();
+        Some(Series { name: (*name).to_owned(), points, ours: is_ours(name) })
+    });
+    let plot = Lines {
+        title: "From a release to the next holder, held for 100 to 300 ms".to_owned(),
+        x: Axis { label: "microseconds", log: true },
+        y: Axis { label: "share of hand-overs done", log: false },
+        series: series.collect(),
+    };
+    println!("plot: {}\n", write("hand-over", &plot.svg())?.display());
+    Ok(())
+}
+
+fn crowds(settings: &Settings, target: &Target, results: &mut Results) -> Result<(), Failure> {
+    let head = [
+        "",
+        "processes × tasks",
+        "holds/s",
+        "hand-overs/s",
+        "commands/hold",
+        "CPU µs/hold",
+        "mean wait ms",
+        "max wait ms",
+        "max/mean",
+    ];
+    let mut table = Table::new(head);
+    for sizes in [(1, 1), (1, 50), (1, 500), (8, 50)] {
+        for name in settings.policies() {
+            let crowd = crowd::run(name, target, sizes, settings.turns())?;
+            table.row([
+                bold(name),
+                format!("{} × {}", sizes.0, sizes.1),
+                format!("{:.0}", crowd.holds / crowd.seconds),
+                format!("{:.0}", crowd.handovers / crowd.seconds),
+                format!("{:.2}", crowd.commands / crowd.holds),
+                format!("{:.1}", crowd.cpu_seconds * 1e6 / crowd.holds),
+                format!("{:.3}", crowd.mean_wait * 1e3),
+                format!("{:.3}", crowd.max_wait * 1e3),
+                format!("{:.1}", crowd.max_wait / crowd.mean_wait),
+            ]);
+            results.crowds.insert((name, sizes.0, sizes.1), crowd);
+        }
+    }
+    println!("**Tasks that take turns on one lock without holding it**\n\n{table}");
+    Ok(())
+}
+
+fn idles(settings: &Settings, target: &Target, results: &mut Results) -> Result<(), Failure> {
+    let head = ["", "commands/s", "CPU, of a core", "bytes a waiter, with its task"];
+    let mut table = Table::new(head);
+    for name in settings.policies() {
+        let idle = idle::run(name, target, 1_000, settings.idle())?;
+        table.row([
+            bold(name),
+            format!("{:.1}", idle.commands_per_second),
+            format!("{:.3} %", idle.cpu * 100.0),
+            format!("{:.0}", idle.bytes),
+        ]);
+        results.idle.insert(name, idle);
+    }
+    println!("**1,000 tasks of one process that wait for a lock which is held**\n\n{table}");
+    Ok(())
+}
+
+fn bold(name: &str) -> String {
+    if is_ours(name) { format!("**{name}**") } else { name.to_owned() }
+}
+
+/// The value below which a share of the values lies.
+pub(crate) fn quantile(values: &[u64], share: f64) -> f64 {
+    let mut values = values.to_vec();
+    values.sort_unstable();
+    let last = values.len().saturating_sub(1);
+    values.get((last as f64 * share).round() as usize).map_or(f64::NAN, |value| *value as f64)
+}
+
+struct Settings {
+    server: Kind,
+    sections: Vec<String>,
+    policies: Vec<String>,
+    seconds: Option<u64>,
+}
+
+impl Settings {
+    fn parse(words: &[String]) -> Result<Self, Failure> {
+        let sections = ["pair", "handoff", "crowd", "idle", "guards"].map(str::to_owned).to_vec();
+        let mut settings =
+            Self { server: Kind::Valkey9_1, sections, policies: Vec::new(), seconds: None };
+        let mut words = words.iter();
+        while let Some(word) = words.next() {
+            let value = words.next().ok_or_else(|| format!("{word} needs a value\n{USAGE}"))?;
+            let list = || value.split(',').map(str::to_owned).collect();
+            match (word.as_str(), value.as_str()) {
+                ("--server", "redis") => settings.server = Kind::Redis7_0,
+                ("--server", "valkey") => settings.server = Kind::Valkey9_1,
+                ("--section", _) => settings.sections = list(),
+                ("--policy", _) => settings.policies = list(),
+                ("--seconds", _) => settings.seconds = Some(value.parse::<u64>()?.max(1)),
+                _ => return Err(format!("lock does not know {word} {value}\n{USAGE}").into()),
+            }
+        }
+        Ok(settings)
+    }
+
+    fn wants(&self, section: &str) -> bool {
+        self.sections.iter().any(|one| one == section)
+    }
+
+    fn policies(&self) -> impl Iterator<Item = &'static str> {
+        let wanted = |name: &&str| self.policies.iter().any(|part| name.contains(part.as_str()));
+        NAMES.into_iter().filter(move |name| self.policies.is_empty() || wanted(name))
+    }
+
+    fn turns(&self) -> Duration {
+        Duration::from_secs(self.seconds.unwrap_or(3))
+    }
+
+    fn idle(&self) -> Duration {
+        Duration::from_secs(self.seconds.unwrap_or(10))
+    }
+}
