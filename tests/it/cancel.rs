@@ -262,7 +262,7 @@ async fn watching_the_state_may_be_given_up_at_any_poll() {
 async fn subscribing_dropped_at_any_poll_leaves_no_subscription() {
     drop_at_every_poll("subscribe", async |client| drop(client.subscribe(["a", "b"]).await)).await;
     drop_at_every_poll("ssubscribe", async |client| {
-        if let Ok(mut subscription) = client.ssubscribe("a").await {
+        if let Ok(subscription) = client.ssubscribe("a").await {
             drop(subscription.ssubscribe("b").await);
         }
     })
