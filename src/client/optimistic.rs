@@ -33,8 +33,9 @@ impl Client {
     ///     if stock == 0 {
     ///         break 0;
     ///     }
-    ///     let taken = watch.transaction().incr_by("stock", -1).incr("sold").send().await?;
-    ///     if let Some((left, _sold)) = taken as Option<(i64, i64)> {
+    ///     let taken: Option<(i64, i64)> =
+    ///         watch.transaction().incr_by("stock", -1).incr("sold").send().await?;
+    ///     if let Some((left, _sold)) = taken {
     ///         break left;
     ///     } // else somebody was faster: look again
     /// };

@@ -87,3 +87,11 @@ fn connecting_outside_a_runtime_is_an_error_and_no_panic() {
     assert_eq!(error.kind(), ErrorKind::Config);
     assert!(error.to_string().contains("runtime"), "{error}");
 }
+
+#[tokio::test]
+async fn every_address_of_a_name_is_tried() {
+    // The name has an address in each family on most machines; somebody listens on one of them.
+    let server = tenure_server::Server::new(tenure_server::Profile::Valkey9);
+    let port = server.listen_tcp().await.unwrap().port();
+    Client::connect(&format!("redis://localhost:{port}")).await.unwrap().ping().await.unwrap();
+}
