@@ -19,8 +19,8 @@
 //! it. Dropping anything at any moment, a guard or a future that was acquiring one, leaves nothing behind on the server.
 //!
 //! If the server loses the key (a flush, an eviction, a failover that had not replicated it), somebody else can acquire it before
-//! the old holder learns of that, which is at its next renewal. And a holder that is paused between looking at its guard and
-//! acting may act too late: look at [`Guard::validity`] right before what must not happen twice, and keep that short. Locks are
+//! the old holder learns of that, by the server's push or at its next renewal. And a holder that is paused between looking at its guard and
+//! acting may act too late: call [`Guard::check`] right before what must not happen twice, and keep that short. Locks are
 //! not reentrant. Data commands travel on another connection than locks: one whose future was dropped may still run after the
 //! release.
 //!

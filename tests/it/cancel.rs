@@ -237,6 +237,26 @@ async fn locks_dropped_at_any_poll_leave_nothing_behind() {
         }
     })
     .await;
+    drop_at_every_poll("acquire, verify and run", async |client| {
+        let options = tenure::Options::new().watch_at_once();
+        if let Ok(guard) = client.lock("l").options(options).acquire().await {
+            drop(guard.verify().await);
+            let _ = guard.run(sleep(3 * MS)).await;
+        }
+    })
+    .await;
+    drop_at_every_poll("with", async |client| {
+        drop(client.lock("l").with(async |_guard| sleep(3 * MS).await).await);
+    })
+    .await;
+    drop_at_every_poll("two that wait for each other", async |client| {
+        let lock = client.lock("l");
+        let (first, second) = tokio::join!(lock.acquire(), async {
+            drop(client.lock("l").acquire_for(30 * MS).await);
+        });
+        drop((first, second));
+    })
+    .await;
 }
 
 #[tokio::test(start_paused = true)]
