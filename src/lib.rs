@@ -72,7 +72,7 @@ pub use backoff::Backoff;
 pub use client::{Client, FromReply, Script, ToArg};
 #[cfg(feature = "tls-rustls")]
 pub use config::Tls;
-pub use config::{Config, Credentials};
+pub use config::{Config, Credentials, Overflow};
 pub use error::{Error, ErrorKind, Outcome, ServerError};
 pub use lock::{
     AcquireError, CheckError, Guard, Holder, Lock, LostCause, Options, ReleaseError, Renewal,

@@ -1,7 +1,9 @@
 //! `Call`: one command and its reply as one future, which borrows the connection.
 
+use crate::client::clock::Time;
 use crate::client::convert::answer;
 use crate::client::queue::Flush;
+use crate::client::room::Ticket;
 use crate::client::shared::Shared;
 use crate::client::slots::SlotId;
 use crate::error::{Error, Outcome};
@@ -24,6 +26,7 @@ pub(crate) struct Call<'a, E> {
 enum Step {
     Start,
     Refused(Error),
+    InLine(Ticket, Time),
     Waiting(SlotId),
     Over,
 }
@@ -63,7 +66,19 @@ impl<E: FnMut(&mut BytesMut) + Unpin> Future for Call<'_, E> {
                         call.step = Step::Waiting(id);
                         Poll::Pending
                     }
-                    Err(error) => {
+                    Err(refused) => call.not_taken(refused, cx),
+                }
+            }
+            Step::InLine(ticket, deadline) => {
+                let (ticket, terms) = (*ticket, (call.patience, *deadline));
+                let shared = call.shared;
+                match shared.submit_from_line(ticket, terms, cx.waker(), &mut call.encode) {
+                    None => Poll::Pending,
+                    Some(Ok(id)) => {
+                        call.step = Step::Waiting(id);
+                        Poll::Pending
+                    }
+                    Some(Err(error)) => {
                         call.step = Step::Over;
                         Poll::Ready(Err(error))
                     }
@@ -79,11 +94,33 @@ impl<E: FnMut(&mut BytesMut) + Unpin> Future for Call<'_, E> {
     }
 }
 
+impl<E> Call<'_, E> {
+    /// Nothing was queued: waits for room, or gives up.
+    #[cold]
+    fn not_taken(&mut self, refused: Error, cx: &Context<'_>) -> Poll<Result<Frame, Error>> {
+        match self.shared.stand_in_line(refused, self.patience, cx.waker()) {
+            Ok((ticket, deadline)) => {
+                self.step = Step::InLine(ticket, deadline);
+                Poll::Pending
+            }
+            Err(error) => {
+                self.step = Step::Over;
+                Poll::Ready(Err(error))
+            }
+        }
+    }
+}
+
 impl<E> Drop for Call<'_, E> {
+    #[inline]
     fn drop(&mut self) {
-        if let Step::Waiting(id) = self.step {
-            let left = self.shared.lock().slots.abandon(id);
-            drop(left);
+        match self.step {
+            Step::Waiting(id) => {
+                let left = self.shared.lock().slots.abandon(id);
+                drop(left);
+            }
+            Step::InLine(ticket, _) => self.shared.leave_line(ticket),
+            Step::Start | Step::Refused(_) | Step::Over => {}
         }
     }
 }

@@ -4,6 +4,8 @@
 //! writes, so that what they ask next leaves in one write; no timer delays a flush. One timer (`alarm.rs`) is for the
 //! deadlines of all callers and for a server that owes an answer and sends nothing (`pulse.rs`).
 
+mod losses;
+
 use crate::client::alarm::Alarm;
 use crate::client::clock::{Span, Time};
 use crate::client::handshake::Session;
@@ -15,8 +17,8 @@ use crate::client::queue::State;
 use crate::client::redial::{self, Link};
 use crate::client::shared::{Phase, Shared};
 use crate::client::slots::Slip;
+use crate::client::spin::Spin;
 use crate::error::{Error, ErrorKind, Outcome};
-use bytes::BytesMut;
 use resp::{Frame, Protocol};
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
@@ -46,6 +48,9 @@ struct Open {
     protocol: Protocol,
     out: Outbox,
     pulse: Pulse,
+    spin: Spin,
+    /// Writes so far, when it was looked at last.
+    writes: u64,
     /// When to stop waiting for the last replies, once closing.
     linger: Option<Pin<Box<Sleep>>>,
 }
@@ -126,6 +131,7 @@ impl Driver {
                 if rang {
                     state.expire(now, &mut out);
                 }
+                state.call_in(&mut out.wakers);
                 state.looks_at = state.sweep_at;
                 (state.closing, state.sweep_at)
             };
@@ -161,6 +167,8 @@ impl Driver {
             protocol,
             out: Outbox::default(),
             pulse: Pulse::new(&self.shared.config, self.shared.clock.now()),
+            spin: Spin::new(self.shared.config.spin),
+            writes: 0,
             linger: None,
         };
         poll_fn(|cx| self.turn(&mut open, cx)).await
@@ -175,7 +183,7 @@ impl Driver {
             open.pulse.heard(now);
         }
         let rang = self.alarm.rang();
-        let (given, due, closing, taken) = {
+        let (given, due, closing, taken, owes) = {
             let mut state = shared.lock();
             state.begin_turn(cx.waker(), now);
             state.stats.reads += std::mem::take(&mut open.intake.reads);
@@ -185,6 +193,7 @@ impl Driver {
                 given = keep_time(&mut state, open, &shared, now);
             }
             state.stamp(now);
+            state.call_in(&mut open.out.wakers);
             state.crowded = open.out.wakers.len() > 1;
             // The listener comes first: what it posts leaves in the same write.
             let write = given.is_ok() && !state.crowded && open.out.notices.is_empty();
@@ -192,7 +201,11 @@ impl Driver {
             let owed = state.slots.owed(Span::of(shared.config.response_timeout));
             let due = state.sweep_at.min(open.pulse.due(owed));
             state.looks_at = due;
-            (given, due, state.closing, taken)
+            let written = std::mem::replace(&mut open.writes, state.stats.writes);
+            if heard || written != open.writes {
+                open.spin.traffic(heard, now);
+            }
+            (given, due, state.closing, taken, owed.is_some())
         };
         let crowded = open.out.wakers.len() > 1;
         open.out.deliver(shared.listener());
@@ -216,6 +229,9 @@ impl Driver {
             return Poll::Ready(disconnected(format!("writing failed: {error}")));
         }
         self.alarm.set(due, &shared.clock, cx);
+        if open.spin.goes_on(owes, now) {
+            look_again(cx);
+        }
         if closing && self.has_lingered(open, cx) {
             return Poll::Ready(Error::closed(Outcome::Unknown));
         }
@@ -234,85 +250,13 @@ impl Driver {
             open.linger.get_or_insert_with(|| Box::pin(sleep_until(Instant::now() + LINGER)));
         linger.as_mut().poll(cx).is_ready()
     }
-
-    /// The socket is gone: what was sent has an unknown outcome, what was not waits for the next one.
-    fn detach(&self, error: &Error) {
-        let mut out = Outbox::default();
-        {
-            let mut state = self.shared.lock();
-            state.epoch += 1;
-            state.crowded = false;
-            let state = &mut *state;
-            let pen = state.pen.take();
-            let unwritten = pen.as_deref().map(Pen::unwritten).unwrap_or_default();
-            let kept = state.slots.disconnected(unwritten.len(), error, &mut out);
-            if let Some(kept) = unwritten.len().checked_sub(kept).and_then(|at| unwritten.get(at..))
-            {
-                let mut queue = BytesMut::with_capacity(kept.len() + state.out.len());
-                queue.extend_from_slice(kept);
-                queue.extend_from_slice(&state.out);
-                state.out = queue;
-            }
-            state.withdraw();
-        }
-        out.tell(self.shared.listener());
-        self.shared.announce(Phase::Connecting(Some(error.clone())));
-        out.wake();
-    }
-
-    /// A refusal that only a person can change fails the calls at once; anything else lets them wait. Tells which it was.
-    fn note_failure(&self, error: &Error) -> bool {
-        let definite = error.kind() == ErrorKind::Handshake && !error.is_transient();
-        let mut out = Outbox::default();
-        {
-            let mut state = self.shared.lock();
-            state.last_failure = Some(error.clone());
-            state.unusable = definite.then(|| error.clone());
-            if definite {
-                state.out.clear();
-                state.slots.fail_all(error, &mut out);
-            }
-        }
-        if definite {
-            out.tell(self.shared.listener());
-            self.shared.announce(Phase::Refused(error.clone()));
-            out.wake();
-        }
-        definite
-    }
 }
 
-/// Also when the runtime is shut down under it, in which case nobody would ever answer.
-impl Drop for Driver {
-    fn drop(&mut self) {
-        let mut out = Outbox::default();
-        let error = {
-            let mut state = self.shared.lock();
-            let error = if state.closing {
-                Error::closed(Outcome::NotSent)
-            } else if let Some(lost) = &self.lost {
-                lost.with_outcome(Outcome::NotSent)
-            } else {
-                Error::new(
-                    ErrorKind::Closed,
-                    Outcome::NotSent,
-                    "the runtime that drove this connection has ended: connect again on one that runs",
-                )
-            };
-            state.epoch += 1;
-            state.closing = true;
-            state.unusable = Some(error.clone());
-            state.pen = None;
-            state.driver = None;
-            state.out = BytesMut::new();
-            state.slots.disconnected(0, &error, &mut out);
-            state.slots.fail_all(&error, &mut out);
-            error
-        };
-        out.tell(self.shared.listener());
-        self.shared.announce(Phase::Closed(error));
-        out.wake();
-    }
+/// Another turn, after the runtime has looked at its sockets and without its thread sleeping; a server that waits for this very
+/// core gets it.
+fn look_again(cx: &mut Context<'_>) {
+    std::thread::yield_now();
+    let _ = pin!(tokio::task::yield_now()).poll(cx);
 }
 
 /// The timer has rung: for callers whose time is up, for a server that is silent, or for what has been done since.

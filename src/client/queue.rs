@@ -6,6 +6,7 @@ use crate::client::canary::Canary;
 use crate::client::clock::Time;
 use crate::client::listener::Outbox;
 use crate::client::pen::{Pen, Wrote};
+use crate::client::room::Line;
 use crate::client::slots::Slots;
 use crate::client::stats::Stats;
 use crate::error::{Error, ErrorKind, Outcome};
@@ -16,6 +17,8 @@ use std::time::Duration;
 /// What looking through the deadlines may cost: this much time each passes before it is done again.
 const SWEEP_PER_SLOT: Duration = Duration::from_nanos(64);
 
+/// What a command counts beside its bytes.
+const BYTES_PER_PLACE: usize = 128;
 /// A write buffer of this size is kept, whether it was needed or not.
 const KEPT_CAPACITY: usize = 4 << 10;
 
@@ -49,6 +52,18 @@ pub(crate) struct State {
     pub(crate) stats: Stats,
     /// The longest queue since memory was given back last.
     peak: usize,
+    /// Those who wait for room.
+    pub(crate) line: Line,
+    max_bytes: usize,
+}
+
+/// Where a caller stands who has something to queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// Behind all who wait for room.
+    End,
+    /// It is the first of them.
+    First,
 }
 
 /// When a command's bytes go to the socket.
@@ -64,7 +79,7 @@ pub(crate) enum Flush {
 
 impl State {
     /// As before the first attempt to connect.
-    pub(crate) fn new(canary: Canary) -> Self {
+    pub(crate) fn new(canary: Canary, max_bytes: usize) -> Self {
         Self {
             out: BytesMut::new(),
             slots: Slots::new(canary),
@@ -81,6 +96,8 @@ impl State {
             smallest_rtt: None,
             stats: Stats::default(),
             peak: 0,
+            line: Line::default(),
+            max_bytes,
         }
     }
 
@@ -92,10 +109,11 @@ impl State {
     #[inline]
     pub(crate) fn enqueue(
         &mut self,
-        max_bytes: usize,
+        place: Place,
         encode: impl FnOnce(&mut BytesMut),
     ) -> Result<usize, Error> {
-        if self.unusable.is_some() || self.closing || self.slots.bytes() > max_bytes {
+        let stands_behind = place == Place::End && !self.line.is_empty();
+        if self.unusable.is_some() || self.closing || self.is_full() || stands_behind {
             return Err(self.refusal());
         }
         let before = self.out.len();
@@ -103,8 +121,26 @@ impl State {
         Ok(self.out.len() - before)
     }
 
+    /// Whether so much is on its way that nothing more is taken.
+    #[inline]
+    fn is_full(&self) -> bool {
+        self.slots.bytes() + self.slots.len() * BYTES_PER_PLACE > self.max_bytes
+    }
+
+    /// Whom to wake because there is room again, or because there will never be.
+    pub(crate) fn call_in(&mut self, wakers: &mut Vec<Waker>) {
+        if self.line.is_empty() {
+            return;
+        }
+        if self.unusable.is_some() || self.closing {
+            self.line.call_all(wakers);
+        } else if !self.is_full() {
+            wakers.extend(self.line.call_first());
+        }
+    }
+
     #[cold]
-    fn refusal(&self) -> Error {
+    pub(crate) fn refusal(&self) -> Error {
         match &self.unusable {
             Some(error) => error.clone(),
             None if self.closing => Error::closed(Outcome::NotSent),
@@ -197,6 +233,7 @@ impl State {
         if self.sweep_at > now {
             return;
         }
+        let next_in_line = self.line.call_overdue(now, &mut out.wakers);
         let expired = self.slots.expire(now, self.last_failure.as_ref(), out);
         self.stats.timeouts += expired.count;
         if expired.unsent {
@@ -205,7 +242,7 @@ impl State {
         self.let_canary_sing();
         // With very many commands in flight, deadlines are kept less exactly, and not at the cost of everything else.
         let len = u32::try_from(self.slots.len()).unwrap_or(u32::MAX);
-        self.sweep_at = expired.next.max(now.after(SWEEP_PER_SLOT * len));
+        self.sweep_at = expired.next.min(next_in_line).max(now.after(SWEEP_PER_SLOT * len));
     }
 
     /// What has been done and is being done.

@@ -6,15 +6,16 @@
 //! returns. The lock is never held across a system call.
 
 use crate::client::canary::Canary;
-use crate::client::clock::{Clock, Span};
+use crate::client::clock::{Clock, Span, Time};
 use crate::client::handshake::{Session, Setup};
 use crate::client::listener::{Listener, Tag};
 use crate::client::pen::{Pen, Wrote};
-use crate::client::queue::{Flush, State};
+use crate::client::queue::{Flush, Place, State};
+use crate::client::room::Ticket;
 use crate::client::slots::SlotId;
 use crate::client::watch;
-use crate::config::Config;
-use crate::error::Error;
+use crate::config::{Config, Overflow};
+use crate::error::{Error, ErrorKind, Outcome};
 use bytes::BytesMut;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Waker};
@@ -50,11 +51,12 @@ impl Shared {
     /// As before the first attempt to connect.
     pub(crate) fn new(config: Config, setup: Setup, listener: Option<Arc<dyn Listener>>) -> Self {
         let canary = Canary::new(config.seam.entropy());
+        let max_queued_bytes = config.max_queued_bytes;
         Self {
             config,
             setup,
             clock: Clock::start(),
-            state: Mutex::new(State::new(canary)),
+            state: Mutex::new(State::new(canary, max_queued_bytes)),
             phase: watch::Sender::new(Phase::Connecting(None)),
             listener,
         }
@@ -136,11 +138,91 @@ impl Shared {
         encode: impl FnOnce(&mut BytesMut),
     ) -> Result<SlotId, Error> {
         let mut state = self.lock();
-        let len = state.enqueue(self.config.max_queued_bytes, encode)?;
+        let len = state.enqueue(Place::End, encode)?;
         let id = state.slots.push(len, Span::of(patience), waker);
         let alone = state.slots.len() == 1;
         self.kick(state, flush, alone);
         Ok(id)
+    }
+
+    /// Joins the line of those who wait for room, if callers are to wait and there is none.
+    ///
+    /// # Errors
+    ///
+    /// Whatever `refused` is, if there is no point in waiting.
+    #[cold]
+    pub(crate) fn stand_in_line(
+        &self,
+        refused: Error,
+        patience: Duration,
+        waker: &Waker,
+    ) -> Result<(Ticket, Time), Error> {
+        if refused.kind() != ErrorKind::Overloaded || self.config.overflow == Overflow::Fail {
+            return Err(refused);
+        }
+        let deadline = self.clock.now().after(patience);
+        let (ticket, driver) = {
+            let mut state = self.lock();
+            let ticket = state.line.join(deadline, waker.clone());
+            state.sweep_at = state.sweep_at.min(deadline);
+            // There may be room by now, and nobody else who would notice.
+            (ticket, state.rouse())
+        };
+        driver.into_iter().for_each(Waker::wake);
+        Ok((ticket, deadline))
+    }
+
+    /// As [`Shared::submit`], for a caller in line; `None` if it has to wait on.
+    pub(crate) fn submit_from_line(
+        &self,
+        ticket: Ticket,
+        (patience, deadline): (Duration, Time),
+        waker: &Waker,
+        encode: impl FnOnce(&mut BytesMut),
+    ) -> Option<Result<SlotId, Error>> {
+        let mut state = self.lock();
+        let enqueued = if state.line.is_first(ticket) {
+            state.enqueue(Place::First, encode)
+        } else {
+            Err(state.refusal())
+        };
+        let (left, result) = match enqueued {
+            Ok(len) => {
+                let left = state.line.leave(ticket);
+                let id = state.slots.push(len, Span::of(patience), Some(waker.clone()));
+                (left, Some(Ok(id)))
+            }
+            Err(error) if error.kind() != ErrorKind::Overloaded => {
+                (state.line.leave(ticket), Some(Err(error)))
+            }
+            Err(error) if self.clock.now() >= deadline => {
+                let error = Error::timeout(patience, Outcome::NotSent, Some(&error));
+                (state.line.leave(ticket), Some(Err(error)))
+            }
+            Err(_) => (state.line.wait_on(ticket, waker), None),
+        };
+        let mut next = Vec::new();
+        state.call_in(&mut next);
+        match &result {
+            Some(Ok(_)) => self.kick(state, Flush::Later, false),
+            _ => drop(state),
+        }
+        drop(left);
+        next.drain(..).for_each(Waker::wake);
+        result
+    }
+
+    /// A caller in line goes away.
+    pub(crate) fn leave_line(&self, ticket: Ticket) {
+        let mut next = Vec::new();
+        let left = {
+            let mut state = self.lock();
+            let left = state.line.leave(ticket);
+            state.call_in(&mut next);
+            left
+        };
+        drop(left);
+        next.drain(..).for_each(Waker::wake);
     }
 
     /// Queues several commands, which `encode` appends together, and which are answered together.
@@ -155,7 +237,7 @@ impl Shared {
         encode: impl FnOnce(&mut BytesMut),
     ) -> Result<SlotId, Error> {
         let mut state = self.lock();
-        let len = state.enqueue(self.config.max_queued_bytes, encode)?;
+        let len = state.enqueue(Place::End, encode)?;
         let id = state.slots.push_batch(replies, len, Span::of(patience));
         let alone = state.slots.len() == 1;
         self.kick(state, Flush::Auto, alone);
@@ -175,7 +257,7 @@ impl Shared {
         encode: impl FnOnce(&mut BytesMut),
     ) -> Result<(), Error> {
         let mut state = self.lock();
-        let len = state.enqueue(self.config.max_queued_bytes, encode)?;
+        let len = state.enqueue(Place::End, encode)?;
         state.slots.push_tagged(tag, len, Span::of(patience));
         Ok(())
     }
@@ -200,9 +282,10 @@ impl Shared {
         }
         let now = self.clock.now();
         let Ok(pen) = state.take_pen(now) else { return };
-        // The driver sleeps on, unless its timer would ring too late.
+        // The driver sleeps on, unless its timer would ring too late or it is to look at the socket.
         let due = state.sweep_at.min(now.after(self.config.stall_timeout));
-        let driver = if due < state.looks_at { state.rouse() } else { None };
+        let wake = due < state.looks_at || !self.config.spin.is_zero();
+        let driver = if wake { state.rouse() } else { None };
         drop(state);
         match self.write(pen, &mut Context::from_waker(Waker::noop())) {
             Wrote::All => {}

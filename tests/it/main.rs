@@ -18,6 +18,7 @@ mod holding;
 mod liveness;
 mod loss;
 mod ordeals;
+mod overflow;
 mod payloads;
 mod peers;
 mod place;

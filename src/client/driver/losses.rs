@@ -1,0 +1,91 @@
+//! What becomes of commands when their socket, the server's good will, or the runtime is lost.
+
+use super::Driver;
+use crate::client::listener::Outbox;
+use crate::client::pen::Pen;
+use crate::client::shared::Phase;
+use crate::error::{Error, ErrorKind, Outcome};
+use bytes::BytesMut;
+
+impl Driver {
+    /// The socket is gone: what was sent has an unknown outcome, what was not waits for the next one.
+    pub(super) fn detach(&self, error: &Error) {
+        let mut out = Outbox::default();
+        {
+            let mut state = self.shared.lock();
+            state.epoch += 1;
+            state.crowded = false;
+            let state = &mut *state;
+            let pen = state.pen.take();
+            let unwritten = pen.as_deref().map(Pen::unwritten).unwrap_or_default();
+            let kept = state.slots.disconnected(unwritten.len(), error, &mut out);
+            if let Some(kept) = unwritten.len().checked_sub(kept).and_then(|at| unwritten.get(at..))
+            {
+                let mut queue = BytesMut::with_capacity(kept.len() + state.out.len());
+                queue.extend_from_slice(kept);
+                queue.extend_from_slice(&state.out);
+                state.out = queue;
+            }
+            state.withdraw();
+        }
+        out.tell(self.shared.listener());
+        self.shared.announce(Phase::Connecting(Some(error.clone())));
+        out.wake();
+    }
+
+    /// A refusal that only a person can change fails the calls at once; anything else lets them wait. Tells which it was.
+    pub(super) fn note_failure(&self, error: &Error) -> bool {
+        let definite = error.kind() == ErrorKind::Handshake && !error.is_transient();
+        let mut out = Outbox::default();
+        {
+            let mut state = self.shared.lock();
+            state.last_failure = Some(error.clone());
+            state.unusable = definite.then(|| error.clone());
+            if definite {
+                state.out.clear();
+                state.slots.fail_all(error, &mut out);
+                state.call_in(&mut out.wakers);
+            }
+        }
+        if definite {
+            out.tell(self.shared.listener());
+            self.shared.announce(Phase::Refused(error.clone()));
+            out.wake();
+        }
+        definite
+    }
+}
+
+/// Also when the runtime is shut down under it, in which case nobody would ever answer.
+impl Drop for Driver {
+    fn drop(&mut self) {
+        let mut out = Outbox::default();
+        let error = {
+            let mut state = self.shared.lock();
+            let error = if state.closing {
+                Error::closed(Outcome::NotSent)
+            } else if let Some(lost) = &self.lost {
+                lost.with_outcome(Outcome::NotSent)
+            } else {
+                Error::new(
+                    ErrorKind::Closed,
+                    Outcome::NotSent,
+                    "the runtime that drove this connection has ended: connect again on one that runs",
+                )
+            };
+            state.epoch += 1;
+            state.closing = true;
+            state.unusable = Some(error.clone());
+            state.pen = None;
+            state.driver = None;
+            state.out = BytesMut::new();
+            state.slots.disconnected(0, &error, &mut out);
+            state.slots.fail_all(&error, &mut out);
+            state.call_in(&mut out.wakers);
+            error
+        };
+        out.tell(self.shared.listener());
+        self.shared.announce(Phase::Closed(error));
+        out.wake();
+    }
+}
