@@ -17,6 +17,33 @@ struct Inner {
     message: String,
     server: Option<ServerError>,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
+    circumstances: Option<Circumstances>,
+}
+
+/// How the connection stood when a call ran out of time: whether it is the network, the server, or the load.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Circumstances {
+    /// The server's address.
+    pub server: String,
+    /// How long ago the last byte came from it; none if there was no connection.
+    pub silent_for: Option<Duration>,
+    /// Commands that were queued and not written.
+    pub queued: usize,
+    /// Commands that were written and not answered.
+    pub in_flight: usize,
+}
+
+impl fmt::Display for Circumstances {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.silent_for {
+            Some(silent) => {
+                write!(f, "{} was last heard {} ms ago", self.server, silent.as_millis())?;
+            }
+            None => write!(f, "no connection to {}", self.server)?,
+        }
+        write!(f, "; {} in flight, {} queued", self.in_flight, self.queued)
+    }
 }
 
 /// The classes of failure that a caller may want to tell apart.
@@ -121,7 +148,7 @@ impl Error {
         server: Option<ServerError>,
         source: Option<Box<dyn std::error::Error + Send + Sync>>,
     ) -> Self {
-        Self(Arc::new(Inner { kind, outcome, message, server, source }))
+        Self(Arc::new(Inner { kind, outcome, message, server, source, circumstances: None }))
     }
 
     pub(crate) fn caused_by(
@@ -154,6 +181,21 @@ impl Error {
         let message = format!("no answer within {after:?}; {fate}");
         let source = cause.map(|cause| Box::new(cause.clone()) as _);
         Self::build(ErrorKind::Timeout, outcome, message, None, source)
+    }
+
+    /// As [`Error::timeout`], for a command of which more is known.
+    pub(crate) fn timed_out(
+        after: Duration,
+        outcome: Outcome,
+        cause: Option<&Self>,
+        circumstances: Option<&Circumstances>,
+    ) -> Self {
+        let mut error = Self::timeout(after, outcome, cause);
+        if let (Some(known), Some(inner)) = (circumstances, Arc::get_mut(&mut error.0)) {
+            inner.message = format!("{} ({known})", inner.message);
+            inner.circumstances = Some(known.clone());
+        }
+        error
     }
 
     pub(crate) fn server_said(error: ServerError) -> Self {
@@ -215,6 +257,11 @@ impl Error {
     /// The server's own error, where there is one.
     pub fn server(&self) -> Option<&ServerError> {
         self.0.server.as_ref()
+    }
+
+    /// How the connection stood when a command got no answer in time.
+    pub fn circumstances(&self) -> Option<&Circumstances> {
+        self.0.circumstances.as_ref()
     }
 
     /// Whether no answer came in time.

@@ -73,7 +73,7 @@ pub use client::{Client, FromReply, Script, ToArg};
 #[cfg(feature = "tls-rustls")]
 pub use config::Tls;
 pub use config::{Config, Credentials, Overflow};
-pub use error::{Error, ErrorKind, Outcome, ServerError};
+pub use error::{Circumstances, Error, ErrorKind, Outcome, ServerError};
 pub use lock::{
     AcquireError, CheckError, Guard, Holder, Lock, LostCause, Options, ReleaseError, Renewal,
     Wakeup, WithError,

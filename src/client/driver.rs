@@ -129,7 +129,7 @@ impl Driver {
                 let mut state = self.shared.lock();
                 state.begin_turn(cx.waker(), now);
                 if rang {
-                    state.expire(now, &mut out);
+                    state.expire(now, &self.shared.config.address, None, &mut out);
                 }
                 state.call_in(&mut out.wakers);
                 state.looks_at = state.sweep_at;
@@ -261,7 +261,8 @@ fn look_again(cx: &mut Context<'_>) {
 
 /// The timer has rung: for callers whose time is up, for a server that is silent, or for what has been done since.
 fn keep_time(state: &mut State, open: &mut Open, shared: &Shared, now: Time) -> Result<(), Error> {
-    state.expire(now, &mut open.out);
+    let silent_for = Some(open.pulse.silence(now));
+    state.expire(now, &shared.config.address, silent_for, &mut open.out);
     state.trim();
     open.intake.trim();
     open.out.trim();

@@ -9,7 +9,8 @@ use crate::client::pen::{Pen, Wrote};
 use crate::client::room::Line;
 use crate::client::slots::Slots;
 use crate::client::stats::Stats;
-use crate::error::{Error, ErrorKind, Outcome};
+use crate::error::{Circumstances, Error, ErrorKind, Outcome};
+use crate::url::Address;
 use bytes::BytesMut;
 use std::task::Waker;
 use std::time::Duration;
@@ -228,13 +229,24 @@ impl State {
     }
 
     /// Answers the callers whose deadline has come, and takes back what they had queued.
-    pub(crate) fn expire(&mut self, now: Time, out: &mut Outbox) {
+    ///
+    /// `silent_for` is how long nothing was heard on the connection, if there is one.
+    pub(crate) fn expire(
+        &mut self,
+        now: Time,
+        server: &Address,
+        silent_for: Option<Duration>,
+        out: &mut Outbox,
+    ) {
         self.stamp(now);
         if self.sweep_at > now {
             return;
         }
         let next_in_line = self.line.call_overdue(now, &mut out.wakers);
-        let expired = self.slots.expire(now, self.last_failure.as_ref(), out);
+        let in_flight = self.slots.sent();
+        let queued = self.slots.len() - in_flight;
+        let known = Circumstances { server: server.to_string(), silent_for, queued, in_flight };
+        let expired = self.slots.expire(now, self.last_failure.as_ref(), Some(&known), out);
         self.stats.timeouts += expired.count;
         if expired.unsent {
             self.withdraw();

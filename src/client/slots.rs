@@ -436,7 +436,7 @@ mod tests {
         let (mut slots, now) = start();
         let late = push(&mut slots);
         slots.all_sent(now);
-        slots.expire(now.after(PATIENCE), None, &mut Outbox::default());
+        slots.expire(now.after(PATIENCE), None, None, &mut Outbox::default());
         assert_outcome(poll(&mut slots, late), Outcome::Unknown);
         let words = sing(&mut slots);
         slots.all_sent(now);
@@ -494,7 +494,7 @@ mod tests {
         let words = sing(&mut slots);
         push(&mut slots);
         slots.stamp(now);
-        slots.expire(now.after(PATIENCE), None, &mut Outbox::default());
+        slots.expire(now.after(PATIENCE), None, None, &mut Outbox::default());
         let mut seen = Vec::new();
         slots.withdraw(|len, keep| seen.push((len, keep)));
         assert_eq!(seen, [(20, true), (10, false)]);
@@ -512,7 +512,7 @@ mod tests {
         let (mut slots, now) = start();
         let [late, prompt] = [push(&mut slots), slots.push(10, Span::of(2 * PATIENCE), None)];
         slots.all_sent(now);
-        assert!(!slots.expire(now.after(PATIENCE), None, &mut Outbox::default()).unsent);
+        assert!(!slots.expire(now.after(PATIENCE), None, None, &mut Outbox::default()).unsent);
         assert_outcome(poll(&mut slots, late), Outcome::Unknown);
         complete(&mut slots, Frame::Integer(1), now);
         complete(&mut slots, Frame::Integer(2), now);
@@ -528,7 +528,7 @@ mod tests {
         let late = push(&mut slots);
         let patient = slots.push(7, Span::of(2 * PATIENCE), None);
         assert!(slots.stamp(now) > now);
-        assert!(slots.expire(now.after(PATIENCE), None, &mut Outbox::default()).unsent);
+        assert!(slots.expire(now.after(PATIENCE), None, None, &mut Outbox::default()).unsent);
         let mut seen = Vec::new();
         slots.withdraw(|len, keep| seen.push((len, keep)));
         assert_eq!(seen, [(10, false), (7, true)]);
@@ -548,7 +548,7 @@ mod tests {
         assert_eq!(slots.stamp(now), now.after(PATIENCE / 2), "the first of both");
         assert_eq!(slots.stamp(now.after(PATIENCE)), Time::NEVER, "nothing new has come");
         let unseen = push(&mut slots);
-        let expired = slots.expire(now.after(PATIENCE), None, &mut out);
+        let expired = slots.expire(now.after(PATIENCE), None, None, &mut out);
         assert_eq!(expired, Expired { count: 2, unsent: true, next: Time::NEVER });
         slots.withdraw(|_, _| {});
         assert!(poll(&mut slots, unseen).is_pending(), "it has no deadline yet");
@@ -654,7 +654,7 @@ mod tests {
         slots.abandon(abandoned);
         complete(&mut slots, Frame::Integer(2), now);
         complete(&mut slots, Frame::Integer(3), now);
-        slots.expire(now.after(PATIENCE), None, &mut Outbox::default());
+        slots.expire(now.after(PATIENCE), None, None, &mut Outbox::default());
         let Poll::Ready((replies, Some(error))) = poll_batch(&mut slots, expired) else {
             panic!("not expired")
         };
@@ -745,7 +745,7 @@ mod tests {
         slots.push_tagged(3, 10, Span::of(PATIENCE));
         slots.push_tagged(4, 10, Span::of(3 * PATIENCE));
         slots.stamp(now);
-        let expired = slots.expire(now.after(PATIENCE), None, &mut out);
+        let expired = slots.expire(now.after(PATIENCE), None, None, &mut out);
         assert_eq!(expired, Expired { count: 2, unsent: true, next: now.after(3 * PATIENCE) });
         slots.withdraw(|_, _| {});
         assert_eq!(told(&mut out), [(1, Err(Outcome::Unknown)), (3, Err(Outcome::NotSent))]);

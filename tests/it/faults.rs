@@ -109,6 +109,10 @@ async fn frozen_server_costs_each_caller_its_time_out_and_then_the_right_reply_c
     let error = client.set("late", "1").await.unwrap_err();
     assert_eq!((error.kind(), error.outcome()), (ErrorKind::Timeout, Outcome::Unknown));
     assert!(error.to_string().contains("may have run"), "{error}");
+    let known = error.circumstances().unwrap();
+    assert_eq!((known.queued, known.in_flight), (0, 1));
+    assert_eq!(known.silent_for.map(|silent| silent.as_secs()), Some(1));
+    assert!(error.to_string().ends_with("ms ago; 1 in flight, 0 queued)"), "{error}");
     assert_eq!(begun.elapsed().as_secs(), 1);
     server.thaw();
     assert_eq!(get(&client, "k").await.unwrap().as_deref(), Some("v"));
@@ -167,6 +171,9 @@ async fn call_that_was_never_sent_says_so_and_is_not_sent_later() {
     let error = client.set("k", 1).await.unwrap_err();
     assert_eq!((error.kind(), error.outcome()), (ErrorKind::Timeout, Outcome::NotSent));
     assert!(std::error::Error::source(&error).is_some(), "names why there is no connection");
+    let known = error.circumstances().unwrap();
+    assert_eq!((known.silent_for, known.queued, known.in_flight), (None, 1, 0));
+    assert!(error.to_string().contains("no connection to"), "{error}");
     server.refuse_connections(false);
     eventually("calls work again", async || client.ping().await.is_ok()).await;
     assert!(server.keys().is_empty());

@@ -4,7 +4,7 @@ use super::Slots;
 use crate::client::clock::Time;
 use crate::client::listener::Outbox;
 use crate::client::slot::Caller;
-use crate::error::{Error, Outcome};
+use crate::error::{Circumstances, Error, Outcome};
 
 /// What a look at the deadlines came to.
 #[derive(Debug, PartialEq)]
@@ -18,10 +18,17 @@ pub(crate) struct Expired {
 }
 
 impl Slots {
-    /// Answers the callers whose deadline has come; `cause` is why nothing was sent, where that is known.
+    /// Answers the callers whose deadline has come; `cause` is why nothing was sent, where that is known, and
+    /// `known` is what else there is to say.
     ///
     /// Sent commands keep their slots, and the canary has reason to sing.
-    pub(crate) fn expire(&mut self, now: Time, cause: Option<&Error>, out: &mut Outbox) -> Expired {
+    pub(crate) fn expire(
+        &mut self,
+        now: Time,
+        cause: Option<&Error>,
+        known: Option<&Circumstances>,
+        out: &mut Outbox,
+    ) -> Expired {
         let mut expired = Expired { count: 0, unsent: false, next: Time::NEVER };
         for (position, &index) in self.order.iter().enumerate() {
             let Some(slot) = self.slots.get_mut(index).filter(|slot| slot.is_wanted()) else {
@@ -35,10 +42,10 @@ impl Slots {
             }
             let error = if position < self.sent {
                 self.canary.doubt();
-                Error::timeout(slot.patience.duration(), Outcome::Unknown, None)
+                Error::timed_out(slot.patience.duration(), Outcome::Unknown, None, known)
             } else {
                 expired.unsent = true;
-                Error::timeout(slot.patience.duration(), Outcome::NotSent, cause)
+                Error::timed_out(slot.patience.duration(), Outcome::NotSent, cause, known)
             };
             expired.count += 1;
             slot.answer(Err(error), out);
