@@ -309,7 +309,8 @@ impl Slots {
     pub(crate) fn owed(&self, patience: Span) -> Option<Owed> {
         let slot = self.oldest().filter(|_| self.sent > 0)?;
         let since = self.waves.time(slot.wave)?;
-        let longer = slot.patience > patience;
+        // A listener waits for long where nobody else would notice; it does not mean to keep a silent connection.
+        let longer = slot.patience > patience && !matches!(slot.caller, Caller::Listener(_));
         let allowed_until = if longer { since.later(slot.patience) } else { since };
         Some(Owed { since, allowed_until })
     }
@@ -598,6 +599,14 @@ mod tests {
         complete(&mut slots, Frame::Null, now);
         let allowed_until = now.after(9 * PATIENCE);
         assert_eq!(slots.owed(Span::of(PATIENCE)), Some(Owed { since: now, allowed_until }));
+    }
+
+    #[test]
+    fn patience_of_a_listener_keeps_no_silent_connection() {
+        let (mut slots, now) = start();
+        slots.push_tagged(7, 10, Span::of(60 * PATIENCE));
+        slots.all_sent(now);
+        assert_eq!(slots.owed(Span::of(PATIENCE)), Some(Owed { since: now, allowed_until: now }));
     }
 
     #[test]

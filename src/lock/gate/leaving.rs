@@ -101,11 +101,12 @@ impl Leaving {
 
     /// When time alone changes something.
     pub(crate) fn due(&self) -> Option<Instant> {
-        match self.doing {
-            Doing::Resting { until } => Some(until.min(self.end())),
-            // Nobody is to be told any more, and only an answer ends the doubt.
-            Doing::Releasing | Doing::Offline if self.told && self.unsure => None,
-            Doing::Releasing | Doing::Offline => Some(self.end()),
+        // Once nobody is to be told any more, only an answer ends the doubt.
+        let end = if self.told && self.unsure { None } else { Some(self.end()) };
+        match (self.doing, end) {
+            (Doing::Resting { until }, Some(end)) => Some(until.min(end)),
+            (Doing::Resting { until }, None) => Some(until),
+            (Doing::Releasing | Doing::Offline, end) => end,
         }
     }
 

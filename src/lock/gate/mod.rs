@@ -60,6 +60,8 @@ pub(crate) struct Gate {
     leaving: Vec<Leaving>,
     turns: Turns,
     rivals: Rivals,
+    /// No connection will come any more: what is stuck on its way is not waited for.
+    closed: bool,
 }
 
 /// The one claim of this process that deals with the server about the key.
@@ -119,6 +121,9 @@ impl Gate {
             Event::Tick => self.tick(scene, orders),
         }
         self.advance(scene, orders);
+        if self.closed {
+            self.leaving.iter_mut().for_each(Leaving::stop_doubting);
+        }
     }
 
     /// When time alone changes something.
@@ -146,6 +151,7 @@ impl Gate {
     pub(crate) fn reset(&mut self) {
         self.turns = Turns::default();
         self.line_due = None;
+        self.closed = false;
     }
 
     /// Who holds the lock in this process, and until when for certain.
@@ -336,12 +342,12 @@ impl Gate {
                 passing.tick(scene.now, orders);
                 Step::Stay
             }
-            Seat::Empty => {
-                self.rivals.tick(scene.now);
-                Step::Stay
-            }
+            Seat::Empty => Step::Stay,
         };
         self.step(step, scene, orders);
+        if let Seat::Empty = self.seat {
+            self.rivals.tick(scene.now);
+        }
     }
 
     fn close(&mut self, scene: &Scene, orders: &mut Vec<Order>) {
@@ -356,6 +362,6 @@ impl Gate {
             }
             Seat::Passing(passing) => passing.turn_away(Why::Closed, orders),
         }
-        self.leaving.iter_mut().for_each(Leaving::stop_doubting);
+        self.closed = true;
     }
 }

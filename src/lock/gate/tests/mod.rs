@@ -52,6 +52,13 @@ impl Desk {
         let (now, online, ears) = (self.now, self.online, self.ears);
         let scene = Scene { now, entropy: u64::MAX, online, ears };
         self.gate.on(event, &scene, &mut orders);
+        if event == Event::Tick {
+            // What one look does not settle the next one does: nobody looks again and again at what does not change.
+            let mut again = self.gate.clone();
+            again.on(Event::Tick, &scene, &mut Vec::new());
+            let due = again.due();
+            assert!(due.is_none_or(|due| due > now), "{again:#?} is due at {due:?} after {now:?}");
+        }
         for order in &orders {
             if let Order::Send(errand) = order {
                 self.flying.push_back(*errand);

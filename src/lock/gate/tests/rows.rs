@@ -373,9 +373,24 @@ fn value_that_is_stuck_on_its_way_is_taken_back_also_when_it_comes_after_its_lea
     assert_eq!(desk.leave(1), "release 1");
     assert_eq!(desk.after(30 * SECOND), "report 1: Unconfirmed", "whoever waits is told");
     assert_eq!(desk.cut(), "; ", "and now the server may carry both out, or only the first");
+    assert_eq!(desk.after(10 * MS), "");
+    assert!(desk.gate.due().unwrap() > desk.now, "it is not looked at again and again until then");
     assert_eq!(desk.open(true), "release 1");
     assert_eq!(desk.answer(Said::Ours(Left::Unasked)), "forget 1");
     assert!(desk.gate.is_vacant());
+}
+
+#[test]
+fn what_a_closed_client_has_left_is_not_waited_for_beyond_its_lease() {
+    let mut desk = holding(1);
+    desk.come(2);
+    desk.release(1); // handed over, and never answered
+    assert_eq!(desk.told(Event::Closed), "refuse 2: Closed");
+    desk.cut();
+    for _ in 0..3 {
+        desk.after(11 * SECOND);
+    }
+    assert!(desk.gate.is_vacant(), "{:?}", desk.gate);
 }
 
 #[test]
