@@ -199,7 +199,10 @@ impl Error {
     }
 
     pub(crate) fn server_said(error: ServerError) -> Self {
-        let message = error.message().to_owned();
+        let mut message = error.message().to_owned();
+        if error.code() == "NOPERM" {
+            message.push_str("; give the user the right to it (ACL SETUSER)");
+        }
         Self::build(ErrorKind::Server, Outcome::Refused, message, Some(error), None)
     }
 

@@ -135,6 +135,9 @@ pub(crate) fn parse(url: &str) -> Result<Parts, Error> {
     if rest.contains('#') || query.is_some_and(|query| query.contains('#')) {
         return Err(Error::config("the URL has a fragment ('#'): in a password, write %23"));
     }
+    if query.is_some_and(|query| query.contains('@')) && !rest.contains('@') {
+        return Err(Error::config("the credentials hold a raw '?': write %3F"));
+    }
     let mut parts = match scheme.as_str() {
         "redis" | "valkey" => tcp(rest)?,
         "unix" | "redis+unix" | "valkey+unix" => unix(rest)?,
@@ -203,6 +206,12 @@ fn host_and_port(authority: &str) -> Result<(String, u16), Error> {
         None => DEFAULT_PORT,
         Some(text) => match text.parse() {
             Ok(port) if port != 0 && text.bytes().all(|byte| byte.is_ascii_digit()) => port,
+            // What is no number may be a password whose host was forgotten.
+            _ if text.bytes().any(|byte| !byte.is_ascii_digit()) => {
+                return Err(Error::config(format!(
+                    "the port is not a number from 1 to 65535; the usual one is {DEFAULT_PORT} (behind credentials stands '@HOST')"
+                )));
+            }
             _ => {
                 return Err(Error::config(format!(
                     "port '{text}' is not a number from 1 to 65535; the usual one is {DEFAULT_PORT}"
@@ -370,6 +379,18 @@ mod tests {
     }
 
     #[test]
+    fn passwords_that_end_up_elsewhere_are_not_repeated() {
+        for url in [
+            "redis://billing:hunter2",
+            "redis://billing:hun?ter2@10.0.0.7",
+            "redis://billing:12?hunter2@10.0.0.7",
+        ] {
+            let error = parse(url).unwrap_err().to_string();
+            assert!(!error.contains("hun") && !error.contains("ter2"), "{error}");
+        }
+    }
+
+    #[test]
     fn credentials_keep_raw_at_signs_and_colons() {
         let parts = parse("redis://user:p@ss:w@rd@h").unwrap();
         assert_eq!(parts.username.as_deref(), Some("user"));
@@ -423,7 +444,7 @@ mod tests {
             ("redis://", "no host"),
             ("redis://h:0", "port '0'"),
             ("redis://h:65536", "port '65536'"),
-            ("redis://h:+1", "port '+1'"),
+            ("redis://h:+1", "the port is not a number"),
             ("redis://h:", "port ''"),
             ("redis://::1", "brackets"),
             ("redis://[::1", "closing ']'"),

@@ -172,6 +172,13 @@ impl Book {
         self.index.get(key).copied()
     }
 
+    /// Nobody gets a lock any more, or everybody may again; a client that was closed stays so.
+    pub(crate) fn bar(&mut self, why: Option<AcquireError>) {
+        if !matches!(self.barred, Some(AcquireError::Closed)) {
+            self.barred = why;
+        }
+    }
+
     /// Something happened that concerns every gate.
     pub(crate) fn tell_all(&mut self, event: Event) {
         for gate in self.open_gates() {

@@ -101,7 +101,7 @@ fn opened(book: &mut Book, session: &Arc<Session>) {
             entry.listening = false;
         }
     }
-    book.barred = dialect.lacks().map(|reason| AcquireError::Unsupported { reason });
+    book.bar(dialect.lacks().map(|reason| AcquireError::Unsupported { reason }));
     book.dialect = Some(dialect);
     if book.barred.is_some() {
         book.tell_all(Event::Refused);
@@ -111,6 +111,6 @@ fn opened(book: &mut Book, session: &Arc<Session>) {
 
 fn refused(book: &mut Book, error: &Error) {
     book.dialect = None;
-    book.barred = Some(AcquireError::Client(error.clone()));
+    book.bar(Some(AcquireError::Client(error.clone())));
     book.tell_all(Event::Refused);
 }

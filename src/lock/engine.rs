@@ -111,7 +111,7 @@ impl Engine {
                 entry.gate.on(event, &scene, &mut orders);
             }
             for order in orders.drain(..) {
-                reported |= matches!(order, Order::Report { .. });
+                reported |= matches!(order, Order::Report { .. } | Order::Forget(_));
                 self.perform(book, at, order, sent);
             }
             book.set_timer(at);

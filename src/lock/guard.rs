@@ -113,7 +113,7 @@ impl Guard {
     }
 
     /// Waits until the lock is lost: the server said so, or the lease ran out without a confirmed renewal, which needs no
-    /// network. With renewal on and a healthy server that is never.
+    /// network. With renewal on and a healthy server that is when [`Options::max_hold`](crate::Options::max_hold) is over.
     ///
     /// # Cancel safety
     ///

@@ -68,7 +68,7 @@ impl Lock {
 
     /// Ends exactly the hold that was looked at; tells whether it was still there.
     ///
-    /// The holder learns of it at its next renewal, and may work on until then: this is for holders that are known to be dead.
+    /// The holder learns of it by a push, or at its next renewal, and may work on until then: this is for holders that are known to be dead.
     ///
     /// # Errors
     ///

@@ -1,6 +1,6 @@
 //! `Locker`: what all locks of one client share. One lock connection, one engine, one identity.
 
-use crate::client::{Client, Connection, Flush, Listener};
+use crate::client::{Client, Connection, Flush, Listener, State};
 use crate::config::Config;
 use crate::error::Error;
 use crate::lock::dialect;
@@ -49,6 +49,11 @@ impl Locker {
         let connection = Connection::lazy(home, config, dialect::setup, Some(listener));
         let connection = engine.connection.get_or_init(|| connection).clone();
         home.spawn(ticker::run(Arc::clone(&engine)));
+        if let State::Closed(_) = client.state() {
+            engine.book().bar(Some(AcquireError::Closed));
+            let connection = connection.clone();
+            home.spawn(async move { connection.close(Duration::ZERO).await });
+        }
         Self { engine, connection, hasher, host: host() }
     }
 

@@ -23,7 +23,7 @@
 //!
 //! * While [`Guard::is_held`] is true and the server keeps the key, nobody else holds the lock: validity is counted from
 //!   before the command was sent and ends before the server's lease does.
-//! * Waiting costs no requests: the server tells when the key changes, or the holder when it releases ([`Wakeup`]). Behind
+//! * Waiting costs hardly any requests: the server tells when the key changes, or the holder when it releases ([`Wakeup`]). Behind
 //!   either stands a timer. Waiters of one process are served in order, by handing the lock over in one command; after eight
 //!   hand-overs, or 50 ms, other processes get their turn.
 //! * Dropping anything at any moment leaves nothing behind. An acquire that is given up undoes what may have reached the server,

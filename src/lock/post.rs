@@ -12,8 +12,6 @@ use crate::seam::after;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// How long an answer to a waiter's question may take: a server that has gone is noticed by the connection.
-const LONG: Duration = Duration::from_secs(60);
 /// The tag of commands whose answer means nothing.
 pub(crate) const NOBODY: Tag = Tag::MAX;
 
@@ -80,7 +78,9 @@ impl Engine {
         }
         if let Some(connection) = self.connection.get() {
             let args = [&b"UNSUBSCRIBE"[..], &entry.channel];
-            let posted = connection.post(NOBODY, LONG, |out| encode::command(&args, out));
+            let posted = connection.post(NOBODY, connection.config().response_timeout, |out| {
+                encode::command(&args, out);
+            });
             book.posted |= posted.is_ok();
         }
     }
@@ -96,7 +96,9 @@ impl Book {
     fn listen(&mut self, at: usize, connection: &Connection) {
         let Some(entry) = self.gates.get_mut(at).filter(|entry| !entry.listening) else { return };
         let args = [&b"SUBSCRIBE"[..], &entry.channel];
-        entry.listening = connection.post(NOBODY, LONG, |out| encode::command(&args, out)).is_ok();
+        entry.listening = connection
+            .post(NOBODY, connection.config().response_timeout, |out| encode::command(&args, out))
+            .is_ok();
     }
 
     /// What an errand is about.
@@ -168,8 +170,7 @@ fn too_short(errand: &Errand, connection: &Connection) -> Option<Duration> {
 fn patience(errand: &Errand, connection: &Connection) -> Duration {
     let usual = connection.config().response_timeout;
     match errand {
-        Errand::Ask { .. } | Errand::Look { .. } | Errand::HandOver { .. } => usual.max(LONG),
         Errand::Renew { lease, .. } => usual.min(lease.length() / 5).max(Duration::from_millis(1)),
-        Errand::Verify { .. } | Errand::Release { .. } => usual,
+        _ => usual,
     }
 }

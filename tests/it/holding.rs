@@ -333,3 +333,14 @@ async fn waiter_follows_the_end_of_a_lease_and_not_its_back_off() {
     let _guard = client.lock("l").options(Options::new().backoff(slow)).acquire().await.unwrap();
     assert!(begun.elapsed() <= 710 * MS, "{:?}", begun.elapsed());
 }
+
+#[tokio::test(start_paused = true)]
+async fn client_that_was_closed_before_its_first_lock_gives_none() {
+    let server = Server::new(Profile::Valkey9);
+    let client = Client::with_config(Config::dialer(server.dialer())).await.unwrap();
+    client.close(Duration::from_secs(1)).await;
+    let refused = client.lock("late").acquire_for(Duration::from_secs(1)).await;
+    assert!(matches!(refused, Err(AcquireError::Closed)), "{refused:?}");
+    assert!(matches!(client.lock("late").try_acquire().await, Err(AcquireError::Closed)));
+    assert!(server.keys().is_empty());
+}

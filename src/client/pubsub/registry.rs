@@ -355,7 +355,7 @@ mod tests {
     }
 
     fn no_right() -> Error {
-        Error::server_said(ServerError::new(b"NOPERM no"))
+        Error::server_said(ServerError::new(b"ERR no"))
     }
 
     fn lost() -> Error {
@@ -431,10 +431,7 @@ mod tests {
         registry.opened(&mut Vec::new());
         registry.confirmed(3, &mut Vec::new());
         assert_eq!(told(|out| registry.leave(1, &[channel("b")], out)), ["gap 1"]);
-        assert_eq!(
-            told(|out| registry.denied(4, &no_right(), out)),
-            ["failed 2: NOPERM no", "gap 2"]
-        );
+        assert_eq!(told(|out| registry.denied(4, &no_right(), out)), ["failed 2: ERR no", "gap 2"]);
     }
 
     #[test]
@@ -443,12 +440,12 @@ mod tests {
         let all = ["1: SUBSCRIBE a", "2: SUBSCRIBE b", "3: SUBSCRIBE z"];
         assert_eq!(join(&mut registry, 1, 10, &["a", "b", "z"]), all);
         registry.confirmed(1, &mut Vec::new());
-        assert_eq!(told(|out| registry.denied(2, &no_right(), out)), ["denied 10: NOPERM no"]);
+        assert_eq!(told(|out| registry.denied(2, &no_right(), out)), ["denied 10: ERR no"]);
         assert_eq!(told(|out| registry.denied(3, &no_right(), out)), [""; 0], "told already");
         assert_eq!(join(&mut registry, 1, 11, &["c"]), ["4: SUBSCRIBE c"]);
         registry.confirmed(4, &mut Vec::new());
         registry.opened(&mut Vec::new());
-        assert_eq!(told(|out| registry.denied(5, &no_right(), out)), ["failed 1: NOPERM no"]);
+        assert_eq!(told(|out| registry.denied(5, &no_right(), out)), ["failed 1: ERR no"]);
         assert_eq!(told(|out| registry.confirmed(6, out)), ["gap 1"], "c is back, a is gone");
         registry.opened(&mut Vec::new());
         assert_eq!(registry.last_tag, 7, "a is not asked for again");
@@ -462,7 +459,7 @@ mod tests {
         registry.lost();
         assert_eq!(join(&mut registry, 2, 20, &["b"]), [""; 0]);
         let told_all = told(|out| registry.refused(&no_right(), out));
-        assert_eq!(told_all, ["denied 20: NOPERM no", "failed 1: NOPERM no"]);
+        assert_eq!(told_all, ["denied 20: ERR no", "failed 1: ERR no"]);
         assert_eq!(told(|out| registry.refused(&no_right(), out)), [""; 0]);
         assert_eq!(told(|out| registry.opened(out)), ["2: SUBSCRIBE a", "3: SUBSCRIBE b"]);
         assert_eq!(told(|out| registry.confirmed(2, out)), ["gap 1"]);

@@ -148,23 +148,13 @@ impl Head {
         }
     }
 
-    /// When the command was sent whose answer is waited for.
-    fn sent(&self) -> Option<Instant> {
-        match self.doing {
-            Doing::Asking { sent } | Doing::Looking { sent } | Doing::Confirming { sent } => {
-                Some(sent)
-            }
-            Doing::Resting { .. } | Doing::Yielding { .. } | Doing::Offline => None,
-        }
-    }
-
     /// When a caller gives up whose command is not answered.
     fn gives_up_at(&self) -> Option<Instant> {
         match self.waiter.patience {
             Patience::Once(end) => Some(end),
             // A last attempt that begins late gets its time all the same.
             Patience::Until(end) => {
-                Some(after(self.sent().map_or(end, |sent| sent.max(end)), GRACE))
+                Some(after(self.suspect().map_or(end, |sent| sent.max(end)), GRACE))
             }
             Patience::Endless => None,
         }

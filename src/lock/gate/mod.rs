@@ -14,7 +14,7 @@
 //! A pure decider: told what happened and what time it is, it answers with orders. It knows no value, no command and no
 //! future; claims stand for them. Nothing in it is shared, so that a model checker can copy, compare and hash it.
 //!
-//! Invariants, each with a test in `tests.rs`:
+//! Invariants, each with a test in `tests`:
 //!
 //! * I1: a value is sent by commands ordered here only, and by none after it was decided to take it back.
 //! * I2: a hold is granted and extended only for a time that begins before its command was sent.
