@@ -3,7 +3,7 @@
 use crate::Failure;
 use crate::connection::floor::{Blast, Std};
 use crate::connection::peers::{
-    Fred, Peer, Redis1, Redis2, Rslock, Rustis, Target, Tenure, TenureLock,
+    Fred, Peer, Redis1, Redis2, Rslock, Rustis, Target, Tenure, TenureLock, TenureSpin,
 };
 use std::time::Instant;
 use tokio::runtime::{Builder, Runtime};
@@ -150,6 +150,9 @@ pub(crate) trait WithPeer {
     fn with<P: Peer>(self) -> Self::Out;
 }
 
+/// Takes part where one task works alone.
+pub(crate) const SPINNING: &str = TenureSpin::NAME;
+
 /// The clients by name, in the order of the tables.
 pub(crate) const NAMES: [&str; 7] = [
     Tenure::NAME,
@@ -164,6 +167,7 @@ pub(crate) const NAMES: [&str; 7] = [
 pub(crate) fn with_peer<W: WithPeer>(name: &str, with: W) -> Option<W::Out> {
     Some(match name {
         Tenure::NAME => with.with::<Tenure>(),
+        TenureSpin::NAME => with.with::<TenureSpin>(),
         TenureLock::NAME => with.with::<TenureLock>(),
         Redis1::NAME => with.with::<Redis1>(),
         Redis2::NAME => with.with::<Redis2>(),
@@ -206,7 +210,8 @@ pub(crate) fn all(
     wanted: &dyn Fn(&str) -> bool,
 ) -> Result<Vec<Box<dyn Contestant>>, Failure> {
     let mut all: Vec<Box<dyn Contestant>> = Vec::new();
-    for name in NAMES.into_iter().filter(|name| wanted(name)) {
+    let alone = (tasks == 1).then_some(SPINNING);
+    for name in NAMES.into_iter().chain(alone).filter(|name| wanted(name)) {
         let made = with_peer(name, Make { target, flavour, what });
         all.extend(made.expect("the names are those of clients")?);
     }

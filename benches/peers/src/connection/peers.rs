@@ -84,9 +84,7 @@ impl Peer for Tenure {
     type Slot = Slot;
 
     async fn connect(target: &Target) -> Result<Self, Failure> {
-        let client = tenure::Client::connect(&target.url).await?;
-        let options = tenure::client::SetOptions::new().if_absent().expire(LEASE);
-        Ok(Self { client, release: target.release.clone(), options })
+        Self::spinning(target, Duration::ZERO).await
     }
 
     fn slot(&self, task: usize) -> Slot {
@@ -110,6 +108,41 @@ impl Peer for Tenure {
     async fn get_key(&self, key: &'static str) {
         let value = self.client.get(key).await.expect("GET is answered");
         assert!(std::hint::black_box(value).is_some());
+    }
+}
+
+impl Tenure {
+    async fn spinning(target: &Target, spin: Duration) -> Result<Self, Failure> {
+        let config = tenure::Config::from_url(&target.url)?.spin(spin);
+        let client = tenure::Client::with_config(config).await?;
+        let options = tenure::client::SetOptions::new().if_absent().expire(LEASE);
+        Ok(Self { client, release: target.release.clone(), options })
+    }
+}
+
+/// tenure that looks at the socket for a while before it sleeps.
+#[derive(Clone)]
+pub(crate) struct TenureSpin(Tenure);
+
+impl Peer for TenureSpin {
+    const NAME: &'static str = "tenure, spinning";
+    const OTHER: bool = false;
+    type Slot = Slot;
+
+    async fn connect(target: &Target) -> Result<Self, Failure> {
+        Ok(Self(Tenure::spinning(target, Duration::from_micros(50)).await?))
+    }
+
+    fn slot(&self, task: usize) -> Slot {
+        self.0.slot(task)
+    }
+
+    async fn pair(&self, slot: &Slot) {
+        self.0.pair(slot).await;
+    }
+
+    async fn get_key(&self, key: &'static str) {
+        self.0.get_key(key).await;
     }
 }
 

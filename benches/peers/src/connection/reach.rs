@@ -1,7 +1,7 @@
 //! What the connection is to reach beside the best peer, and whether it does.
 
 use crate::connection::Outcome;
-use crate::connection::contestant::{Flavour, Kind};
+use crate::connection::contestant::{Flavour, Kind, SPINNING};
 use crate::connection::exact::{Cost, Exact, is_ours};
 use crate::connection::measure::{Measured, best_peer, floor, ours};
 use crate::connection::memory::Memory;
@@ -22,6 +22,8 @@ const INSTRUCTIONS: [(usize, Flavour, f64); 4] = [
 const SYSCALLS: [(usize, Flavour, f64); 2] = [(512, CurrentThread, 0.08), (1, CurrentThread, 6.05)];
 const ALLOCATIONS: f64 = 1.0;
 const ALONE: f64 = 1.05;
+/// Where a core is free, and where the other worker watches the socket.
+const SPIN: [(Flavour, f64); 2] = [(CurrentThread, 0.35), (TwoWorkers, 1.1)];
 /// The rate over the best peer.
 const RATES: [(Section, usize, Flavour, f64); 10] = [
     (Section::Pairs, 64, CurrentThread, 1.1),
@@ -171,6 +173,18 @@ fn alone(table: &mut Table, outcome: &Outcome) {
         ratio.to_string(),
         format!("from ≤ {ALONE} on, and not behind a peer"),
         met(ratio.low <= ALONE && !behind),
+    ]);
+    let spinning = all.iter().find(|one| one.name == SPINNING);
+    let reach = SPIN.into_iter().find(|(flavour, _)| *flavour == outcome.flavour);
+    let Some((spinning, (_, reach))) = spinning.zip(reach) else { return };
+    let ratio = over_floor(spinning);
+    table.row([
+        format!("the same, spinning, {}", outcome.flavour.name()),
+        String::new(),
+        format!("{:.1} µs", median(&spinning.p50) / 1e3),
+        ratio.to_string(),
+        format!("≤ {reach} ×"),
+        met(ratio.median <= reach),
     ]);
 }
 

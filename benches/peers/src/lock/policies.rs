@@ -47,6 +47,37 @@ impl Policy for Tenure {
     }
 }
 
+/// The same with one way of being woken.
+macro_rules! woken {
+    ($name:ident, $wakeup:ident, $text:literal) => {
+        #[derive(Clone)]
+        pub(crate) struct $name(tenure::Client);
+
+        impl Policy for $name {
+            const NAME: &'static str = $text;
+            const OURS: bool = true;
+            type Held = tenure::Guard;
+
+            async fn connect(target: &Target) -> Result<Self, Failure> {
+                Ok(Self(tenure::Client::connect(&target.url).await?))
+            }
+
+            async fn acquire(&self, name: &str) -> tenure::Guard {
+                let options = tenure::Options::new().wakeup(tenure::Wakeup::$wakeup);
+                let lock = self.0.lock(name).options(options);
+                lock.acquire().await.expect("nothing goes wrong here")
+            }
+
+            async fn release(&self, guard: tenure::Guard) {
+                guard.release().await.expect("it is still ours");
+            }
+        }
+    };
+}
+
+woken!(Tracking, Track, "tenure, track");
+woken!(Announcing, Announce, "tenure, announce");
+
 #[derive(Clone)]
 pub(crate) struct Rslock(rslock::LockManager);
 
@@ -215,11 +246,14 @@ pub(crate) trait WithPolicy {
 }
 
 /// All policies, in the order of the tables.
-pub(crate) const NAMES: [&str; 4] = [Tenure::NAME, Rslock::NAME, Redsync::NAME, Original::NAME];
+pub(crate) const NAMES: [&str; 6] =
+    [Tenure::NAME, Tracking::NAME, Announcing::NAME, Rslock::NAME, Redsync::NAME, Original::NAME];
 
 pub(crate) fn with_policy<W: WithPolicy>(name: &str, with: W) -> Option<W::Out> {
     Some(match name {
         Tenure::NAME => with.with::<Tenure>(),
+        Tracking::NAME => with.with::<Tracking>(),
+        Announcing::NAME => with.with::<Announcing>(),
         Rslock::NAME => with.with::<Rslock>(),
         Redsync::NAME => with.with::<Redsync>(),
         Original::NAME => with.with::<Original>(),
