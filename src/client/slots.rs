@@ -309,7 +309,7 @@ impl Slots {
     pub(crate) fn owed(&self, patience: Span) -> Option<Owed> {
         let slot = self.oldest().filter(|_| self.sent > 0)?;
         let since = self.waves.time(slot.wave)?;
-        // A listener waits for long where nobody else would notice; it does not mean to keep a silent connection.
+        // A caller says how long it may take; what the listener asks gets no more time than usual.
         let longer = slot.patience > patience && !matches!(slot.caller, Caller::Listener(_));
         let allowed_until = if longer { since.later(slot.patience) } else { since };
         Some(Owed { since, allowed_until })

@@ -1,7 +1,9 @@
-//! A gate on a desk, to be told and asked: `rows.rs` goes through the state table, `histories.rs` through random histories.
+//! A gate on a desk, to be told and asked: `rows.rs` and `undoing.rs` go through the state table, `histories.rs` through random
+//! histories.
 
 mod histories;
 mod rows;
+mod undoing;
 
 use crate::backoff::Backoff;
 use crate::lock::gate::{
