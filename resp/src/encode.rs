@@ -8,6 +8,8 @@ const CRLF: &[u8] = b"\r\n";
 
 /// Appends one command: an array of bulk strings.
 ///
+/// What is sent again and again may be encoded once: its bytes can be appended as they are, for the cost of copying them.
+///
 /// Lengths are written as they are; whether a server accepts an argument of more than 512 MiB is for the caller to know.
 pub fn command<A: AsRef<[u8]>>(args: &[A], out: &mut BytesMut) {
     let size: usize = args.iter().map(|arg| bulk_len(arg.as_ref().len())).sum();

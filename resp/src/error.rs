@@ -72,34 +72,35 @@ impl DecodeError {
 impl fmt::Display for DecodeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         use DecodeErrorKind as Kind;
-        match self.kind {
-            Kind::UnknownType(b'H') => {
-                f.write_str("'H' begins no RESP value: this looks like HTTP")
-            }
+        let fault = match self.kind {
+            Kind::UnknownType(b'H') => "'H' begins no RESP value: this looks like HTTP",
             Kind::UnknownType(0x15 | 0x16) => {
-                f.write_str("this looks like TLS: the port wants an encrypted connection")
+                "this looks like TLS: the port wants an encrypted connection"
             }
-            Kind::UnknownType(byte) => write!(f, "'{}' begins no value", byte.escape_ascii()),
-            Kind::BareLineEnd => f.write_str("a line has a CR or LF that does not end it"),
-            Kind::MissingTerminator => f.write_str("a payload is not followed by CR LF"),
-            Kind::BadInteger => f.write_str("an integer is not one, or does not fit 64 bits"),
-            Kind::BadLength => f.write_str("a length is not plain digits, or not allowed here"),
-            Kind::BadNull => f.write_str("a null has something in it"),
-            Kind::BadBoolean => f.write_str("a boolean is neither t nor f"),
-            Kind::BadDouble => f.write_str("a double is not a number"),
-            Kind::BadBigNumber => f.write_str("a big number is not a sign and digits"),
-            Kind::BadVerbatim => f.write_str("a verbatim string has no format and colon"),
-            Kind::BadPush => f.write_str("a push does not say its kind"),
-            Kind::StrayEnd => f.write_str("a stream ends that was not open"),
-            Kind::OddMap => f.write_str("a streamed map ends behind a key"),
-            Kind::BadChunk => f.write_str("a streamed string has something else than chunks"),
-            Kind::TooDeep => f.write_str("more levels than allowed"),
-            Kind::TooLong => f.write_str("a line or payload longer than allowed"),
-            Kind::TooMany => f.write_str("an aggregate of more children than allowed"),
-            Kind::FrameTooLarge => f.write_str("a frame of more bytes than allowed"),
-            Kind::BadRequest => f.write_str("a request that no server accepts"),
-        }?;
-        write!(f, " (byte {} of the frame)", self.offset)
+            Kind::UnknownType(byte) => {
+                write!(f, "'{}' begins no value", byte.escape_ascii())?;
+                ""
+            }
+            Kind::BareLineEnd => "a line has a CR or LF that does not end it",
+            Kind::MissingTerminator => "a payload is not followed by CR LF",
+            Kind::BadInteger => "an integer is not one, or does not fit 64 bits",
+            Kind::BadLength => "a length is not plain digits, or not allowed here",
+            Kind::BadNull => "a null has something in it",
+            Kind::BadBoolean => "a boolean is neither t nor f",
+            Kind::BadDouble => "a double is not a number",
+            Kind::BadBigNumber => "a big number is not a sign and digits",
+            Kind::BadVerbatim => "a verbatim string has no format and colon",
+            Kind::BadPush => "a push does not say its kind",
+            Kind::StrayEnd => "a stream ends that was not open",
+            Kind::OddMap => "a streamed map ends behind a key",
+            Kind::BadChunk => "a streamed string has something else than chunks",
+            Kind::TooDeep => "more levels than allowed",
+            Kind::TooLong => "a line or payload longer than allowed",
+            Kind::TooMany => "an aggregate of more children than allowed",
+            Kind::FrameTooLarge => "a frame of more bytes than allowed",
+            Kind::BadRequest => "a request that no server accepts",
+        };
+        write!(f, "{fault} (byte {} of the frame)", self.offset)
     }
 }
 

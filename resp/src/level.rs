@@ -90,10 +90,10 @@ impl Level {
 
     /// Makes places for so many children.
     fn make(&mut self, room: usize) {
-        match &mut self.build {
-            Build::Items(items) => items.make(room),
-            Build::Pairs(pairs) => pairs.make(room / 2),
-            _ => {}
+        if let Build::Items(items) = &mut self.build {
+            items.make(room);
+        } else if let Build::Pairs(pairs) = &mut self.build {
+            pairs.make(room / 2);
         }
     }
 

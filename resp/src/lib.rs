@@ -39,6 +39,9 @@
 //! A string of up to 38 bytes lies in its [`Frame`], a longer one is a slice of the input ([`Str`]). Nothing is allocated for either,
 //! and a small value never keeps a large read alive.
 //!
+//! That is why there is no borrowed view of the input beside [`Frame`]: what a lock is answered with, `+OK`, `:1` and tokens of
+//! 36 bytes, touches no reference count as it is, and a view would have to be copied to outlive the read.
+//!
 //! # Damage
 //!
 //! A fault that hides where the frame ends is an [`Err`] and final: the connection has to go. A fault inside a frame whose end
@@ -55,6 +58,7 @@ mod defects;
 #[macro_use]
 pub mod defects;
 
+mod conversions;
 mod decode;
 pub mod encode;
 mod error;

@@ -83,6 +83,7 @@ impl Line {
                 *self = Self::default();
                 Ok(Some(end))
             }
+            #[cfg(resp_defects)]
             (Some(b'\n'), Some(_)) if defect!(2) => {
                 *self = Self::default();
                 Ok(Some(end.saturating_sub(1)))

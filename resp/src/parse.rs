@@ -160,6 +160,7 @@ impl Parser {
                 if kind == b'(' {
                     look(len);
                     if !is_big_number(text) && !defect!(19) {
+                        #[cfg(resp_defects)]
                         if defect!(20) {
                             return Err((Kind::BadBigNumber, 0));
                         }
@@ -346,6 +347,7 @@ impl Parser {
         }
         let depth = defect!(25, self.rules.limits.depth + 1, self.rules.limits.depth);
         if self.stack.depth() >= depth {
+            #[cfg(resp_defects)]
             if defect!(26) {
                 return Err((Kind::TooDeep, header - 1));
             }

@@ -4,9 +4,6 @@
 //! and keeps no input alive; a longer one is a slice of the input.
 
 use bytes::Bytes;
-use std::borrow::Cow;
-use std::fmt;
-use std::hash::{Hash, Hasher};
 use std::ops::Deref;
 
 /// The longest string that lies in place: a UUID is one.
@@ -14,10 +11,10 @@ pub(crate) const INLINE: usize = 38;
 
 /// A string of any bytes, as RESP has it: cheap to clone, and without an allocation up to 38 bytes.
 #[derive(Clone)]
-pub struct Str(Repr);
+pub struct Str(pub(crate) Repr);
 
 #[derive(Clone)]
-enum Repr {
+pub(crate) enum Repr {
     /// What lies behind the length is not part of the string.
     Inline(u8, [u8; INLINE]),
     Shared(Bytes),
@@ -34,11 +31,6 @@ impl Str {
     /// The empty string.
     pub const fn new() -> Self {
         Self(Repr::Inline(0, [0; INLINE]))
-    }
-
-    /// A string that has a place in the program itself: costs nothing however long it is.
-    pub const fn from_static(bytes: &'static [u8]) -> Self {
-        Self(Repr::Shared(Bytes::from_static(bytes)))
     }
 
     /// A copy of `bytes`: in place where they are few, else in memory of its own.
@@ -89,14 +81,6 @@ impl Str {
             _ => Self::copy_from_slice(self.get(len..).unwrap_or_default()),
         }
     }
-
-    /// The same bytes as a handle to shared memory: copied there if they lie in place.
-    pub fn into_bytes(self) -> Bytes {
-        match self.0 {
-            Repr::Shared(bytes) => bytes,
-            Repr::Inline(..) => Bytes::copy_from_slice(&self),
-        }
-    }
 }
 
 /// Apart from where it is called, or it would be merged with the copy of fixed size.
@@ -107,81 +91,12 @@ fn copy(bytes: &[u8], len: usize, place: &mut [u8; INLINE]) {
     }
 }
 
-impl Default for Str {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 impl Deref for Str {
     type Target = [u8];
 
     #[inline]
     fn deref(&self) -> &[u8] {
         self.as_slice()
-    }
-}
-
-impl AsRef<[u8]> for Str {
-    fn as_ref(&self) -> &[u8] {
-        self
-    }
-}
-
-/// As [`Bytes`] are shown: text as far as it is text.
-impl fmt::Debug for Str {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "b\"{}\"", self.escape_ascii())
-    }
-}
-
-impl PartialEq for Str {
-    fn eq(&self, other: &Self) -> bool {
-        self[..] == other[..]
-    }
-}
-
-impl Eq for Str {}
-
-impl Hash for Str {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self[..].hash(state);
-    }
-}
-
-impl PartialEq<[u8]> for Str {
-    fn eq(&self, other: &[u8]) -> bool {
-        self[..] == *other
-    }
-}
-
-impl PartialEq<&[u8]> for Str {
-    fn eq(&self, other: &&[u8]) -> bool {
-        self[..] == **other
-    }
-}
-
-impl PartialEq<str> for Str {
-    fn eq(&self, other: &str) -> bool {
-        self[..] == *other.as_bytes()
-    }
-}
-
-impl PartialEq<&str> for Str {
-    fn eq(&self, other: &&str) -> bool {
-        self[..] == *other.as_bytes()
-    }
-}
-
-impl PartialEq<Bytes> for Str {
-    fn eq(&self, other: &Bytes) -> bool {
-        self[..] == other[..]
-    }
-}
-
-impl PartialEq<Str> for Bytes {
-    fn eq(&self, other: &Str) -> bool {
-        self[..] == other[..]
     }
 }
 
@@ -195,38 +110,5 @@ impl From<Bytes> for Str {
 impl From<Vec<u8>> for Str {
     fn from(bytes: Vec<u8>) -> Self {
         Self::short(&bytes).unwrap_or_else(|| Bytes::from(bytes).into())
-    }
-}
-
-impl From<String> for Str {
-    fn from(text: String) -> Self {
-        text.into_bytes().into()
-    }
-}
-
-impl From<&'static str> for Str {
-    fn from(text: &'static str) -> Self {
-        Self::from_static(text.as_bytes())
-    }
-}
-
-impl From<&'static [u8]> for Str {
-    fn from(bytes: &'static [u8]) -> Self {
-        Self::from_static(bytes)
-    }
-}
-
-impl From<Cow<'static, str>> for Str {
-    fn from(text: Cow<'static, str>) -> Self {
-        match text {
-            Cow::Borrowed(text) => text.into(),
-            Cow::Owned(text) => text.into(),
-        }
-    }
-}
-
-impl From<Str> for Bytes {
-    fn from(text: Str) -> Self {
-        text.into_bytes()
     }
 }

@@ -22,6 +22,8 @@ pub(super) fn diff_ref(data: &[u8]) {
                 assert_eq!(got_again, Ok(true));
                 assert!(same(&frame, &reused), "{frame:?} by itself, {reused:?} into the last one");
                 assert_eq!(input.len(), again.len(), "bytes left");
+                let is_push = frame.is_push();
+                assert_eq!(is_push, matches!(frame.without_attributes(), Frame::Push(_)));
             }
             Ok(None) => return assert_eq!(got_again, Ok(false)),
             Err(error) => {
@@ -81,7 +83,7 @@ fn assert_same(wanted: &Verdict, got: &Result<Option<Frame>, DecodeError>) {
             invalid(frame).is_none() && tree(frame) == *wanted
         }
         (Verdict::Invalid { kind, len, push }, Ok(Some(frame))) => {
-            let is_push = matches!(frame, Frame::Push(_));
+            let is_push = frame.is_push();
             invalid(frame).is_some_and(|error| {
                 error.kind() == *kind && error.offset() <= *len as u64 && is_push == *push
             })
