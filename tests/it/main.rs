@@ -23,6 +23,7 @@ mod payloads;
 mod peers;
 mod place;
 mod pubsub;
+mod recovery;
 mod slips;
 mod states;
 mod stats;
