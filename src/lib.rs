@@ -57,6 +57,7 @@
 //! | `tls` | `rediss://`, `valkeys://` and `Config::tls`: TLS by rustls, with ring for its cryptography; the same as `tls-ring` | 25 |
 //! | `tls-aws-lc-rs` | the same with aws-lc-rs, which needs a C compiler; it is what is used where both are on | 25 |
 //! | `tls-rustls` | the same without cryptography, for a provider of your own: `Tls::provider` | 23 |
+//! | `tracing` | [`observe`]`::Spans`: spans and events under the names of OpenTelemetry, without arguments | 16 |
 
 mod backoff;
 pub mod client;
@@ -64,7 +65,9 @@ mod config;
 mod dialer;
 mod error;
 pub mod lock;
+mod loss;
 mod net;
+pub mod observe;
 mod seam;
 mod url;
 
@@ -78,6 +81,7 @@ pub use lock::{
     AcquireError, CheckError, Guard, Holder, Lock, LostCause, Options, ReleaseError, Renewal,
     Wakeup, WithError,
 };
+pub use observe::Observer;
 pub use resp::Frame;
 #[cfg(feature = "tls-rustls")]
 pub use tokio_rustls::rustls;

@@ -13,6 +13,7 @@ use crate::client::stats::Stats;
 use crate::client::watch;
 use crate::config::Config;
 use crate::error::{Error, Outcome};
+use crate::observe::Purpose;
 use bytes::BytesMut;
 use resp::Frame;
 use std::fmt;
@@ -44,7 +45,7 @@ impl Connection {
         let open =
             async move { redial::open(&config, setup, None).await.map(|link| (config, link)) };
         let (config, link) = home.run(open).await??;
-        Ok(Self::spawn(home, Shared::new(config, setup, None), Some(link)))
+        Ok(Self::spawn(home, Shared::new(config, Purpose::Data, setup, None), Some(link)))
     }
 
     /// As [`Connection::connect`], but it is over when it is lost: nothing is ever sent on another one.
@@ -53,7 +54,7 @@ impl Connection {
             redial::open(&config, |_| Vec::new(), None).await.map(|link| (config, link))
         };
         let (config, link) = home.run(open).await??;
-        let shared = Shared::new(config, |_| Vec::new(), None);
+        let shared = Shared::new(config, Purpose::Leased, |_| Vec::new(), None);
         let (connection, driver) = Self::made_of(shared, Some(link));
         home.spawn(driver.run_once());
         Ok(connection)
@@ -63,10 +64,11 @@ impl Connection {
     pub(crate) fn lazy(
         home: &Home,
         config: Config,
+        purpose: Purpose,
         setup: Setup,
         listener: Option<Arc<dyn Listener>>,
     ) -> Self {
-        Self::spawn(home, Shared::new(config, setup, listener), None)
+        Self::spawn(home, Shared::new(config, purpose, setup, listener), None)
     }
 
     fn spawn(home: &Home, shared: Shared, link: Option<Link>) -> Self {
@@ -79,7 +81,7 @@ impl Connection {
         let shared = Arc::new(shared);
         if let Some(link) = &link {
             // Calls are taken from now on; the task's first turn sends them.
-            shared.announce(Phase::Ready(Arc::new(link.session.clone())));
+            shared.will_open(Arc::new(link.session.clone()));
         }
         let connection = Self(Arc::new(Owner(Arc::clone(&shared))));
         (connection, Driver::new(shared, link))

@@ -182,6 +182,7 @@ impl Driver {
         if heard {
             open.pulse.heard(now);
         }
+        let seen = shared.witness.is_some().then(|| open.intake.seen());
         let rang = self.alarm.rang();
         let (given, due, closing, taken, owes) = {
             let mut state = shared.lock();
@@ -209,6 +210,10 @@ impl Driver {
         };
         let crowded = open.out.wakers.len() > 1;
         open.out.deliver(shared.listener());
+        if let (Some(witness), Some((reads, bytes, frames))) = (&shared.witness, seen) {
+            witness.read(reads, bytes, frames);
+            shared.observe_posted();
+        }
         if let Err(error) = given {
             return Poll::Ready(error);
         }

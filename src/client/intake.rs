@@ -50,6 +50,11 @@ impl Intake {
         }
     }
 
+    /// Reads, their bytes, and the frames that wait to be given out.
+    pub(crate) fn seen(&self) -> (u64, u64, u64) {
+        (self.reads, self.bytes, self.frames.len() as u64)
+    }
+
     /// Gives memory back that a burst has taken.
     pub(crate) fn trim(&mut self) {
         let peak = std::mem::take(&mut self.peak);

@@ -9,6 +9,7 @@ use crate::client::stats::Stats;
 use crate::client::watch;
 use crate::config::Config;
 use crate::error::Error;
+use crate::observe::Purpose;
 use std::time::Duration;
 use tokio::time::timeout;
 
@@ -28,7 +29,7 @@ impl Lanes {
     pub(crate) async fn connect(home: &Home, config: Config) -> Result<Self, Error> {
         let more = config.connections.saturating_sub(1);
         let first = Connection::connect(home, config.clone(), |_| Vec::new()).await?;
-        let lazy = || Connection::lazy(home, config.clone(), |_| Vec::new(), None);
+        let lazy = || Connection::lazy(home, config.clone(), Purpose::Data, |_| Vec::new(), None);
         Ok(Self { first, more: (0..more).map(|_| lazy()).collect() })
     }
 

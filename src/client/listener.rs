@@ -5,8 +5,10 @@
 //! A connection without a listener drops pushes, at the cost of decoding them.
 
 use crate::client::shared::Phase;
+use crate::client::trace::{End, Trace};
 use crate::error::Error;
 use resp::{Frame, Protocol};
+use std::sync::Arc;
 use std::task::Waker;
 
 /// Names a command whose reply the listener is told; its meaning is the listener's.
@@ -41,6 +43,8 @@ const KEPT: usize = 64;
 pub(crate) struct Outbox {
     pub(crate) wakers: Vec<Waker>,
     pub(crate) notices: Vec<Notice>,
+    /// Commands that are observed, and their ends.
+    pub(crate) ends: Vec<(Arc<Trace>, End)>,
 }
 
 impl Outbox {
@@ -51,6 +55,9 @@ impl Outbox {
     }
 
     pub(crate) fn tell(&mut self, listener: Option<&dyn Listener>) {
+        for (trace, end) in self.ends.drain(..) {
+            trace.end(&end);
+        }
         if self.notices.is_empty() {
             return;
         }
@@ -64,6 +71,7 @@ impl Outbox {
     pub(crate) fn trim(&mut self) {
         self.wakers.shrink_to(KEPT);
         self.notices.shrink_to(KEPT);
+        self.ends.shrink_to(KEPT);
     }
 
     pub(crate) fn wake(&mut self) {
@@ -131,6 +139,7 @@ mod tests {
     use crate::client::{Connection, Flush};
     use crate::config::Config;
     use crate::error::{ErrorKind, Outcome};
+    use crate::observe::Purpose;
     use bytes::BytesMut;
     use resp::encode;
     use std::sync::{Arc, Mutex};
@@ -187,7 +196,8 @@ mod tests {
         let diary = Arc::new(Diary::default());
         let listener = Arc::clone(&diary) as Arc<dyn Listener>;
         let home = Home::of(&config).unwrap();
-        let connection = Connection::lazy(&home, config, |_| Vec::new(), Some(listener));
+        let connection =
+            Connection::lazy(&home, config, Purpose::Locks, |_| Vec::new(), Some(listener));
         connection.ready().await.unwrap();
         sleep(MS).await;
         assert_eq!(diary.take(), ["ready"]);

@@ -20,6 +20,7 @@ pub(crate) struct Pen {
     /// Writes and their bytes since these were taken over.
     writes: u64,
     bytes: u64,
+    commands: u64,
 }
 
 /// What writing came to.
@@ -47,6 +48,7 @@ impl Pen {
             broken: None,
             writes: 0,
             bytes: 0,
+            commands: 0,
         }
     }
 
@@ -55,9 +57,10 @@ impl Pen {
         self.epoch == epoch
     }
 
-    /// Takes the queue over; it must be dry.
-    pub(crate) fn dip(&mut self, out: &mut BytesMut) {
+    /// Takes the queue over, with so many commands; it must be dry.
+    pub(crate) fn dip(&mut self, out: &mut BytesMut, commands: usize) {
         std::mem::swap(out, &mut self.ink);
+        self.commands += commands as u64;
     }
 
     /// Why an earlier write failed, if it did.
@@ -75,8 +78,14 @@ impl Pen {
         self.written == self.ink.len() && self.flushed && self.broken.is_none()
     }
 
+    /// Writes, their bytes, and the commands that were begun, since they were taken over.
+    pub(crate) fn counts(&self) -> (u64, u64, u64) {
+        (self.writes, self.bytes, self.commands)
+    }
+
     /// Writes and their bytes since this was asked last.
     pub(crate) fn take_counts(&mut self) -> (u64, u64) {
+        self.commands = 0;
         (std::mem::take(&mut self.writes), std::mem::take(&mut self.bytes))
     }
 

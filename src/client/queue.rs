@@ -9,9 +9,12 @@ use crate::client::pen::{Pen, Wrote};
 use crate::client::room::Line;
 use crate::client::slots::Slots;
 use crate::client::stats::Stats;
+use crate::client::trace::Trace;
 use crate::error::{Circumstances, Error, ErrorKind, Outcome};
+use crate::observe::Witness;
 use crate::url::Address;
 use bytes::BytesMut;
+use std::sync::Arc;
 use std::task::Waker;
 use std::time::Duration;
 
@@ -55,6 +58,8 @@ pub(crate) struct State {
     peak: usize,
     /// Those who wait for room.
     pub(crate) line: Line,
+    /// Commands whose start their observer was not told yet.
+    pub(crate) untold: Vec<Arc<Trace>>,
     max_bytes: usize,
 }
 
@@ -98,6 +103,7 @@ impl State {
             stats: Stats::default(),
             peak: 0,
             line: Line::default(),
+            untold: Vec::new(),
             max_bytes,
         }
     }
@@ -120,6 +126,19 @@ impl State {
         let before = self.out.len();
         encode(&mut self.out);
         Ok(self.out.len() - before)
+    }
+
+    /// Has the last `commands` commands observed, of `len` bytes in all, which share a slot.
+    #[cold]
+    pub(crate) fn trace(
+        &mut self,
+        witness: &Arc<Witness>,
+        (len, commands): (usize, usize),
+    ) -> Arc<Trace> {
+        let encoded = self.out.len().checked_sub(len).and_then(|begin| self.out.get(begin..));
+        let trace = Arc::new(Trace::new(witness, encoded.unwrap_or_default(), commands));
+        self.slots.observe_last(Arc::clone(&trace));
+        trace
     }
 
     /// Whether so much is on its way that nothing more is taken.
@@ -203,7 +222,7 @@ impl State {
                 return Err(Wrote::All);
             }
             self.peak = self.peak.max(self.out.len());
-            pen.dip(&mut self.out);
+            pen.dip(&mut self.out, self.slots.len() - self.slots.sent());
             self.sweep_at = self.sweep_at.min(self.slots.all_sent(now));
         }
         Ok(pen)
@@ -249,7 +268,7 @@ impl State {
         let expired = self.slots.expire(now, self.last_failure.as_ref(), Some(&known), out);
         self.stats.timeouts += expired.count;
         if expired.unsent {
-            self.withdraw();
+            self.withdraw(out);
         }
         self.let_canary_sing();
         // With very many commands in flight, deadlines are kept less exactly, and not at the cost of everything else.
@@ -299,13 +318,13 @@ impl State {
     }
 
     /// Takes the commands that nobody waits for any more out of the buffer.
-    pub(crate) fn withdraw(&mut self) {
+    pub(crate) fn withdraw(&mut self, out: &mut Outbox) {
         let mut old = std::mem::take(&mut self.out);
-        let out = &mut self.out;
-        self.slots.withdraw(|len, keep| {
+        let kept = &mut self.out;
+        self.slots.withdraw(out, |len, keep| {
             let command = old.split_to(len);
             if keep {
-                out.extend_from_slice(&command);
+                kept.extend_from_slice(&command);
             }
         });
     }

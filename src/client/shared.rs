@@ -16,6 +16,7 @@ use crate::client::slots::SlotId;
 use crate::client::watch;
 use crate::config::{Config, Overflow};
 use crate::error::{Error, ErrorKind, Outcome};
+use crate::observe::{ConnectionEvent, Purpose, Witness};
 use bytes::BytesMut;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Waker};
@@ -32,6 +33,7 @@ pub(crate) struct Shared {
     state: Mutex<State>,
     phase: watch::Sender<Phase>,
     listener: Option<Arc<dyn Listener>>,
+    pub(crate) witness: Option<Arc<Witness>>,
 }
 
 /// What a connection is doing.
@@ -49,10 +51,16 @@ pub(crate) enum Phase {
 
 impl Shared {
     /// As before the first attempt to connect.
-    pub(crate) fn new(config: Config, setup: Setup, listener: Option<Arc<dyn Listener>>) -> Self {
+    pub(crate) fn new(
+        config: Config,
+        purpose: Purpose,
+        setup: Setup,
+        listener: Option<Arc<dyn Listener>>,
+    ) -> Self {
         let canary = Canary::new(config.seam.entropy());
         let max_queued_bytes = config.max_queued_bytes;
         Self {
+            witness: config.witness(purpose),
             config,
             setup,
             clock: Clock::start(),
@@ -81,7 +89,21 @@ impl Shared {
         if let Some(listener) = self.listener() {
             listener.changed(&phase);
         }
+        if let Some(witness) = &self.witness {
+            match &phase {
+                Phase::Connecting(None) => {}
+                Phase::Connecting(Some(error)) => witness.is_down(error),
+                Phase::Ready(_) => witness.opened(),
+                Phase::Refused(error) => witness.changed(&ConnectionEvent::Refused { error }),
+                Phase::Closed(_) => witness.changed(&ConnectionEvent::Closed),
+            }
+        }
         self.phase.send(phase);
+    }
+
+    /// The driver will announce in its first turn that the connection is open; calls may come from now on.
+    pub(crate) fn will_open(&self, session: Arc<Session>) {
+        self.phase.send(Phase::Ready(session));
     }
 
     /// As the driver: writes all that is queued, as far as the socket takes it.
@@ -104,7 +126,12 @@ impl Shared {
     /// Writes what is in the pen, and puts it back.
     pub(crate) fn write(&self, mut pen: Box<Pen>, cx: &mut Context<'_>) -> Wrote {
         let wrote = pen.write(cx);
-        self.lock().put_back(pen, wrote)
+        let counts = self.witness.as_ref().map(|witness| (witness, pen.counts()));
+        let wrote = self.lock().put_back(pen, wrote);
+        if let Some((witness, (writes, bytes, commands))) = counts {
+            witness.wrote(writes, bytes, commands);
+        }
+        wrote
     }
 
     fn wake_driver(&self) {
@@ -140,6 +167,9 @@ impl Shared {
         let mut state = self.lock();
         let len = state.enqueue(Place::End, encode)?;
         let id = state.slots.push(len, Span::of(patience), waker);
+        if self.witness.is_some() {
+            state = self.observe(state, (len, 1));
+        }
         let alone = state.slots.len() == 1;
         self.kick(state, flush, alone);
         Ok(id)
@@ -190,6 +220,9 @@ impl Shared {
             Ok(len) => {
                 let left = state.line.leave(ticket);
                 let id = state.slots.push(len, Span::of(patience), Some(waker.clone()));
+                if self.witness.is_some() {
+                    state = self.observe(state, (len, 1));
+                }
                 (left, Some(Ok(id)))
             }
             Err(error) if error.kind() != ErrorKind::Overloaded => {
@@ -239,6 +272,9 @@ impl Shared {
         let mut state = self.lock();
         let len = state.enqueue(Place::End, encode)?;
         let id = state.slots.push_batch(replies, len, Span::of(patience));
+        if self.witness.is_some() {
+            state = self.observe(state, (len, replies));
+        }
         let alone = state.slots.len() == 1;
         self.kick(state, Flush::Auto, alone);
         Ok(id)
@@ -259,11 +295,39 @@ impl Shared {
         let mut state = self.lock();
         let len = state.enqueue(Place::End, encode)?;
         state.slots.push_tagged(tag, len, Span::of(patience));
+        if let Some(witness) = &self.witness {
+            let trace = state.trace(witness, (len, 1));
+            state.untold.push(trace);
+        }
         Ok(())
+    }
+
+    /// Tells that a command was queued, the last one, without the lock that is then taken again.
+    #[cold]
+    fn observe<'a>(
+        &'a self,
+        mut state: MutexGuard<'a, State>,
+        last: (usize, usize),
+    ) -> MutexGuard<'a, State> {
+        let trace = self.witness.as_ref().map(|witness| state.trace(witness, last));
+        drop(state);
+        if let Some(trace) = trace {
+            trace.start();
+        }
+        self.lock()
+    }
+
+    /// Tells what was posted, which could not be told while it was.
+    pub(crate) fn observe_posted(&self) {
+        if self.witness.is_some() {
+            let untold = std::mem::take(&mut self.lock().untold);
+            untold.iter().for_each(|trace| trace.start());
+        }
     }
 
     /// Sees to it that what was posted is written.
     pub(crate) fn settle(&self, flush: Flush) {
+        self.observe_posted();
         let state = self.lock();
         if state.out.is_empty() {
             return; // the driver was faster

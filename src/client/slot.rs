@@ -3,9 +3,11 @@
 use crate::client::clock::Span;
 use crate::client::gather::Gather;
 use crate::client::listener::{Notice, Outbox, Tag};
+use crate::client::trace::{End, Trace};
 use crate::client::waves::Wave;
 use crate::error::Error;
 use resp::Frame;
+use std::sync::Arc;
 use std::task::Waker;
 
 /// Whose a slot is.
@@ -35,8 +37,16 @@ pub(crate) struct Slot {
     pub(crate) len: usize,
     /// How long its caller waits, from when the wave was seen.
     pub(crate) patience: Span,
-    /// For a batch.
-    pub(crate) batch: Option<Box<Gather>>,
+    /// What few commands have.
+    pub(crate) extra: Option<Box<Extra>>,
+}
+
+/// What a slot has beside its caller, if it is one of a batch or somebody observes the client.
+#[derive(Debug, Default)]
+pub(crate) struct Extra {
+    pub(crate) batch: Option<Gather>,
+    /// Who is told of the end.
+    pub(crate) trace: Option<Arc<Trace>>,
 }
 
 /// What an abandoned slot held: dropping a waker may run code that nobody here knows.
@@ -46,7 +56,7 @@ impl Slot {
     /// Begins another use of a slot that holds nothing any more.
     #[inline]
     pub(crate) fn reuse(&mut self, new: Self) {
-        let Self { generation, wave, owed, caller, len, patience, batch } = new;
+        let Self { generation, wave, owed, caller, len, patience, extra } = new;
         (self.generation, self.wave, self.owed) = (generation, wave, owed);
         (self.len, self.patience) = (len, patience);
         // Dropping what is known to be empty would be two calls.
@@ -54,7 +64,7 @@ impl Slot {
             Caller::Gone => {}
             other => drop(other),
         }
-        if let Some(old) = std::mem::replace(&mut self.batch, batch) {
+        if let Some(old) = std::mem::replace(&mut self.extra, extra) {
             drop(old);
         }
     }
@@ -79,8 +89,26 @@ impl Slot {
         }
     }
 
+    /// The replies so far, if it is a batch's.
+    pub(crate) fn batch(&self) -> Option<&Gather> {
+        self.extra.as_ref().and_then(|extra| extra.batch.as_ref())
+    }
+
+    pub(crate) fn batch_mut(&mut self) -> Option<&mut Gather> {
+        self.extra.as_mut().and_then(|extra| extra.batch.as_mut())
+    }
+
+    /// Its command ends, for whoever observes that, unless it has before.
+    pub(crate) fn end(&mut self, end: impl FnOnce() -> End, out: &mut Outbox) {
+        if let Some(trace) = self.extra.as_mut().and_then(|extra| extra.trace.take()) {
+            out.ends.push((trace, end()));
+        }
+    }
+
     /// Answers whoever still waits, and puts down whom to tell.
     pub(crate) fn answer(&mut self, answer: Result<Frame, Error>, out: &mut Outbox) {
+        let is_batch = self.batch().is_some();
+        self.end(|| End::of(&answer, is_batch), out);
         match &mut self.caller {
             Caller::Waiting(waker) => {
                 if let Some(waker) = waker.take() {

@@ -20,11 +20,13 @@ use crate::client::canary::{Canary, Words};
 use crate::client::clock::{Span, Time};
 use crate::client::gather::Gather;
 use crate::client::listener::{Outbox, Tag};
-use crate::client::slot::{Abandoned, Caller, Slot};
+use crate::client::slot::{Abandoned, Caller, Extra, Slot};
+use crate::client::trace::Trace;
 use crate::client::waves::Waves;
 use crate::error::{Error, Outcome};
 use resp::Frame;
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 /// So many slots are kept, whether they were needed or not.
@@ -153,7 +155,7 @@ impl Slots {
     fn push_for(&mut self, caller: Caller, len: usize, patience: Span) -> SlotId {
         self.pushed += 1;
         let (generation, wave) = (self.pushed as u32, self.waves.next());
-        let slot = Slot { generation, wave, owed: true, caller, len, patience, batch: None };
+        let slot = Slot { generation, wave, owed: true, caller, len, patience, extra: None };
         let index = self.free.pop().unwrap_or(self.slots.len());
         match self.slots.get_mut(index) {
             Some(vacant) => vacant.reuse(slot),
@@ -170,9 +172,18 @@ impl Slots {
     pub(crate) fn push_batch(&mut self, replies: usize, len: usize, patience: Span) -> SlotId {
         let id = self.push(len, patience, None);
         if let Some(slot) = self.slots.get_mut(id.index) {
-            slot.batch = Some(Box::new(Gather::new(replies)));
+            let batch = Some(Gather::new(replies));
+            slot.extra = Some(Box::new(Extra { batch, trace: None }));
         }
         id
+    }
+
+    /// The command that was pushed last is observed.
+    pub(crate) fn observe_last(&mut self, trace: Arc<Trace>) {
+        let last = self.order.back().and_then(|&index| self.slots.get_mut(index));
+        if let Some(slot) = last {
+            slot.extra.get_or_insert_default().trace = Some(trace);
+        }
     }
 
     /// Tells the time of what was queued since it was told last; gives the first of the deadlines that this makes.
@@ -209,7 +220,7 @@ impl Slots {
         };
         let took = now.span_since(self.waves.time(slot.wave).unwrap_or(now));
         // One caller that waits for one reply: nearly always. The reply moves once.
-        let (Caller::Waiting(waker), None) = (&mut slot.caller, &slot.batch) else {
+        let (Caller::Waiting(waker), None) = (&mut slot.caller, &slot.extra) else {
             return self.complete_unusual(reply, out).map(|()| took);
         };
         if self.canary.is_shifted(&reply, false) {
@@ -227,7 +238,7 @@ impl Slots {
         Ok(took)
     }
 
-    /// The same where the oldest command is a batch, or has no caller who waits.
+    /// The same where the oldest command is a batch, is observed, or has no caller who waits.
     fn complete_unusual(&mut self, reply: Frame, out: &mut Outbox) -> Result<(), Slip> {
         let Some(slot) = self.order.front().and_then(|&index| self.slots.get_mut(index)) else {
             return Ok(());
@@ -235,9 +246,10 @@ impl Slots {
         if self.canary.is_shifted(&reply, matches!(slot.caller, Caller::Canary)) {
             return Err(Slip::Shifted);
         }
-        let reply = match &mut slot.batch {
+        let wanted = matches!(slot.caller, Caller::Waiting(_));
+        let reply = match slot.batch_mut() {
             None => reply,
-            Some(batch) => match batch.take_in(reply, matches!(slot.caller, Caller::Waiting(_))) {
+            Some(batch) => match batch.take_in(reply, wanted) {
                 Some(replies) => Frame::Array(replies),
                 None => return Ok(()),
             },
@@ -285,8 +297,8 @@ impl Slots {
             Ok(reply) => (vec![reply], None),
             Err(error) => {
                 let slot = self.slots.get_mut(id.index).filter(|s| s.generation == id.generation);
-                let batch = slot.and_then(|slot| slot.batch.as_mut());
-                (batch.map(|batch| batch.give_up()).unwrap_or_default(), Some(error))
+                let batch = slot.and_then(Slot::batch_mut);
+                (batch.map(Gather::give_up).unwrap_or_default(), Some(error))
             }
         })
     }
@@ -497,7 +509,7 @@ mod tests {
         slots.stamp(now);
         slots.expire(now.after(PATIENCE), None, None, &mut Outbox::default());
         let mut seen = Vec::new();
-        slots.withdraw(|len, keep| seen.push((len, keep)));
+        slots.withdraw(&mut Outbox::default(), |len, keep| seen.push((len, keep)));
         assert_eq!(seen, [(20, true), (10, false)]);
         slots.disconnected(0, &lost(), &mut Outbox::default());
         slots.all_sent(now);
@@ -531,7 +543,7 @@ mod tests {
         assert!(slots.stamp(now) > now);
         assert!(slots.expire(now.after(PATIENCE), None, None, &mut Outbox::default()).unsent);
         let mut seen = Vec::new();
-        slots.withdraw(|len, keep| seen.push((len, keep)));
+        slots.withdraw(&mut Outbox::default(), |len, keep| seen.push((len, keep)));
         assert_eq!(seen, [(10, false), (7, true)]);
         assert_outcome(poll(&mut slots, late), Outcome::NotSent);
         assert_outcome(poll(&mut slots, sent), Outcome::Unknown);
@@ -551,7 +563,7 @@ mod tests {
         let unseen = push(&mut slots);
         let expired = slots.expire(now.after(PATIENCE), None, None, &mut out);
         assert_eq!(expired, Expired { count: 2, unsent: true, next: Time::NEVER });
-        slots.withdraw(|_, _| {});
+        slots.withdraw(&mut Outbox::default(), |_, _| {});
         assert!(poll(&mut slots, unseen).is_pending(), "it has no deadline yet");
         let later = now.after(2 * PATIENCE);
         assert_eq!(slots.all_sent(later), later.after(PATIENCE));
@@ -756,7 +768,7 @@ mod tests {
         slots.stamp(now);
         let expired = slots.expire(now.after(PATIENCE), None, None, &mut out);
         assert_eq!(expired, Expired { count: 2, unsent: true, next: now.after(3 * PATIENCE) });
-        slots.withdraw(|_, _| {});
+        slots.withdraw(&mut Outbox::default(), |_, _| {});
         assert_eq!(told(&mut out), [(1, Err(Outcome::Unknown)), (3, Err(Outcome::NotSent))]);
         slots.disconnected(0, &lost(), &mut out);
         assert_eq!(told(&mut out), [(2, Err(Outcome::Unknown))], "the late one was told before");

@@ -1,6 +1,7 @@
 //! `Config`: where to connect and how, with a default and a reason for each setting.
 
 mod credentials;
+mod observing;
 #[cfg(feature = "tls-rustls")]
 mod tls;
 #[cfg(not(feature = "tls-rustls"))]
@@ -16,6 +17,7 @@ pub(crate) use tls::Tls;
 use crate::backoff::Backoff;
 use crate::dialer::{BoxedDial, Dial};
 use crate::error::Error;
+use crate::observe::Observer;
 use crate::seam::Seam;
 use crate::url::{self, Address, ProtocolChoice};
 use credentials::{Ask, BoxedProvider};
@@ -59,6 +61,7 @@ pub struct Config {
     pub(crate) dial: Option<BoxedDial>,
     pub(crate) connections: usize,
     pub(crate) placement: Placement,
+    observer: Option<Arc<dyn Observer>>,
     pub(crate) seam: Seam,
 }
 
@@ -105,6 +108,7 @@ impl Config {
             dial: None,
             connections: 1,
             placement: Placement::Caller,
+            observer: None,
             seam: Seam::system(),
         }
     }

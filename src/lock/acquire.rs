@@ -9,6 +9,7 @@ use crate::lock::guard::Guard;
 use crate::lock::hold::Hold;
 use crate::lock::locker::Locker;
 use crate::lock::plan::Plan;
+use crate::lock::sight::Sight;
 use crate::lock::token::OwnerToken;
 use crate::seam::after;
 use std::pin::Pin;
@@ -75,10 +76,20 @@ impl Acquiring {
             if let Some(record) = book.record(claim) {
                 plan.signature.sign(token, since, &mut record.value);
             }
+            if engine.witness.is_some() {
+                book.watch_begin(claim, begun);
+            }
             let event = Event::Came { claim, terms: plan.terms, patience };
             book.news.push_back(News { gate, event, sent: None });
             Ok(claim)
-        })?;
+        });
+        let claim = match (claim, &engine.witness) {
+            (Err(error), Some(witness)) => {
+                Sight::turned_away(plan).tell(witness);
+                return Err(error);
+            }
+            (claim, _) => claim?,
+        };
         let (locker, plan) = (Arc::clone(locker), Arc::clone(plan));
         Ok(Self { locker, plan, claim, begun, timeout, over: false })
     }
@@ -181,6 +192,9 @@ impl Drop for Acquiring {
                 Mail::Granted => Event::Released { claim },
                 _ => Event::Left { claim },
             };
+            if self.locker.engine.witness.is_some() && matches!(event, Event::Left { .. }) {
+                book.watch_leave(claim, Instant::now());
+            }
             book.news.push_back(News { gate, event, sent: None });
             book.drop_if_done(claim);
         });

@@ -9,6 +9,7 @@ use crate::lock::error::AcquireError;
 use crate::lock::gate::{Claim, Errand, Event, Gate, Order, Released, Why};
 use crate::lock::hold::{Clocks, Hold};
 use crate::lock::plan::{Hashed, Key, Plan};
+use crate::lock::sight::{Sight, Times};
 use crate::lock::token::{self, Holder};
 use bytes::Bytes;
 use std::collections::{BTreeSet, HashMap, VecDeque};
@@ -45,6 +46,8 @@ pub(crate) struct Book {
     /// The task that looks at gates when it is time.
     pub(crate) ticker: Option<Waker>,
     pub(crate) wakes_at: Option<Instant>,
+    /// What an observer is to be told once the lock is let go.
+    pub(crate) seen: Vec<Sight>,
     /// Nobody can come any more: the task ends when it has nothing left to do.
     pub(crate) stopping: bool,
 }
@@ -93,6 +96,8 @@ pub(crate) struct Record {
     pub(crate) forgotten: bool,
     /// A future or a guard still names it.
     pub(crate) wanted: bool,
+    /// For an observer.
+    pub(crate) times: Times,
 }
 
 /// What a claim's caller is to be told.

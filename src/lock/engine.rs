@@ -7,6 +7,7 @@ use crate::client::{Connection, Flush};
 use crate::lock::book::{Book, Mail, News};
 use crate::lock::gate::{Claim, Event, Order, Scene, Term};
 use crate::lock::hold::{Clocks, Hold, Status};
+use crate::observe::Witness;
 use crate::seam::Seam;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -25,10 +26,11 @@ pub(crate) struct Engine {
     pub(crate) start: Instant,
     /// Notified when a release was answered.
     pub(crate) quiet: Notify,
+    pub(crate) witness: Option<Arc<Witness>>,
 }
 
 impl Engine {
-    pub(crate) fn new(seam: Seam) -> Self {
+    pub(crate) fn new(seam: Seam, witness: Option<Arc<Witness>>) -> Self {
         let mut book = Book::default();
         book.luck = seam.entropy();
         Self {
@@ -38,6 +40,7 @@ impl Engine {
             seam,
             start: Instant::now(),
             quiet: Notify::new(),
+            witness,
         }
     }
 
@@ -52,13 +55,17 @@ impl Engine {
 
     /// Does something with the book, and everything that follows from it; `flush` says who writes.
     pub(crate) fn act<R>(&self, flush: Flush, act: impl FnOnce(&mut Book) -> R) -> R {
-        let (result, posted, wakers) = {
+        let (result, posted, wakers, seen) = {
             let mut book = self.book();
             let result = act(&mut book);
             self.work_off(&mut book);
             let posted = std::mem::take(&mut book.posted);
-            (result, posted, std::mem::take(&mut book.wakers))
+            let seen = self.witness.as_ref().map(|witness| (witness, book.take_seen()));
+            (result, posted, std::mem::take(&mut book.wakers), seen)
         };
+        if let Some((witness, seen)) = seen {
+            seen.iter().for_each(|sight| sight.tell(witness));
+        }
         if let (true, Some(connection)) = (posted, self.connection.get()) {
             connection.settle(flush);
         }
@@ -107,11 +114,17 @@ impl Engine {
         let mut orders = std::mem::take(&mut book.orders);
         while let Some(News { gate: at, event, sent }) = book.news.pop_front() {
             let scene = book.scene(now);
+            if self.witness.is_some() {
+                book.watch_news(&event, now);
+            }
             if let Some(entry) = book.gates.get_mut(at).filter(|entry| entry.key.is_some()) {
                 entry.gate.on(event, &scene, &mut orders);
             }
             for order in orders.drain(..) {
                 reported |= matches!(order, Order::Report { .. } | Order::Forget(_));
+                if self.witness.is_some() {
+                    book.watch_order(&order, now);
+                }
                 self.perform(book, at, order, sent);
             }
             book.set_timer(at);

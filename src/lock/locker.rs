@@ -12,6 +12,7 @@ use crate::lock::options::Options;
 use crate::lock::plan::{Key, Plan};
 use crate::lock::ticker;
 use crate::lock::token::Signature;
+use crate::observe::Purpose;
 use crate::seam::after;
 use bytes::Bytes;
 use std::hash::RandomState;
@@ -41,12 +42,13 @@ impl Locker {
 
     fn new(client: &Client) -> Self {
         let (home, config) = (client.home(), client.config().clone());
-        let engine = Arc::new(Engine::new(config.seam.clone()));
+        let engine = Arc::new(Engine::new(config.seam.clone(), config.witness(Purpose::Locks)));
         let hasher = RandomState::new();
         let (number, hasher_too) = (engine.number, hasher.clone());
         let ear = Ear { engine: Arc::downgrade(&engine), hasher: hasher_too, number };
         let listener: Arc<dyn Listener> = Arc::new(ear);
-        let connection = Connection::lazy(home, config, dialect::setup, Some(listener));
+        let connection =
+            Connection::lazy(home, config, Purpose::Locks, dialect::setup, Some(listener));
         let connection = engine.connection.get_or_init(|| connection).clone();
         home.spawn(ticker::run(Arc::clone(&engine)));
         if let State::Closed(_) = client.state() {

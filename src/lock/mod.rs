@@ -55,6 +55,7 @@
 //! | `ear.rs`, `ticker.rs` | what the connection hears, and when it is time |
 //! | `dialect.rs`, `phrases.rs`, `answers.rs`, `token.rs`, `plan.rs` | what goes over the wire, and what comes back: pure |
 //! | `locker.rs` | what all locks of a client share |
+//! | `sight.rs` | what an observer is told |
 //!
 //! # Another kind of lock
 //!
@@ -84,6 +85,7 @@ mod options;
 mod phrases;
 mod plan;
 mod post;
+mod sight;
 mod ticker;
 mod token;
 

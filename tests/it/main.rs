@@ -17,6 +17,7 @@ mod faults;
 mod holding;
 mod liveness;
 mod loss;
+mod observer;
 mod ordeals;
 mod overflow;
 mod payloads;
@@ -25,6 +26,8 @@ mod place;
 mod pubsub;
 mod recovery;
 mod slips;
+#[cfg(feature = "tracing")]
+mod spans;
 mod states;
 mod stats;
 #[cfg(feature = "tls")]

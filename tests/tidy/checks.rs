@@ -30,7 +30,7 @@ const REDIS_CRATES: [&str; 14] = [
 ];
 
 /// Crates that a `use` may name; which of them a layer may name stands in its row.
-const CRATES: [&str; 9] = [
+const CRATES: [&str; 10] = [
     "bytes",
     "memchr",
     "rand",
@@ -40,6 +40,7 @@ const CRATES: [&str; 9] = [
     "tenure_server",
     "tokio",
     "tokio_rustls",
+    "tracing",
 ];
 
 /// What a decider has no business with.

@@ -26,7 +26,7 @@ impl Driver {
                 queue.extend_from_slice(&state.out);
                 state.out = queue;
             }
-            state.withdraw();
+            state.withdraw(&mut out);
         }
         out.tell(self.shared.listener());
         self.shared.announce(Phase::Connecting(Some(error.clone())));

@@ -11,6 +11,7 @@ use crate::client::queue::Flush;
 use crate::client::shared::Phase;
 use crate::config::Config;
 use crate::error::{Error, Outcome};
+use crate::observe::Purpose;
 use bytes::{Bytes, BytesMut};
 use resp::{Frame, encode};
 use std::collections::BTreeMap;
@@ -255,8 +256,13 @@ impl Hub {
         let listener: Arc<dyn Listener> = Arc::new(ear);
         let config = self.config.clone();
         book.registry.lost();
-        book.connection =
-            Some(Connection::lazy(&self.home, config, |_| Vec::new(), Some(listener)));
+        book.connection = Some(Connection::lazy(
+            &self.home,
+            config,
+            Purpose::Subscriptions,
+            |_| Vec::new(),
+            Some(listener),
+        ));
         false
     }
 

@@ -4,6 +4,7 @@ use super::Slots;
 use crate::client::clock::Time;
 use crate::client::listener::Outbox;
 use crate::client::slot::Caller;
+use crate::client::trace::End;
 use crate::error::{Circumstances, Error, Outcome};
 
 /// What a look at the deadlines came to.
@@ -55,7 +56,7 @@ impl Slots {
 
     /// Drops the unsent commands that nobody waits for any more; `keep` is told the length of each unsent command and
     /// whether it stays, in the order of the write buffer.
-    pub(crate) fn withdraw(&mut self, mut keep: impl FnMut(usize, bool)) {
+    pub(crate) fn withdraw(&mut self, out: &mut Outbox, mut keep: impl FnMut(usize, bool)) {
         let mut unsent = self.order.split_off(self.sent.min(self.order.len()));
         unsent.retain(|&index| {
             let Some(slot) = self.slots.get_mut(index) else { return false };
@@ -64,6 +65,7 @@ impl Slots {
             if !wanted {
                 slot.owed = false;
                 self.bytes -= slot.len;
+                slot.end(|| End::Withdrawn, out);
                 if matches!(slot.caller, Caller::Gone) {
                     self.free.push(index);
                 }

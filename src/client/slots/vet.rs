@@ -1,6 +1,7 @@
 //! What replies can and cannot be, before anybody is given the first of them. Pure.
 
 use super::Slots;
+use crate::client::gather::Gather;
 use crate::client::slot::{Caller, Slot};
 use resp::Frame;
 
@@ -42,5 +43,5 @@ impl Slots {
 
 /// How many replies of a command, or of a batch, are still to come.
 fn replies_of(slot: &Slot) -> usize {
-    slot.batch.as_ref().map_or(1, |batch| batch.missing())
+    slot.batch().map_or(1, Gather::missing)
 }
