@@ -59,13 +59,22 @@ fn run(entry: &str, workload: &str, times: usize) -> Result<(), Failure> {
     let mut frame = Frame::Null;
     for _ in 0..times {
         input.extend_from_slice(&wire);
-        if entry == "decode_into" {
-            while decoder.decode_into(&mut input, &mut frame)? {
-                black_box(&frame);
+        match entry {
+            "frames" => {
+                let mut frames = decoder.frames(&mut input);
+                while frames.decode_into(&mut frame)? {
+                    black_box(&frame);
+                }
             }
-        } else {
-            while let Some(frame) = decoder.decode(&mut input)? {
-                black_box(&frame);
+            "decode_into" => {
+                while decoder.decode_into(&mut input, &mut frame)? {
+                    black_box(&frame);
+                }
+            }
+            _ => {
+                while let Some(frame) = decoder.decode(&mut input)? {
+                    black_box(&frame);
+                }
             }
         }
     }
@@ -77,7 +86,7 @@ fn measure() -> Result<BTreeMap<String, f64>, Failure> {
     let mut found = BTreeMap::new();
     for (name, reply) in replies::replies() {
         let count = replies::pipeline(&reply).len() / reply.len();
-        for entry in ["decode", "decode_into"] {
+        for entry in ["decode", "decode_into", "frames"] {
             found.insert(format!("{entry}: {name}"), per_operation(entry, name, count)?);
         }
     }

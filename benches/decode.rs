@@ -4,8 +4,9 @@
 //! cargo bench --bench decode
 //! ```
 //!
-//! Each is measured in a pipeline of as many as an ordinary read holds, by the entry that uses storage again. Times drift with
-//! the machine: what they say beside other codecs is in `benches/peers`, and what does not drift in `codec_instructions`.
+//! Each is measured in a pipeline of as many as an ordinary read holds, all of a read together, in storage that is used again.
+//! Times drift with the machine: what they say beside other codecs is in `benches/peers`, and what does not drift in
+//! `codec_instructions`.
 
 #![allow(missing_docs, reason = "a macro of criterion makes a public function")]
 
@@ -27,9 +28,11 @@ fn decode(criterion: &mut Criterion) {
         group.bench_function(name, |bencher| {
             let read = || BytesMut::from(&wire[..]);
             let drain = |mut input: BytesMut| {
-                while decoder.decode_into(&mut input, &mut frame).expect("in order") {
+                let mut frames = decoder.frames(&mut input);
+                while frames.decode_into(&mut frame).expect("in order") {
                     black_box(&frame);
                 }
+                drop(frames);
                 input
             };
             bencher.iter_batched(read, drain, BatchSize::LargeInput);

@@ -4,10 +4,9 @@
 //! are two ways through: values of the common types that are whole go straight where they belong, at the top and inside of
 //! aggregates ([`Rules::find`]); everything else, and whatever is not there yet or not in order, takes one step at a time.
 
+use crate::frames::Frames;
 use crate::input::{Input, Segment};
 use crate::parse::Parser;
-use crate::simple::Found;
-use crate::slots::put;
 use crate::value::{Rules, textual};
 use crate::{DecodeError, Frame, Limits, Protocol};
 use bytes::{Buf as _, BytesMut};
@@ -60,8 +59,7 @@ impl Decoder {
     /// If nobody can tell any more where a frame ends. That is final: every later call gives the same error.
     #[inline]
     pub fn decode(&mut self, input: &mut BytesMut) -> Result<Option<Frame>, DecodeError> {
-        let mut frame = Frame::Null;
-        Ok(if self.next(input, &mut frame)? { Some(frame) } else { None })
+        self.frames(input).next().transpose()
     }
 
     /// As [`Decoder::decode`], into `frame`, whose storage is used again: an array, map, set or push costs no allocation when the
@@ -76,62 +74,66 @@ impl Decoder {
         input: &mut BytesMut,
         frame: &mut Frame,
     ) -> Result<bool, DecodeError> {
-        if !frame.is_plain() {
-            self.parser.reuse(std::mem::take(frame));
-        }
-        self.next(input, frame)
+        self.frames(input).decode_into(frame)
     }
 
-    /// Writes the next frame to a place that waits, and tells whether there is one.
-    #[inline(always)] // short values are written in place only if it is seen that the place waits
-    fn next(&mut self, input: &mut BytesMut, place: &mut Frame) -> Result<bool, DecodeError> {
-        let mut long = None;
-        if self.is_between(input.len()) {
-            match self.parser.rules.find(input, place) {
-                Some(Found::Short(size)) => {
-                    input.advance(size);
-                    return Ok(true);
-                }
-                Some(Found::Long(header, len)) => long = Some((header, len)),
-                None => {}
-            }
-        }
-        match self.other(input, long)? {
-            Some(frame) => {
-                put(place, frame);
-                Ok(true)
-            }
-            None => {
-                put(place, Frame::Null);
-                Ok(false)
-            }
-        }
+    /// All frames at the front of `input`, as [`Decoder::decode`] and [`Decoder::decode_into`] give them one by one: for many
+    /// small ones in a read this is twice as fast.
+    ///
+    /// ```
+    /// # use bytes::BytesMut;
+    /// # use resp::{Decoder, Frame, Limits, Protocol};
+    /// let mut decoder = Decoder::new(Protocol::Resp3, Limits::default());
+    /// let mut received = BytesMut::from(":1\r\n:2\r\n:");
+    /// let frames: Vec<_> = decoder.frames(&mut received).collect::<Result<_, _>>()?;
+    /// assert_eq!(frames, [Frame::Integer(1), Frame::Integer(2)]);
+    /// # Ok::<(), resp::DecodeError>(())
+    /// ```
+    #[inline]
+    pub fn frames<'a>(&'a mut self, input: &'a mut BytesMut) -> Frames<'a> {
+        Frames::new(self, input)
     }
 
-    /// A frame that is not short, or not all there. What begins with a bulk string that is whole is known to.
-    fn other(
-        &mut self,
-        input: &mut BytesMut,
-        long: Option<(usize, usize)>,
-    ) -> Result<Option<Frame>, DecodeError> {
-        if let Some((header, len)) = long {
-            let input = Input::new(input, 0, &mut self.segment);
-            return Ok(Some(Frame::Bulk(input.last_string(header, len))));
-        }
-        if self.is_between(input.len()) {
-            if let Some(len) = self.parser.rules.text(input) {
-                let kind = input.first().copied().unwrap_or_default();
-                let input = Input::new(input, 0, &mut self.segment);
-                return Ok(Some(textual(kind, input.last_string(1, len))));
-            }
-        }
-        self.advance(input)
+    #[inline]
+    pub(crate) fn rules(&self) -> &Rules {
+        &self.parser.rules
+    }
+
+    /// Takes the storage of a frame that is not needed any more.
+    #[inline]
+    pub(crate) fn reuse(&mut self, frame: Frame) {
+        self.parser.reuse(frame);
     }
 
     /// Whether a frame may begin here that need not be held against any limit.
     #[inline]
-    fn is_between(&self, arrived: usize) -> bool {
+    pub(crate) fn is_between(&self, arrived: usize) -> bool {
         matches!(self.phase, Phase::Between) && self.parser.rules.is_ample(arrived, 0)
+    }
+
+    /// A frame that is not short, or not all there, behind `at` bytes that were read before. What begins with a bulk string that is
+    /// whole is known to.
+    #[inline(never)]
+    pub(crate) fn other(
+        &mut self,
+        input: &mut BytesMut,
+        at: usize,
+        long: Option<(usize, usize)>,
+    ) -> Result<Option<Frame>, DecodeError> {
+        if let Some((header, len)) = long {
+            let input = Input::new(input, at, 0, &mut self.segment);
+            return Ok(Some(Frame::Bulk(input.last_string(header, len))));
+        }
+        if self.is_between(input.len()) {
+            let rest = input.get(at..).unwrap_or_default();
+            if let Some(len) = self.parser.rules.text(rest) {
+                let kind = rest.first().copied().unwrap_or_default();
+                let input = Input::new(input, at, 0, &mut self.segment);
+                return Ok(Some(textual(kind, input.last_string(1, len))));
+            }
+        }
+        input.advance(at);
+        self.advance(input)
     }
 
     fn advance(&mut self, buffer: &mut BytesMut) -> Result<Option<Frame>, DecodeError> {
@@ -142,7 +144,7 @@ impl Decoder {
         if buffer.len() == self.seen {
             return Ok(None);
         }
-        let mut input = Input::new(buffer, self.consumed, &mut self.segment);
+        let mut input = Input::new(buffer, 0, self.consumed, &mut self.segment);
         let result = self.parser.run(&mut input);
         let position = input.finish();
         match result {

@@ -43,7 +43,7 @@ pub(crate) fn is_planted(number: usize) -> bool {
 
 /// What each mistake is, and the type that it is about; the first is number 1.
 #[cfg(resp_defects)]
-pub const ALL: [(&str, &str); 40] = [
+pub const ALL: [(&str, &str); 44] = [
     ("+", "a CR ends a line whatever follows it"),
     ("-", "an LF by itself ends a line"),
     ("+", "a line that is not whole is looked at again from its start"),
@@ -84,4 +84,8 @@ pub const ALL: [(&str, &str); 40] = [
     ("poison", "after an error it goes on"),
     ("memory", "storage is reserved by the count in a header"),
     ("requests", "a count may begin with zeros"),
+    ("frames", "what lies before a frame that is not short comes again"),
+    ("frames", "behind one that is not whole another one begins"),
+    ("frames", "an error is told again and again"),
+    (":", "digits that arrive together are put together back to front"),
 ];

@@ -48,10 +48,16 @@ pub(crate) struct Input<'a> {
 }
 
 impl<'a> Input<'a> {
+    /// A buffer of whose front `at` bytes were read, and of the current frame `taken` bytes before that.
     #[inline]
-    pub(crate) fn new(buffer: &'a mut BytesMut, taken: u64, segment: &mut Segment) -> Self {
+    pub(crate) fn new(
+        buffer: &'a mut BytesMut,
+        at: usize,
+        taken: u64,
+        segment: &mut Segment,
+    ) -> Self {
         let large = segment.large(buffer);
-        Self { buffer, at: 0, taken, large }
+        Self { buffer, at, taken, large }
     }
 
     /// What is there and not yet read.
@@ -89,12 +95,16 @@ impl<'a> Input<'a> {
 
     /// As [`Input::slice`], copied out where a slice would keep too much alive.
     pub(crate) fn bytes(&mut self, before: usize, len: usize) -> Bytes {
-        match self.large {
-            Some(size) if len <= SEGMENT || size / WORTHWHILE > len => {
-                Bytes::copy_from_slice(self.copied(before, len))
-            }
-            _ => self.slice(before, len),
+        if self.keeps_too_much(len) {
+            Bytes::copy_from_slice(self.copied(before, len))
+        } else {
+            self.slice(before, len)
         }
+    }
+
+    /// Whether a slice of so many bytes would keep more memory alive than it is worth.
+    fn keeps_too_much(&self, len: usize) -> bool {
+        self.large.is_some_and(|size| len <= SEGMENT || size / WORTHWHILE > len)
     }
 
     /// As [`Input::bytes`], in place where they are few.
@@ -108,7 +118,7 @@ impl<'a> Input<'a> {
 
     /// As [`Input::string`], and takes all of it off at once.
     pub(crate) fn last_string(mut self, before: usize, len: usize) -> Str {
-        if len <= INLINE || self.large.is_some() {
+        if len <= INLINE || self.keeps_too_much(len) {
             let string = self.string(before, len);
             self.finish();
             return string;

@@ -182,8 +182,53 @@ impl Line {
 /// A short integer in a line that is whole, and the bytes of that line with CR LF; `None` where [`Line::text`] has to look.
 #[inline(always)]
 pub(crate) fn plain_integer(rest: &[u8]) -> Option<(i64, usize)> {
-    let negative = rest.first() == Some(&b'-');
-    let (number, len) = plain_number(rest, usize::from(negative))?;
+    const CRLF: u64 = u16::from_le_bytes(*b"\r\n") as u64;
+    let Some(word) = rest.first_chunk() else { return other_integer(rest, 0, 0) };
+    let word = u64::from_le_bytes(*word);
+    let count = leading_digits(word);
+    if count == 0 {
+        return other_integer(rest, 0, 0);
+    }
+    let number = joined(word, count);
+    // With six digits, CR LF are the end of the word.
+    if count > 6 {
+        return other_integer(rest, count, number);
+    }
+    look(count + 2);
+    ((word >> (8 * count)) & 0xffff == CRLF).then_some((number as i64, count + 2))
+}
+
+/// How many bytes of a word are digits before one is none, the lowest first.
+#[inline(always)]
+fn leading_digits(word: u64) -> usize {
+    const EACH: u64 = u64::from_le_bytes([1; 8]);
+    let digits = word ^ (EACH * b'0' as u64);
+    // The high bit of each byte that is no digit; above the first of them it may be wrong.
+    let others = (digits.wrapping_add(EACH * (0x7f - 9)) | digits) & (EACH << 7);
+    others.trailing_zeros() as usize / 8
+}
+
+/// The number that the first `count` bytes of a word are, one at least: put together by twos, by fours and by eights, as if zeros
+/// were in front.
+#[inline(always)]
+fn joined(word: u64, count: usize) -> u64 {
+    let padded = (word & u64::from_le_bytes([0x0f; 8])) << (64 - 8 * count);
+    let digits = defect!(44, padded.swap_bytes(), padded);
+    let twos = (digits.wrapping_mul(10) + (digits >> 8)) & 0x00ff_00ff_00ff_00ff;
+    let fours = (twos.wrapping_mul(100) + (twos >> 16)) & 0x0000_ffff_0000_ffff;
+    (fours.wrapping_mul(10_000) + (fours >> 32)) & 0xffff_ffff
+}
+
+/// An integer of at most 18 digits, the first `count` of which have come to `number`: with a sign, or a line that is shorter or
+/// longer than most.
+#[inline(never)]
+fn other_integer(rest: &[u8], count: usize, number: u64) -> Option<(i64, usize)> {
+    look(count);
+    let negative = count == 0 && rest.first() == Some(&b'-');
+    let (number, len) = match count {
+        0 => plain_number(rest, usize::from(negative))?,
+        _ => more_digits(rest, count, number, 18 - count)?,
+    };
     let number = i64::try_from(number).ok()?; // always: it has 18 digits at most
     Some((if negative { -number } else { number }, len))
 }
@@ -223,4 +268,41 @@ pub(crate) fn more_digits(
 fn digit(byte: u8) -> Option<u64> {
     let digit = byte.wrapping_sub(b'0');
     (digit <= 9).then_some(u64::from(digit))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plain_integers_are_those_that_the_standard_library_reads_whatever_comes_behind() {
+        let digits = "123456789012345678";
+        let texts = (1..=digits.len()).flat_map(|len| [&digits[..len], &"000000000"[..len.min(9)]]);
+        for text in texts.flat_map(|text| [text.to_owned(), format!("-{text}")]) {
+            for behind in ["", ":", ":1\r\n:2\r\n", "999999999", "\u{fffd}\u{fffd}\u{fffd}"] {
+                let line = format!("{text}\r\n{behind}");
+                let wanted = (text.parse().unwrap(), text.len() + 2);
+                assert_eq!(plain_integer(line.as_bytes()), Some(wanted), "{line:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn whatever_else_a_line_may_be_is_no_plain_integer() {
+        for text in
+            ["", "-", "+1", "--1", "-+1", " 1", "1 ", "1a", "a1", "1234567890123456789", "½"]
+        {
+            for end in ["\r\n", "\r\n:1\r\n", "\n", "\r", "\r1", "\rx234567", ""] {
+                let line = format!("{text}{end}");
+                assert_eq!(plain_integer(line.as_bytes()), None, "{line:?}");
+            }
+        }
+        for byte in (0..=255_u8).filter(|byte| !byte.is_ascii_digit() && *byte != b'\r') {
+            for at in 1..8 {
+                let mut line = *b"1234567\r\n:";
+                line[at] = byte;
+                assert_eq!(plain_integer(&line), None, "{}", line.escape_ascii());
+            }
+        }
+    }
 }

@@ -79,7 +79,7 @@ impl RequestDecoder {
         if input.len() == self.seen {
             return Ok(None);
         }
-        let mut reading = Input::new(input, self.consumed, &mut self.segment);
+        let mut reading = Input::new(input, 0, self.consumed, &mut self.segment);
         let result = self.run(&mut reading);
         let position = reading.finish();
         match result {

@@ -10,6 +10,7 @@ mod requests;
 mod targets;
 mod texts;
 mod tree;
+mod ways;
 
 pub use case::{Case, Pieces};
 pub use damage::damage;

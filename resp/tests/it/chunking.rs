@@ -106,6 +106,66 @@ fn storage_that_is_used_again_changes_nothing() {
     }
 }
 
+/// As `feed`, with all frames of a piece taken together.
+fn feed_together<'a>(protocol: Protocol, pieces: impl IntoIterator<Item = &'a [u8]>) -> Outcome {
+    let (mut decoder, mut input) = (decoder(protocol), BytesMut::new());
+    let mut outcome = Outcome { frames: vec![], error: None, drained: false };
+    for piece in pieces {
+        input.extend_from_slice(piece);
+        for frame in decoder.frames(&mut input) {
+            match frame {
+                Ok(frame) => outcome.frames.push(frame),
+                Err(error) => outcome.error = Some(error), // the last, or this would not end
+            }
+        }
+        if let Some(error) = outcome.error {
+            let left = input.len();
+            let again: Vec<_> = decoder.frames(&mut input).collect();
+            assert_eq!((again, input.len()), (vec![Err(error)], left), "poisoned for ever");
+            return outcome;
+        }
+    }
+    outcome.drained = input.is_empty();
+    outcome
+}
+
+#[test]
+fn frames_of_a_read_are_the_same_together_as_one_by_one() {
+    for (protocol, wire) in shapes() {
+        let wanted = whole(protocol, &wire);
+        let shown = wire.escape_ascii();
+        for at in 0..=wire.len() {
+            let (a, b) = wire.split_at(at);
+            assert_eq!(feed_together(protocol, [a, b]), wanted, "{at}: {shown}");
+        }
+        let bytes = wire.chunks(1).flat_map(|byte| [byte, &[]]);
+        assert_eq!(feed_together(protocol, bytes), wanted, "byte by byte: {shown}");
+    }
+}
+
+#[test]
+fn frames_that_are_not_asked_for_stay_in_the_input() {
+    let (mut decoder, mut input) =
+        (decoder(Protocol::Resp3), BytesMut::from(":1\r\n-ERR\r\n:3\r\n$40\r\n"));
+    let mut frames = decoder.frames(&mut input);
+    assert_eq!(frames.next(), Some(Ok(Frame::Integer(1))));
+    drop(frames);
+    assert_eq!(input, "-ERR\r\n:3\r\n$40\r\n");
+    let mut frame = Frame::Array(vec![Frame::Null]);
+    let mut frames = decoder.frames(&mut input);
+    assert_eq!(frames.decode_into(&mut frame), Ok(true));
+    assert_eq!(frame, Frame::Error("ERR".into()));
+    assert_eq!(frames.next(), Some(Ok(Frame::Integer(3))));
+    assert_eq!(frames.decode_into(&mut frame), Ok(false));
+    assert_eq!(frame, Frame::Null);
+    assert_eq!(frames.next(), None);
+    drop(frames);
+    input.extend_from_slice(&[b'x'; 40]);
+    input.extend_from_slice(b"\r\n");
+    assert_eq!(decoder.decode(&mut input), Ok(Some(Frame::bulk(vec![b'x'; 40]))));
+    assert_eq!(input, "");
+}
+
 #[test]
 fn memory_larger_than_an_ordinary_read_changes_nothing() {
     for (protocol, wire) in shapes() {

@@ -240,6 +240,14 @@ fn scalars_and_small_strings_cost_no_allocation() {
         });
         // One for each read of many: what manages its memory once it is shared.
         assert!(count <= 0.02, "{wire:?}: {count}");
+        let mut frame = Frame::Null;
+        let count = allocations(wire.as_bytes(), |decoder, input| {
+            assert!(decoder.frames(input).next().unwrap().is_ok());
+            if !input.is_empty() {
+                assert!(decoder.frames(input).decode_into(&mut frame).unwrap());
+            }
+        });
+        assert!(count <= 0.02, "{wire:?}, together: {count}");
     }
 }
 

@@ -35,9 +35,9 @@ pub(crate) enum Gives {
     Offsets,
     /// Values that can be used.
     Values,
-    /// Values, by the entry that the lock's hot path uses.
+    /// Values, by the entry that connections use.
     Ours,
-    /// Values, by the entry that is simpler to use.
+    /// Values, by the entries that are simpler to use.
     OursToo,
 }
 
@@ -170,7 +170,7 @@ pub(crate) fn run(words: &[String]) -> Result<(), Failure> {
     println!("### Parsing\n");
     println!(
         "Median of {rounds} interleaved rounds. *Cursive*: builds no values. **Bold**: ours; ratios are over \
-         `decode_into`.\n"
+         `frames`.\n"
     );
     let mut all = Vec::new();
     for workload in workloads::all().into_iter().filter(|one| one.name.contains(&only)) {

@@ -43,9 +43,18 @@ fn ours(workload: &Workload) -> Vec<Entry> {
     });
     let plain =
         of_buffer(workload, move |buffer| seen(plain.decode(buffer).expect("a good reply")));
+    let batched = Batched {
+        decoder: Decoder::new(Protocol::Resp3, Limits::default()),
+        frame: Frame::Null,
+        buffer: BytesMut::new(),
+        wire: workload.wire.clone(),
+        replies: workload.replies,
+        piece: workload.piece,
+    };
     vec![
-        entry("tenure: decode_into", Gives::Ours, reusing),
+        entry("tenure: frames", Gives::Ours, batched),
         entry("tenure: decode", Gives::OursToo, plain),
+        entry("tenure: decode_into", Gives::OursToo, reusing),
     ]
 }
 
@@ -204,6 +213,52 @@ impl<F: FnMut(&mut BytesMut) -> bool> Contestant for OfBuffer<F> {
             whole = (self.next)(&mut self.buffer);
         }
         assert!(whole, "the reply is not whole");
+    }
+}
+
+/// Our decoder over a buffer that a socket would fill: all replies of a read, each in the storage of the one before it.
+struct Batched {
+    decoder: Decoder,
+    frame: Frame,
+    buffer: BytesMut,
+    wire: Bytes,
+    replies: usize,
+    piece: Option<usize>,
+}
+
+impl Batched {
+    fn drain(&mut self) -> usize {
+        let mut replies = 0;
+        let mut frames = self.decoder.frames(&mut self.buffer);
+        while frames.decode_into(&mut self.frame).expect("a good reply") {
+            black_box(&self.frame);
+            replies += 1;
+        }
+        replies
+    }
+}
+
+impl Contestant for Batched {
+    fn prepare(&mut self) {
+        self.buffer.clear();
+        if self.piece.is_none() {
+            self.buffer.reserve(self.wire.len());
+            self.buffer.extend_from_slice(&self.wire);
+        }
+    }
+
+    fn run(&mut self) {
+        let Some(size) = self.piece else {
+            assert_eq!(self.drain(), self.replies);
+            return;
+        };
+        let mut whole = 0;
+        for piece in self.wire.clone().chunks(size) {
+            self.buffer.reserve(size);
+            self.buffer.extend_from_slice(piece);
+            whole += self.drain();
+        }
+        assert_eq!(whole, 1, "the reply is not whole");
     }
 }
 

@@ -85,9 +85,9 @@ fn allocations(table: &mut Table, all: &All) {
     };
     let rows = [
         ("scalar or small string, decode", most(&SCALARS, Gives::OursToo), 0.0),
-        ("scalar or small string, decode_into", most(&SCALARS, Gives::Ours), 0.0),
+        ("scalar or small string, frames", most(&SCALARS, Gives::Ours), 0.0),
         ("array or map, decode", most(&AGGREGATES, Gives::OursToo), 1.0),
-        ("array or map, decode_into", most(&AGGREGATES, Gives::Ours), 0.05),
+        ("array or map, frames", most(&AGGREGATES, Gives::Ours), 0.05),
         ("encode any command", most(&[encoders::NAME], Gives::Ours), 0.0),
     ];
     for (title, calls, limit) in rows {

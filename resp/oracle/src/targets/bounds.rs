@@ -1,6 +1,7 @@
 //! What bytes may cost: memory and work are bounded by what has arrived, whatever it claims.
 
 use crate::Case;
+use crate::ways::Way;
 use bytes::BytesMut;
 use resp::{Decoder, Frame};
 
@@ -24,20 +25,24 @@ pub(super) fn alloc(data: &[u8]) {
 fn assert_frugal(case: &Case<'_>, pieces: &[&[u8]]) {
     let arrived: usize = pieces.iter().map(|piece| piece.len()).sum();
     let allowed = FREE + PER_BYTE * arrived as u64;
-    let used = allocation_counter::measure(|| drop(decode(case, pieces)));
+    let way = Way::among(&Way::OWNING, usize::from(case.seed) + pieces.len());
+    let used = allocation_counter::measure(|| drop(decode(case, way, pieces)));
     let (peak, count) = (used.bytes_max, pieces.len());
-    assert!(peak <= allowed, "{peak} bytes for {arrived} in {count} pieces, {allowed} allowed");
+    assert!(
+        peak <= allowed,
+        "{way:?}: {peak} bytes for {arrived} in {count} pieces, {allowed} allowed"
+    );
     assert_eq!((used.count_current, used.bytes_current), (0, 0), "left behind");
 }
 
-fn decode(case: &Case<'_>, pieces: &[&[u8]]) -> Vec<Frame> {
+fn decode(case: &Case<'_>, way: Way, pieces: &[&[u8]]) -> Vec<Frame> {
     let mut decoder = Decoder::new(case.protocol, case.limits);
     let mut input = BytesMut::new();
-    let mut frames = Vec::new();
+    let (mut storage, mut frames) = (Frame::Null, Vec::new());
     for piece in pieces {
         input.extend_from_slice(piece);
-        while let Ok(Some(frame)) = decoder.decode(&mut input) {
-            frames.push(frame);
+        if way.drain(&mut decoder, &mut input, &mut storage, &mut frames).is_err() {
+            break;
         }
     }
     frames
@@ -53,10 +58,14 @@ pub(super) fn work(data: &[u8]) {
         ("byte by byte", case.wire.chunks(1).collect()),
     ];
     for (how, pieces) in cuts {
+        let way = Way::among(&Way::ALL, usize::from(case.seed) + pieces.len());
         let before = resp::work::examined();
-        drop(decode(&case, &pieces));
+        drop(decode(&case, way, &pieces));
         let examined = resp::work::examined() - before;
-        assert!(examined <= 3 * arrived, "{how}: {examined} bytes looked at, {arrived} arrived");
+        assert!(
+            examined <= 3 * arrived,
+            "{how}, {way:?}: {examined} bytes looked at, {arrived} arrived"
+        );
         assert!(arrived == 0 || examined > 0, "nothing was counted");
     }
 }

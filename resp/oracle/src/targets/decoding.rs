@@ -1,6 +1,7 @@
 //! What comes out does not depend on who decodes, nor on how the bytes arrive.
 
 use crate::reference::{self, Verdict};
+use crate::ways::Way;
 use crate::{Case, tree};
 use bytes::BytesMut;
 use resp::{DecodeError, Decoder, Frame};
@@ -122,52 +123,64 @@ fn same(one: &Frame, other: &Frame) -> bool {
 struct Decoded {
     frames: Vec<Frame>,
     error: Option<DecodeError>,
+    /// Bytes that were not taken off.
+    left: usize,
 }
 
-fn decode<'a>(case: &Case<'_>, pieces: impl Iterator<Item = &'a [u8]>) -> Decoded {
+fn decode<'a>(case: &Case<'_>, way: Way, pieces: impl Iterator<Item = &'a [u8]>) -> Decoded {
     let mut decoder = Decoder::new(case.protocol, case.limits);
     let mut input = BytesMut::new();
-    let mut decoded = Decoded { frames: Vec::new(), error: None };
+    let (mut frames, mut storage) = (Vec::new(), Frame::Null);
     for piece in pieces {
         input.extend_from_slice(piece);
-        loop {
-            match decoder.decode(&mut input) {
-                Ok(Some(frame)) => decoded.frames.push(frame),
-                Ok(None) => break,
-                Err(error) => {
-                    decoded.error = Some(error);
-                    return decoded;
-                }
-            }
+        let drained = way.drain(&mut decoder, &mut input, &mut storage, &mut frames);
+        if let Err(error) = drained {
+            let left = input.len();
+            let again = way.drain(&mut decoder, &mut input, &mut storage, &mut frames);
+            assert_eq!((again, input.len()), (Err(error), left), "an error is final");
+            return Decoded { frames, error: Some(error), left };
         }
     }
-    decoded
+    Decoded { frames, error: None, left: input.len() }
 }
 
-/// However the bytes are cut, the same frames and the same error come out.
+/// However the bytes are cut, and in whatever way they are decoded, the same frames and the same error come out.
 pub(super) fn chunked(data: &[u8]) {
     let Some(case) = Case::read(data) else { return };
-    let whole = decode(&case, std::iter::once(case.wire));
-    assert_decoded(&whole, &decode(&case, case.pieces()), "in pieces");
-    assert_decoded(&whole, &decode(&case, case.wire.chunks(1)), "byte by byte");
-    let at = usize::from(case.seed) % (case.wire.len() + 1);
-    let (front, back) = case.wire.split_at(at);
-    assert_decoded(&whole, &decode(&case, [front, back].into_iter()), "in two");
+    let seed = usize::from(case.seed);
+    let whole = decode(&case, Way::OneByOne, std::iter::once(case.wire));
+    let cuts: [(&str, Vec<&[u8]>); 3] = [
+        ("whole", vec![case.wire]),
+        ("in pieces", case.pieces().collect()),
+        ("byte by byte", case.wire.chunks(1).collect()),
+    ];
+    for (at, (how, pieces)) in cuts.iter().enumerate() {
+        let [one, other] = [Way::OneByOne, Way::among(&Way::ALL, at + seed)].map(|way| {
+            let cut = decode(&case, way, pieces.iter().copied());
+            assert_decoded(&whole, &cut, how, way);
+            cut.left
+        });
+        assert_eq!(one, other, "bytes left {how}");
+    }
+    let (front, back) = case.wire.split_at(seed % (case.wire.len() + 1));
+    let way = Way::among(&Way::ALL, seed);
+    assert_decoded(&whole, &decode(&case, way, [front, back].into_iter()), "in two", way);
     // Every pair of cuts of a short input, of one in so many.
     if case.wire.len() <= 24 && case.seed.is_multiple_of(64) {
         for first in 0..=case.wire.len() {
             for second in first..=case.wire.len() {
                 let pieces = [&case.wire[..first], &case.wire[first..second], &case.wire[second..]];
-                assert_decoded(&whole, &decode(&case, pieces.into_iter()), "in three");
+                let way = Way::among(&Way::ALL, second);
+                assert_decoded(&whole, &decode(&case, way, pieces.into_iter()), "in three", way);
             }
         }
     }
 }
 
-fn assert_decoded(whole: &Decoded, cut: &Decoded, how: &str) {
+fn assert_decoded(whole: &Decoded, cut: &Decoded, how: &str, way: Way) {
     let frames = whole.frames.len() == cut.frames.len()
         && whole.frames.iter().zip(&cut.frames).all(|(one, other)| same(one, other));
-    assert!(frames && whole.error == cut.error, "whole: {whole:?}, {how}: {cut:?}");
+    assert!(frames && whole.error == cut.error, "whole: {whole:?}, {how}, {way:?}: {cut:?}");
 }
 
 /// Whatever ends before a frame does is incomplete, and what is lost is lost at the byte that proves it.
