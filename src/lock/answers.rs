@@ -3,6 +3,7 @@
 use crate::client::{Frame, answer, kind};
 use crate::error::{Error, ErrorKind, Outcome, ServerError};
 use crate::lock::dialect::Dialect;
+use crate::lock::elder;
 use crate::lock::gate::{Errand, Failure, Left, Said};
 use crate::lock::token;
 use bytes::Bytes;
@@ -53,7 +54,7 @@ impl Dialect {
         match errand {
             Errand::Ask { .. } if whole < 3 => self.taken(first, value),
             Errand::Ask { .. } => self.taken_and_got(first, second, third, value),
-            Errand::Look { .. } => left(first).map(Said::Left).into(),
+            Errand::Look { dated, .. } => looked(first, second, *dated).map(Said::Left).into(),
             Errand::Verify { .. } => verified(first, second, value).into(),
             Errand::Renew { in_full, .. } => match compared(first, *in_full) {
                 Ok(Said::NotOurs) if left(second).is_ok_and(|left| left == Left::Nothing) => {
@@ -64,9 +65,9 @@ impl Dialect {
             Errand::Release { in_full, aloud: true, .. } => {
                 freed(first, second, whole, *in_full).into()
             }
-            Errand::HandOver { in_full, .. } | Errand::Release { in_full, .. } => {
-                compared(first, *in_full).into()
-            }
+            Errand::HandOver { in_full, .. }
+            | Errand::Take { in_full, .. }
+            | Errand::Release { in_full, .. } => compared(first, *in_full).into(),
         }
     }
 
@@ -125,6 +126,10 @@ pub(crate) fn number(bytes: &[u8]) -> u64 {
 
 fn held(found: Bytes, left: Left) -> Reading {
     let process = number(token::process(&found).unwrap_or(&found));
+    let left = match (left, elder::holds_until(&found)) {
+        (Left::Unasked | Left::Endless, Some(until_ms)) => Left::Undated(until_ms),
+        (left, _) => left,
+    };
     let said = Said::Held { holder: number(&found), process, left };
     Reading { said, error: None, found: Some(found).filter(|found| !found.is_empty()) }
 }
@@ -163,6 +168,18 @@ fn verified(get: Reply, pttl: Reply, value: &[u8]) -> Result<Said, Error> {
         Ok(other) => Err(unreadable("GET", &other)),
         Err(error) if error.server().is_some_and(is_wrong_type) => Ok(Said::NotOurs),
         Err(error) => Err(error),
+    }
+}
+
+/// Reads the replies to `PTTL`, and to `TIME` where the holder says itself until when it holds.
+fn looked(pttl: Reply, time: Reply, dated: Option<u64>) -> Result<Left, Error> {
+    match (left(pttl)?, dated) {
+        (Left::Endless, Some(until_ms)) => {
+            let time = time?;
+            let left = elder::left(until_ms, &time);
+            left.map(Left::Dated).ok_or_else(|| unreadable("TIME", &time))
+        }
+        (left, _) => Ok(left),
     }
 }
 

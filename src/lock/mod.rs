@@ -53,7 +53,7 @@
 //! | `acquire.rs`, `hold.rs` | what callers and guards wait for and look at |
 //! | `engine.rs`, `post.rs`, `book.rs` | events to gates, orders to errands, answers to events |
 //! | `ear.rs`, `ticker.rs` | what the connection hears, and when it is time |
-//! | `dialect.rs`, `phrases.rs`, `answers.rs`, `token.rs`, `plan.rs` | what goes over the wire, and what comes back: pure |
+//! | `dialect.rs`, `phrases.rs`, `answers.rs`, `token.rs`, `elder.rs`, `plan.rs` | what goes over the wire, and what comes back: pure |
 //! | `locker.rs` | what all locks of a client share |
 //! | `sight.rs` | what an observer is told |
 //!
@@ -72,6 +72,7 @@ mod answers;
 mod book;
 mod dialect;
 mod ear;
+mod elder;
 mod engine;
 mod error;
 mod gate;

@@ -96,6 +96,11 @@ impl Options {
 
     /// What stands in front of the name in the key. Default: `lk:`, so that no lock meets a key with data; with `""` locks are
     /// shared with libraries that use the bare name.
+    ///
+    /// Another library's lock is waited for until it is released or its lease is over. So is one of ServiceStack.Redis, whose key
+    /// has no lease but says in its value until when it holds, in milliseconds since 1970: when that time has passed by the
+    /// server's clock, it is taken over, unless somebody was faster. It respects ours. Its release does not look at the owner: a
+    /// holder of theirs that is late deletes whatever is there, and the guard here is lost.
     pub fn key_prefix(mut self, prefix: impl Into<String>) -> Self {
         self.key_prefix = prefix.into();
         self

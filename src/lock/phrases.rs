@@ -14,6 +14,8 @@ pub(crate) struct Matter<'a> {
     pub(crate) value: &'a [u8],
     /// Of a hand-over, the new owner's value.
     pub(crate) next: &'a [u8],
+    /// The value of the holder that was seen last.
+    pub(crate) seen: &'a [u8],
     /// Where releases are announced, and by whom.
     pub(crate) channel: &'a [u8],
     pub(crate) speaker: &'a [u8],
@@ -25,7 +27,8 @@ impl Dialect {
         match errand {
             Errand::Ask { watch, .. } if self.has_set_get() => 1 + usize::from(*watch),
             Errand::Ask { .. } => 3,
-            Errand::Look { .. } | Errand::HandOver { .. } => 1,
+            Errand::Look { dated, .. } => 1 + usize::from(dated.is_some()),
+            Errand::HandOver { .. } | Errand::Take { .. } => 1,
             Errand::Renew { .. } | Errand::Verify { .. } => 2,
             Errand::Release { aloud, .. } => {
                 1 + usize::from(*aloud && self.release() != Release::Script)
@@ -41,7 +44,7 @@ impl Dialect {
         matter: &Matter<'_>,
         out: &mut BytesMut,
     ) {
-        let Matter { key, value, next, channel, speaker } = *matter;
+        let Matter { key, value, next, seen, channel, speaker } = *matter;
         match (errand, part) {
             (Errand::Ask { lease, .. }, 0) => set_nx(key, value, *lease, whole < 3, out),
             (Errand::Ask { .. }, 1) if whole == 3 => encode::command(&[b"GET", key], out),
@@ -55,14 +58,12 @@ impl Dialect {
                 encode::bulk_i64(lease.ttl_ms(), out);
             }
             (Errand::HandOver { lease, in_full, .. }, _) => {
-                if self.has_set_ifeq() && !in_full {
-                    return set_ifeq(key, next, value, *lease, out);
-                }
-                self.run(Script::Pass, *in_full, (key, 3), out);
-                encode::bulk(value, out);
-                encode::bulk(next, out);
-                encode::bulk_i64(lease.ttl_ms(), out);
+                self.replace(key, (value, next), (*lease, *in_full), out);
             }
+            (Errand::Take { lease, in_full, .. }, _) => {
+                self.replace(key, (seen, value), (*lease, *in_full), out);
+            }
+            (Errand::Look { .. }, 1) => encode::command(&["TIME"], out),
             (Errand::Release { in_full, aloud, .. }, 0) => {
                 self.free(matter, *in_full, *aloud, out);
             }
@@ -74,6 +75,23 @@ impl Dialect {
                 encode::command(&[b"PTTL", key], out);
             }
         }
+    }
+
+    /// Puts one value in the place of another, with a new lease.
+    fn replace(
+        &self,
+        key: &[u8],
+        (old, new): (&[u8], &[u8]),
+        (lease, in_full): (Lease, bool),
+        out: &mut BytesMut,
+    ) {
+        if self.has_set_ifeq() && !in_full {
+            return set_ifeq(key, new, old, lease, out);
+        }
+        self.run(Script::Pass, in_full, (key, 3), out);
+        encode::bulk(old, out);
+        encode::bulk(new, out);
+        encode::bulk_i64(lease.ttl_ms(), out);
     }
 
     fn free(&self, matter: &Matter<'_>, in_full: bool, aloud: bool, out: &mut BytesMut) {

@@ -109,10 +109,12 @@ impl Book {
             Errand::HandOver { to, .. } => self.value(*to),
             _ => &[],
         };
+        let seen = entry.and_then(|entry| entry.seen.as_ref()).map(|(value, _)| &value[..]);
         Matter {
             key: key.unwrap_or_default(),
             value: self.value(claim_of(errand)),
             next,
+            seen: seen.unwrap_or_default(),
             channel: entry.map(|entry| &entry.channel[..]).unwrap_or_default(),
             speaker: self.speaker(claim_of(errand)),
         }
@@ -126,8 +128,8 @@ impl Book {
             return;
         }
         let over = |left| match left {
-            Left::For(left) => Some(after(Instant::now(), left)),
-            Left::Unasked | Left::Nothing | Left::Endless => None,
+            Left::For(left) | Left::Dated(left) => Some(after(Instant::now(), left)),
+            Left::Unasked | Left::Nothing | Left::Undated(_) | Left::Endless => None,
         };
         match reading.said {
             Said::Held { left, .. } => {
@@ -153,6 +155,7 @@ fn claim_of(errand: &Errand) -> Claim {
     match *errand {
         Errand::Ask { claim, .. }
         | Errand::Look { claim, .. }
+        | Errand::Take { claim, .. }
         | Errand::Renew { claim, .. }
         | Errand::Verify { claim, .. }
         | Errand::Release { claim, .. } => claim,

@@ -172,10 +172,17 @@ impl Head {
         orders.push(Order::Send(Errand::Ask { claim, sent, lease, watch }));
     }
 
-    fn look(&mut self, listen: bool, scene: &Scene, orders: &mut Vec<Order>) {
+    fn look(&mut self, listen: bool, dated: Option<u64>, scene: &Scene, orders: &mut Vec<Order>) {
         let (claim, sent) = (self.waiter.claim, scene.now);
         self.doing = Doing::Looking { sent };
-        orders.push(Order::Send(Errand::Look { claim, sent, listen }));
+        orders.push(Order::Send(Errand::Look { claim, sent, listen, dated }));
+    }
+
+    /// Takes the key from a holder that is not to be waited for any longer.
+    fn take(&mut self, in_full: bool, scene: &Scene, orders: &mut Vec<Order>) {
+        let (claim, sent, lease) = (self.waiter.claim, scene.now, self.lease());
+        self.doing = Doing::Asking { sent };
+        orders.push(Order::Send(Errand::Take { claim, sent, lease, in_full }));
     }
 
     fn confirm(&mut self, in_full: bool, scene: &Scene, orders: &mut Vec<Order>) {
@@ -187,7 +194,10 @@ impl Head {
     /// Whether an answer is the one that is waited for.
     pub(crate) fn expects(&self, errand: Errand) -> bool {
         match (self.doing, errand) {
-            (Doing::Asking { sent: mine }, Errand::Ask { claim, sent, .. })
+            (
+                Doing::Asking { sent: mine },
+                Errand::Ask { claim, sent, .. } | Errand::Take { claim, sent, .. },
+            )
             | (Doing::Looking { sent: mine }, Errand::Look { claim, sent, .. })
             | (Doing::Confirming { sent: mine }, Errand::Renew { claim, sent, .. }) => {
                 mine == sent && claim == self.waiter.claim
@@ -206,12 +216,12 @@ impl Head {
     ) -> Step {
         let doing = std::mem::replace(&mut self.doing, Doing::Resting { until: scene.now });
         match (doing, said) {
-            (Doing::Asking { sent }, Said::Fresh) | (Doing::Confirming { sent }, Said::Ours(_)) => {
-                return Step::Granted { sent };
-            }
+            (Doing::Asking { sent }, Said::Fresh | Said::Ours(_))
+            | (Doing::Confirming { sent }, Said::Ours(_)) => return Step::Granted { sent },
             (Doing::Asking { .. }, Said::Earlier) => self.confirm(false, scene, orders),
             (Doing::Confirming { .. }, Said::InFull) => self.confirm(true, scene, orders),
-            (Doing::Confirming { .. }, Said::Gone | Said::NotOurs) => {
+            (Doing::Asking { .. }, Said::InFull) => self.take(true, scene, orders),
+            (Doing::Asking { .. } | Doing::Confirming { .. }, Said::Gone | Said::NotOurs) => {
                 self.doubt = None;
                 self.ask(scene, orders);
             }
@@ -255,6 +265,10 @@ impl Head {
         scene: &Scene,
         orders: &mut Vec<Order>,
     ) -> Step {
+        if let Left::Undated(until_ms) = left {
+            self.look(false, Some(until_ms), scene, orders);
+            return Step::Stay;
+        }
         if let Patience::Once(_) = self.waiter.patience {
             return Step::Refused(Why::Held);
         }
@@ -277,7 +291,7 @@ impl Head {
         }
         if left == Left::Unasked && !(over && self.looked) || listen {
             rivals.listening |= listen;
-            self.look(listen, scene, orders);
+            self.look(listen, None, scene, orders);
             return Step::Stay;
         }
         self.seen(left, rivals.listening, scene, orders)
@@ -292,8 +306,13 @@ impl Head {
         orders: &mut Vec<Order>,
     ) -> Step {
         self.looked = true;
+        if left == Left::Dated(Duration::ZERO) {
+            self.take(false, scene, orders);
+            return Step::Stay;
+        }
         if self.waiter.patience.is_over(scene.now) {
-            return Step::Refused(Why::TimedOut);
+            let once = matches!(self.waiter.patience, Patience::Once(_));
+            return Step::Refused(if once { Why::Held } else { Why::TimedOut });
         }
         if left == Left::Nothing || std::mem::take(&mut self.news) {
             self.ask(scene, orders);
@@ -301,12 +320,12 @@ impl Head {
         }
         let pushed = match self.waiter.terms.mode(scene.ears) {
             Wakeup::Auto | Wakeup::Track => scene.ears.tracks,
-            Wakeup::Announce => listening && left != Left::Endless,
+            Wakeup::Announce => listening && matches!(left, Left::For(_)),
             Wakeup::Poll => false,
         };
         let rest = if pushed { NET } else { self.back_off(scene) };
         let over = match left {
-            Left::For(left) => after(scene.now, left.saturating_add(ROUNDING)),
+            Left::For(left) | Left::Dated(left) => after(scene.now, left.saturating_add(ROUNDING)),
             _ => after(scene.now, rest),
         };
         self.rest(after(scene.now, rest).min(over));

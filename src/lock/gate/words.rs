@@ -91,8 +91,11 @@ pub(crate) enum Event {
 pub(crate) enum Errand {
     /// Take the key if it is free, and tell who has it otherwise.
     Ask { claim: Claim, sent: Instant, lease: Lease, watch: bool },
-    /// What is left of the holder's lease? The answer arms a push; `listen` also asks for announcements.
-    Look { claim: Claim, sent: Instant, listen: bool },
+    /// What is left of the holder's lease? The answer arms a push; `listen` also asks for announcements. A holder that is `dated`
+    /// says itself until when it holds, in milliseconds since 1970.
+    Look { claim: Claim, sent: Instant, listen: bool, dated: Option<u64> },
+    /// Take the key from the holder that was seen last, if it still has it.
+    Take { claim: Claim, sent: Instant, lease: Lease, in_full: bool },
     /// A new lease, if the key is ours.
     Renew { claim: Claim, sent: Instant, lease: Lease, in_full: bool },
     /// Is the key ours, and for how long?
@@ -155,6 +158,10 @@ pub(crate) enum Left {
     Unasked,
     /// The key is gone by now.
     Nothing,
+    /// There may be no lease, but the holder's value says until when it holds, in milliseconds since 1970.
+    Undated(u64),
+    /// There is no lease, and so much is left to what the holder's value says.
+    Dated(Duration),
     /// There is no lease: another library's lock.
     Endless,
     For(Duration),

@@ -34,6 +34,7 @@ macro_rules! on_every_server {
 mod batches;
 mod blocking;
 mod commands;
+mod elder;
 mod handshake;
 mod locks;
 mod pubsub;

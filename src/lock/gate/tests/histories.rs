@@ -14,6 +14,8 @@ struct World {
     /// Who has the key, and until when.
     key: Option<(Claim, Instant)>,
     history: BTreeMap<Claim, History>,
+    /// Until when an elder that has the key holds it, as its value says.
+    elder_until: Instant,
     next: u64,
     dice: u64,
 }
@@ -30,11 +32,14 @@ struct History {
 }
 
 const STRANGER: Claim = Claim(u64::MAX);
+/// Holds without a lease.
+const ELDER: Claim = Claim(u64::MAX - 1);
 
 impl World {
     fn new(seed: u64) -> Self {
-        let history = BTreeMap::new();
-        Self { desk: Desk::new(), key: None, history, next: 0, dice: seed }
+        let (desk, history) = (Desk::new(), BTreeMap::new());
+        let elder_until = desk.now;
+        Self { desk, key: None, history, elder_until, next: 0, dice: seed }
     }
 
     fn roll(&mut self, sides: u64) -> u64 {
@@ -71,6 +76,7 @@ impl World {
             Order::Send(
                 Errand::Ask { claim, .. }
                 | Errand::Look { claim, .. }
+                | Errand::Take { claim, .. }
                 | Errand::Renew { claim, .. }
                 | Errand::Verify { claim, .. }
                 | Errand::Release { claim, .. },
@@ -139,15 +145,28 @@ impl World {
                     Said::Fresh
                 }
                 Some(holder) if holder == claim => Said::Earlier,
+                Some(ELDER) => {
+                    let left = Left::Undated(0);
+                    Said::Held { holder: ELDER.0, process: ELDER.0, left }
+                }
                 Some(holder) => {
                     let process = u64::from(holder == STRANGER);
                     Said::Held { holder: holder.0, process, left: Left::Unasked }
                 }
             },
             Errand::Look { .. } => Said::Left(match self.key {
+                Some((ELDER, _)) => Left::Dated(self.elder_until.saturating_duration_since(now)),
                 Some((_, over)) if over > now => Left::For(over - now),
                 _ => Left::Nothing,
             }),
+            Errand::Take { claim, lease: new, .. } => {
+                let said = compared(ELDER);
+                if let Said::Ours(_) = said {
+                    assert!(self.elder_until <= now, "it was taken from an elder that holds");
+                    self.key = Some((claim, lease(new)));
+                }
+                said
+            }
             Errand::Renew { claim, lease: new, .. } => {
                 let said = compared(claim);
                 if let Said::Ours(_) = said {
@@ -273,6 +292,11 @@ impl World {
             }
             10 if self.holder().is_none() && self.roll(3) == 0 => {
                 self.key = Some((STRANGER, self.desk.now + SECOND));
+            }
+            11 if self.holder().is_none() && self.roll(3) == 0 => {
+                // One that has a time in mind that has passed, mostly: others wait for no lease of it.
+                self.elder_until = self.desk.now + Duration::from_millis(self.roll(200));
+                self.key = Some((ELDER, self.desk.now + 3_600 * SECOND));
             }
             _ if self.desk.online => self.answer(),
             _ => {}

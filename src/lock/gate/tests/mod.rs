@@ -79,8 +79,12 @@ impl Desk {
         match order {
             Order::Send(errand) => match errand {
                 Errand::Ask { claim, .. } => format!("ask {}", claim.0),
-                Errand::Look { claim, listen, .. } => {
-                    format!("look {}{}", claim.0, if *listen { " and listen" } else { "" })
+                Errand::Look { claim, listen, dated, .. } => {
+                    let how = if *listen { " and listen" } else { "" };
+                    format!("look {}{how}{}", claim.0, dated.map_or("", |_| " at the clock"))
+                }
+                Errand::Take { claim, in_full, .. } => {
+                    format!("take {}{}", claim.0, if *in_full { " in full" } else { "" })
                 }
                 Errand::Renew { claim, in_full, .. } => {
                     format!("renew {}{}", claim.0, if *in_full { " in full" } else { "" })
