@@ -42,32 +42,36 @@ impl Acquiring {
         let begun = Instant::now();
         let end = timeout.and_then(|timeout| begun.checked_add(timeout));
         let patience = end.map_or(Patience::Endless, Patience::Until);
-        Self::begin(locker, plan, patience, begun, timeout)
+        Self::begin(locker, plan, patience, (begun, timeout), Flush::Auto)
     }
 
-    /// A caller that makes one attempt.
+    /// A caller that makes one attempt; `flush` says who writes.
     ///
     /// # Errors
     ///
     /// If nobody gets a lock, with the reason.
-    pub(crate) fn once(locker: &Arc<Locker>, plan: &Arc<Plan>) -> Result<Self, AcquireError> {
+    pub(crate) fn once(
+        locker: &Arc<Locker>,
+        plan: &Arc<Plan>,
+        flush: Flush,
+    ) -> Result<Self, AcquireError> {
         let begun = Instant::now();
         let timeout = locker.config().response_timeout;
         let patience = Patience::Once(after(begun, timeout));
-        Self::begin(locker, plan, patience, begun, Some(timeout))
+        Self::begin(locker, plan, patience, (begun, Some(timeout)), flush)
     }
 
     fn begin(
         locker: &Arc<Locker>,
         plan: &Arc<Plan>,
         patience: Patience,
-        begun: Instant,
-        timeout: Option<Duration>,
+        (begun, timeout): (Instant, Option<Duration>),
+        flush: Flush,
     ) -> Result<Self, AcquireError> {
         let engine = &locker.engine;
         let token = OwnerToken::new(engine.seam.entropy(), engine.seam.entropy());
         let since = engine.seam.wall();
-        let claim = engine.act(Flush::Auto, |book| {
+        let claim = engine.act(flush, |book| {
             if let Some(barred) = &book.barred {
                 return Err(barred.clone());
             }
@@ -128,6 +132,7 @@ impl Acquiring {
                 let (holder, over) = seen.map_or((None, None), |(who, over)| (Some(who), over));
                 let last_error = if holder.is_none() { unasked() } else { error };
                 AcquireError::TimedOut {
+                    key: String::from_utf8_lossy(&self.plan.key.bytes).into_owned(),
                     timeout: self.timeout.unwrap_or(Duration::MAX),
                     waited,
                     holder,

@@ -4,6 +4,7 @@ use crate::error::Error;
 use crate::lock::token::Holder;
 use std::fmt;
 use std::time::Duration;
+use tokio::time::Instant;
 
 pub use crate::loss::LostCause;
 
@@ -14,6 +15,8 @@ pub enum AcquireError {
     /// The caller's patience ran out.
     #[non_exhaustive]
     TimedOut {
+        /// The key that was not to be had.
+        key: String,
         /// How long the caller was willing to wait.
         timeout: Duration,
         /// How long it waited.
@@ -83,6 +86,16 @@ pub enum WithError {
     NotAcquired(AcquireError),
     /// The lock was lost, and the work stopped where it stood.
     Lost(LostCause),
+}
+
+impl AcquireError {
+    /// The same of a call that was begun earlier than the attempt that failed.
+    pub(crate) fn in_all(mut self, begun: Instant, patience: Duration) -> Self {
+        if let Self::TimedOut { timeout, waited, .. } = &mut self {
+            (*timeout, *waited) = (patience, begun.elapsed());
+        }
+        self
+    }
 }
 
 impl From<Error> for AcquireError {
@@ -198,6 +211,7 @@ mod tests {
     #[test]
     fn time_out_names_the_patience_the_holder_and_the_lease() {
         let error = AcquireError::TimedOut {
+            key: "lk:a".into(),
             timeout: Duration::from_secs(2),
             waited: Duration::from_millis(2_001),
             holder: Some(crate::lock::token::holder(b"?")),

@@ -1,6 +1,6 @@
 //! `Lock`: a name that can be locked.
 
-use crate::client::{Client, Typed};
+use crate::client::{Client, Flush, Typed};
 use crate::error::Error;
 use crate::lock::acquire::Acquiring;
 use crate::lock::error::{AcquireError, WithError};
@@ -72,18 +72,25 @@ impl Lock {
     }
 
     /// What acquire calls need, made by the first of them.
-    fn ready(&self) -> Result<&Ready, AcquireError> {
-        if let Some(ready) = self.ready.get() {
-            return Ok(ready);
-        }
-        self.check()?;
-        let locker = Locker::of(&self.client);
-        let plan = Arc::new(locker.plan(self.key(), &self.options)?);
-        Ok(self.ready.get_or_init(|| Ready { locker, plan }))
+    ///
+    /// # Errors
+    ///
+    /// If name or options make no sense.
+    pub(crate) fn ready(&self) -> Result<(&Arc<Locker>, &Arc<Plan>), AcquireError> {
+        let ready = match self.ready.get() {
+            Some(ready) => ready,
+            None => {
+                self.check()?;
+                let locker = Locker::of(&self.client);
+                let plan = Arc::new(locker.plan(self.key(), &self.options)?);
+                self.ready.get_or_init(|| Ready { locker, plan })
+            }
+        };
+        Ok((&ready.locker, &ready.plan))
     }
 
     async fn wait(&self, timeout: Option<Duration>) -> Result<Guard, AcquireError> {
-        let Ready { locker, plan } = self.ready()?;
+        let (locker, plan) = self.ready()?;
         match Acquiring::waiting(locker, plan, timeout)?.await? {
             Some(guard) => Ok(guard),
             // Only a single attempt ends without guard or error.
@@ -111,8 +118,8 @@ impl Lock {
     ///
     /// Cancel safe: a lock that is granted after the future was dropped is released at once.
     pub async fn try_acquire(&self) -> Result<Option<Guard>, AcquireError> {
-        let Ready { locker, plan } = self.ready()?;
-        Acquiring::once(locker, plan)?.await
+        let (locker, plan) = self.ready()?;
+        Acquiring::once(locker, plan, Flush::Auto)?.await
     }
 
     /// Waits for the lock, for as long as it takes. See [`Lock::acquire_for`] for a time-out.

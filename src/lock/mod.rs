@@ -49,6 +49,7 @@
 //! | file | what it does |
 //! |---|---|
 //! | `handle.rs`, `options.rs`, `guard.rs`, `inspect.rs`, `error.rs` | what users call |
+//! | `all.rs`, `all_guard.rs`, `any.rs` | several locks at once |
 //! | `gate/`, `lease.rs` | what to do: pure |
 //! | `acquire.rs`, `hold.rs` | what callers and guards wait for and look at |
 //! | `engine.rs`, `post.rs`, `book.rs` | events to gates, orders to errands, answers to events |
@@ -68,7 +69,10 @@
 //! server knows its twin by its text.
 
 mod acquire;
+mod all;
+mod all_guard;
 mod answers;
+mod any;
 mod book;
 mod dialect;
 mod ear;
@@ -90,6 +94,9 @@ mod sight;
 mod ticker;
 mod token;
 
+pub use all::LockAll;
+pub use all_guard::AllGuard;
+pub use any::LockAny;
 pub use error::{AcquireError, CheckError, LostCause, ReleaseError, WithError};
 pub use guard::Guard;
 pub use handle::Lock;

@@ -260,6 +260,33 @@ async fn locks_dropped_at_any_poll_leave_nothing_behind() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn several_locks_dropped_at_any_poll_leave_nothing_behind() {
+    drop_at_every_poll("lock_all", async |client| {
+        if let Ok(guard) = client.lock_all(["m", "l", "k"]).acquire_for(50 * MS).await {
+            let _ = guard.run(sleep(3 * MS)).await;
+            drop(guard.release().await);
+        }
+    })
+    .await;
+    drop_at_every_poll("lock_all, once", async |client| {
+        drop(client.lock_all(["m", "l", "k"]).try_acquire().await);
+    })
+    .await;
+    drop_at_every_poll("lock_any", async |client| {
+        let held = client.lock("k").try_acquire().await;
+        if let Ok(guard) = client.lock_any(["l", "k"]).acquire_for(50 * MS).await {
+            drop(guard.release().await);
+        }
+        drop(held);
+    })
+    .await;
+    drop_at_every_poll("lock_any, once", async |client| {
+        drop(client.lock_any(["l", "k"]).try_acquire().await);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn operators_calls_dropped_at_any_poll_leave_nothing_behind() {
     drop_at_every_poll("inspect and force_release", async |client| {
         let lock = client.lock("l");

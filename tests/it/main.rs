@@ -25,6 +25,7 @@ mod peers;
 mod place;
 mod pubsub;
 mod recovery;
+mod several;
 mod slips;
 #[cfg(feature = "tracing")]
 mod spans;

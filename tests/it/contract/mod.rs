@@ -38,6 +38,7 @@ mod elder;
 mod handshake;
 mod locks;
 mod pubsub;
+mod several;
 mod waiting;
 
 async fn run(target: Target, access: Access, case: impl AsyncFnOnce(&Running)) {

@@ -1,0 +1,58 @@
+//! What a head asks the server, and which answer is to which question.
+
+use super::{Doing, Head};
+use crate::lock::gate::words::{Errand, Order, Scene};
+
+impl Head {
+    pub(super) fn ask(&mut self, scene: &Scene, orders: &mut Vec<Order>) {
+        if !scene.online {
+            self.doing = Doing::Offline;
+            return;
+        }
+        let (claim, sent) = (self.waiter.claim, scene.now);
+        self.news = false;
+        self.doing = Doing::Asking { sent };
+        let (lease, watch) = (self.lease(), self.waiter.terms.watch_at_once);
+        orders.push(Order::Send(Errand::Ask { claim, sent, lease, watch }));
+    }
+
+    pub(super) fn look(
+        &mut self,
+        listen: bool,
+        dated: Option<u64>,
+        scene: &Scene,
+        orders: &mut Vec<Order>,
+    ) {
+        let (claim, sent) = (self.waiter.claim, scene.now);
+        self.doing = Doing::Looking { sent };
+        orders.push(Order::Send(Errand::Look { claim, sent, listen, dated }));
+    }
+
+    /// Takes the key from a holder that is not to be waited for any longer.
+    pub(super) fn take(&mut self, in_full: bool, scene: &Scene, orders: &mut Vec<Order>) {
+        let (claim, sent, lease) = (self.waiter.claim, scene.now, self.lease());
+        self.doing = Doing::Asking { sent };
+        orders.push(Order::Send(Errand::Take { claim, sent, lease, in_full }));
+    }
+
+    pub(super) fn confirm(&mut self, in_full: bool, scene: &Scene, orders: &mut Vec<Order>) {
+        let (claim, sent, lease) = (self.waiter.claim, scene.now, self.waiter.terms.lease);
+        self.doing = Doing::Confirming { sent };
+        orders.push(Order::Send(Errand::Renew { claim, sent, lease, in_full }));
+    }
+
+    /// Whether an answer is the one that is waited for.
+    pub(crate) fn expects(&self, errand: Errand) -> bool {
+        match (self.doing, errand) {
+            (
+                Doing::Asking { sent: mine },
+                Errand::Ask { claim, sent, .. } | Errand::Take { claim, sent, .. },
+            )
+            | (Doing::Looking { sent: mine }, Errand::Look { claim, sent, .. })
+            | (Doing::Confirming { sent: mine }, Errand::Renew { claim, sent, .. }) => {
+                mine == sent && claim == self.waiter.claim
+            }
+            _ => false,
+        }
+    }
+}
