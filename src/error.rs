@@ -172,28 +172,25 @@ impl Error {
         Self::new(ErrorKind::Closed, outcome, "the client is closed")
     }
 
-    /// `cause` is why there is no connection, where that is known.
-    pub(crate) fn timeout(after: Duration, outcome: Outcome, cause: Option<&Self>) -> Self {
-        let fate = match outcome {
-            Outcome::NotSent => "the command was not sent",
-            Outcome::Refused | Outcome::Unknown => "the command may have run",
-        };
-        let message = format!("no answer within {after:?}; {fate}");
-        let source = cause.map(|cause| Box::new(cause.clone()) as _);
-        Self::build(ErrorKind::Timeout, outcome, message, None, source)
-    }
-
-    /// As [`Error::timeout`], for a command of which more is known.
+    /// `cause` is why there is no connection, where that is known; `known` is how it stood, where there was to be one.
     pub(crate) fn timed_out(
         after: Duration,
         outcome: Outcome,
         cause: Option<&Self>,
-        circumstances: Option<&Circumstances>,
+        known: Option<&Circumstances>,
     ) -> Self {
-        let mut error = Self::timeout(after, outcome, cause);
-        if let (Some(known), Some(inner)) = (circumstances, Arc::get_mut(&mut error.0)) {
-            inner.message = format!("{} ({known})", inner.message);
-            inner.circumstances = Some(known.clone());
+        let fate = match outcome {
+            Outcome::NotSent => "the command was not sent",
+            Outcome::Refused | Outcome::Unknown => "the command may have run",
+        };
+        let mut message = format!("no answer within {after:?}; {fate}");
+        if let Some(known) = known {
+            message.push_str(&format!(" ({known})"));
+        }
+        let source = cause.map(|cause| Box::new(cause.clone()) as _);
+        let mut error = Self::build(ErrorKind::Timeout, outcome, message, None, source);
+        if let Some(inner) = Arc::get_mut(&mut error.0) {
+            inner.circumstances = known.cloned();
         }
         error
     }

@@ -186,7 +186,8 @@ impl Minder {
             }
             Event::Deserted(error) => drop(tell.send(self.delivery((Vec::new(), Some(error))))),
             Event::TimedOut(patience) => {
-                let error = Error::timeout(patience, Outcome::Unknown, None);
+                let known = self.lease.connection().circumstances();
+                let error = Error::timed_out(patience, Outcome::Unknown, None, Some(&known));
                 drop(tell.send(self.delivery((Vec::new(), Some(error)))));
                 self.clear(replies).await;
             }

@@ -12,7 +12,7 @@ use crate::client::slots::SlotId;
 use crate::client::stats::Stats;
 use crate::client::watch;
 use crate::config::Config;
-use crate::error::{Error, Outcome};
+use crate::error::{Circumstances, Error, Outcome};
 use crate::observe::Purpose;
 use bytes::BytesMut;
 use resp::Frame;
@@ -192,6 +192,13 @@ impl Connection {
     /// Why the last attempt to connect failed, if the one before any success did.
     pub(crate) fn last_failure(&self) -> Option<Error> {
         self.shared().lock().last_failure.clone()
+    }
+
+    /// How it stands, for whoever gets no answer.
+    pub(crate) fn circumstances(&self) -> Circumstances {
+        let shared = self.shared();
+        let now = shared.clock.now();
+        shared.lock().circumstances(now, &shared.config.address)
     }
 
     /// The smallest time from a command to its reply so far, handshakes included.

@@ -129,7 +129,7 @@ impl Driver {
                 let mut state = self.shared.lock();
                 state.begin_turn(cx.waker(), now);
                 if rang {
-                    state.expire(now, &self.shared.config.address, None, &mut out);
+                    state.expire(now, &self.shared.config.address, &mut out);
                 }
                 state.call_in(&mut out.wakers);
                 state.looks_at = state.sweep_at;
@@ -156,6 +156,7 @@ impl Driver {
             state.stats.reconnects += 1;
             state.unusable = None;
             state.last_failure = None;
+            state.last_byte = Some(self.shared.clock.now());
             state.note_round_trip(link.round_trip);
         }
         self.previous = Some(Arc::clone(&session));
@@ -182,13 +183,16 @@ impl Driver {
         if heard {
             open.pulse.heard(now);
         }
-        let seen = shared.witness.is_some().then(|| open.intake.seen());
+        let seen = shared.witness.as_ref().map(|witness| (witness, open.intake.seen()));
         let rang = self.alarm.rang();
         let (given, due, closing, taken, owes) = {
             let mut state = shared.lock();
             state.begin_turn(cx.waker(), now);
             state.stats.reads += std::mem::take(&mut open.intake.reads);
             state.stats.bytes_in += std::mem::take(&mut open.intake.bytes);
+            if heard {
+                state.last_byte = Some(now);
+            }
             let mut given = open.give_out(&mut state, now).and(ended.map_or(Ok(()), Err));
             if rang && given.is_ok() {
                 given = keep_time(&mut state, open, &shared, now);
@@ -210,8 +214,8 @@ impl Driver {
         };
         let crowded = open.out.wakers.len() > 1;
         open.out.deliver(shared.listener());
-        if let (Some(witness), Some((reads, bytes, frames))) = (&shared.witness, seen) {
-            witness.read(reads, bytes, frames);
+        if let Some((witness, seen)) = seen {
+            witness.read(seen);
             shared.observe_posted();
         }
         if let Err(error) = given {
@@ -266,8 +270,7 @@ fn look_again(cx: &mut Context<'_>) {
 
 /// The timer has rung: for callers whose time is up, for a server that is silent, or for what has been done since.
 fn keep_time(state: &mut State, open: &mut Open, shared: &Shared, now: Time) -> Result<(), Error> {
-    let silent_for = Some(open.pulse.silence(now));
-    state.expire(now, &shared.config.address, silent_for, &mut open.out);
+    state.expire(now, &shared.config.address, &mut open.out);
     state.trim();
     open.intake.trim();
     open.out.trim();

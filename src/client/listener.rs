@@ -55,8 +55,8 @@ impl Outbox {
     }
 
     pub(crate) fn tell(&mut self, listener: Option<&dyn Listener>) {
-        for (trace, end) in self.ends.drain(..) {
-            trace.end(&end);
+        if !self.ends.is_empty() {
+            self.end_traces();
         }
         if self.notices.is_empty() {
             return;
@@ -64,6 +64,13 @@ impl Outbox {
         match listener {
             Some(listener) => listener.heard(&mut self.notices),
             None => self.notices.clear(),
+        }
+    }
+
+    #[cold]
+    fn end_traces(&mut self) {
+        for (trace, end) in self.ends.drain(..) {
+            trace.end(&end);
         }
     }
 

@@ -16,8 +16,6 @@ pub(crate) struct Pulse {
     keepalive: Duration,
     stall: Duration,
     heard: Time,
-    /// When the last byte came.
-    last_byte: Time,
 }
 
 /// What to make of the silence.
@@ -34,23 +32,12 @@ pub(crate) enum Silence {
 impl Pulse {
     /// Of a socket that answered just now.
     pub(crate) fn new(config: &Config, now: Time) -> Self {
-        Self {
-            keepalive: config.keepalive,
-            stall: config.stall_timeout,
-            heard: now,
-            last_byte: now,
-        }
-    }
-
-    /// How long nothing has come.
-    pub(crate) fn silence(&self, now: Time) -> Duration {
-        now.since(self.last_byte)
+        Self { keepalive: config.keepalive, stall: config.stall_timeout, heard: now }
     }
 
     /// Something came.
     pub(crate) fn heard(&mut self, now: Time) {
         self.heard = now;
-        self.last_byte = now;
     }
 
     /// When the silence will mean something, if it goes on.
@@ -85,7 +72,7 @@ mod tests {
     }
 
     fn pulse() -> Pulse {
-        Pulse { keepalive: 10 * MS, stall: 4 * MS, heard: at(0), last_byte: at(0) }
+        Pulse { keepalive: 10 * MS, stall: 4 * MS, heard: at(0) }
     }
 
     #[test]

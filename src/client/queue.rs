@@ -40,6 +40,8 @@ pub(crate) struct State {
     pub(crate) crowded: bool,
     /// Set while calls fail at once.
     pub(crate) unusable: Option<Error>,
+    /// When something came from the server last; none while there is no connection.
+    pub(crate) last_byte: Option<Time>,
     /// Why the last attempt to connect failed.
     pub(crate) last_failure: Option<Error>,
     /// Set once no more calls are taken.
@@ -93,6 +95,7 @@ impl State {
             epoch: 0,
             crowded: false,
             unusable: None,
+            last_byte: None,
             last_failure: None,
             closing: false,
             driver: None,
@@ -248,23 +251,13 @@ impl State {
     }
 
     /// Answers the callers whose deadline has come, and takes back what they had queued.
-    ///
-    /// `silent_for` is how long nothing was heard on the connection, if there is one.
-    pub(crate) fn expire(
-        &mut self,
-        now: Time,
-        server: &Address,
-        silent_for: Option<Duration>,
-        out: &mut Outbox,
-    ) {
+    pub(crate) fn expire(&mut self, now: Time, server: &Address, out: &mut Outbox) {
         self.stamp(now);
         if self.sweep_at > now {
             return;
         }
         let next_in_line = self.line.call_overdue(now, &mut out.wakers);
-        let in_flight = self.slots.sent();
-        let queued = self.slots.len() - in_flight;
-        let known = Circumstances { server: server.to_string(), silent_for, queued, in_flight };
+        let known = self.circumstances(now, server);
         let expired = self.slots.expire(now, self.last_failure.as_ref(), Some(&known), out);
         self.stats.timeouts += expired.count;
         if expired.unsent {
@@ -274,6 +267,17 @@ impl State {
         // With very many commands in flight, deadlines are kept less exactly, and not at the cost of everything else.
         let len = u32::try_from(self.slots.len()).unwrap_or(u32::MAX);
         self.sweep_at = expired.next.min(next_in_line).max(now.after(SWEEP_PER_SLOT * len));
+    }
+
+    /// How the connection stands, for whoever gets no answer.
+    pub(crate) fn circumstances(&self, now: Time, server: &Address) -> Circumstances {
+        let in_flight = self.slots.sent();
+        Circumstances {
+            server: server.to_string(),
+            silent_for: self.last_byte.map(|heard| now.since(heard)),
+            queued: self.slots.len() - in_flight,
+            in_flight,
+        }
     }
 
     /// What has been done and is being done.

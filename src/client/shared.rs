@@ -128,8 +128,8 @@ impl Shared {
         let wrote = pen.write(cx);
         let counts = self.witness.as_ref().map(|witness| (witness, pen.counts()));
         let wrote = self.lock().put_back(pen, wrote);
-        if let Some((witness, (writes, bytes, commands))) = counts {
-            witness.wrote(writes, bytes, commands);
+        if let Some((witness, counts)) = counts {
+            witness.wrote(counts);
         }
         wrote
     }
@@ -229,7 +229,9 @@ impl Shared {
                 (state.line.leave(ticket), Some(Err(error)))
             }
             Err(error) if self.clock.now() >= deadline => {
-                let error = Error::timeout(patience, Outcome::NotSent, Some(&error));
+                let known = state.circumstances(self.clock.now(), &self.config.address);
+                let (outcome, cause) = (Outcome::NotSent, Some(&error));
+                let error = Error::timed_out(patience, outcome, cause, Some(&known));
                 (state.line.leave(ticket), Some(Err(error)))
             }
             Err(_) => (state.line.wait_on(ticket, waker), None),

@@ -121,7 +121,9 @@ impl Acquiring {
                 let timeout = self.timeout.unwrap_or(waited);
                 let cause = unasked();
                 let outcome = if cause.is_some() { Outcome::NotSent } else { Outcome::Unknown };
-                AcquireError::Client(Error::timeout(timeout, outcome, cause.as_ref()))
+                let known = self.locker.connection.circumstances();
+                let error = Error::timed_out(timeout, outcome, cause.as_ref(), Some(&known));
+                AcquireError::Client(error)
             }
             Why::Failed => match (barred, error) {
                 (Some(barred), _) => barred,
@@ -130,7 +132,10 @@ impl Acquiring {
             },
             Why::TimedOut | Why::Held => {
                 let (holder, over) = seen.map_or((None, None), |(who, over)| (Some(who), over));
-                let last_error = if holder.is_none() { unasked() } else { error };
+                let (last_error, circumstances) = match holder {
+                    Some(_) => (error, None),
+                    None => (unasked(), Some(self.locker.connection.circumstances())),
+                };
                 AcquireError::TimedOut {
                     key: String::from_utf8_lossy(&self.plan.key.bytes).into_owned(),
                     timeout: self.timeout.unwrap_or(Duration::MAX),
@@ -138,6 +143,7 @@ impl Acquiring {
                     holder,
                     lease_left: over.map(lease_left),
                     last_error,
+                    circumstances,
                 }
             }
         }

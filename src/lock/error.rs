@@ -1,6 +1,6 @@
 //! What can go wrong with a lock: one small enum per operation.
 
-use crate::error::Error;
+use crate::error::{Circumstances, Error};
 use crate::lock::token::Holder;
 use std::fmt;
 use std::time::Duration;
@@ -27,6 +27,8 @@ pub enum AcquireError {
         lease_left: Option<Duration>,
         /// What stood in the way when the server could not be asked.
         last_error: Option<Error>,
+        /// How the lock connection stood, if nobody was seen.
+        circumstances: Option<Circumstances>,
     },
     /// The key holds data that is not a lock. Nothing was changed.
     #[non_exhaustive]
@@ -107,15 +109,15 @@ impl From<Error> for AcquireError {
 impl fmt::Display for AcquireError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::TimedOut { timeout, holder, lease_left, last_error, .. } => {
+            Self::TimedOut { timeout, holder, lease_left, circumstances, .. } => {
                 write!(f, "exceeded timeout of {timeout:?}")?;
                 if let Some(holder) = holder {
                     write!(f, ": held by {holder}")?;
                     if let Some(left) = lease_left {
                         write!(f, ", {left:?} left of its lease")?;
                     }
-                } else if last_error.is_some() {
-                    write!(f, ": the server could not be asked")?;
+                } else if let Some(circumstances) = circumstances {
+                    write!(f, ": the server could not be asked ({circumstances})")?;
                 }
                 Ok(())
             }
@@ -217,6 +219,7 @@ mod tests {
             holder: Some(crate::lock::token::holder(b"?")),
             lease_left: Some(Duration::from_millis(7_300)),
             last_error: None,
+            circumstances: None,
         };
         assert_eq!(
             error.to_string(),

@@ -99,7 +99,9 @@ impl Guard {
         });
         if timeout_at(crate::seam::after(asked, patience), answered).await.is_err() {
             let cause = self.locker.last_failure();
-            let error = Error::timeout(patience, Outcome::Unknown, cause.as_ref());
+            let known = self.locker.connection.circumstances();
+            let (outcome, cause) = (Outcome::Unknown, cause.as_ref());
+            let error = Error::timed_out(patience, outcome, cause, Some(&known));
             return Err(CheckError::Client(error));
         }
         self.check(Duration::ZERO)

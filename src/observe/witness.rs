@@ -34,13 +34,13 @@ impl Witness {
         self.shielded(|observer| observer.command_ended(command, end, note));
     }
 
-    pub(crate) fn wrote(&self, writes: u64, bytes: u64, commands: u64) {
+    pub(crate) fn wrote(&self, (writes, bytes, commands): (u64, u64, u64)) {
         if writes > 0 {
             self.traffic(&Traffic::Wrote { writes, bytes, commands });
         }
     }
 
-    pub(crate) fn read(&self, reads: u64, bytes: u64, frames: u64) {
+    pub(crate) fn read(&self, (reads, bytes, frames): (u64, u64, u64)) {
         if reads > 0 {
             self.traffic(&Traffic::Read { reads, bytes, frames });
         }

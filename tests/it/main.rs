@@ -11,6 +11,7 @@ mod contract;
 mod batches;
 mod blocking;
 mod cancel;
+mod circumstances;
 mod credentials;
 mod exit;
 mod faults;

@@ -15,6 +15,7 @@ impl Driver {
             let mut state = self.shared.lock();
             state.epoch += 1;
             state.crowded = false;
+            state.last_byte = None;
             let state = &mut *state;
             let pen = state.pen.take();
             let unwritten = pen.as_deref().map(Pen::unwritten).unwrap_or_default();

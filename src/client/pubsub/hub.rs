@@ -238,8 +238,13 @@ impl Hub {
             Ok(Ok(result)) => result?,
             Ok(Err(_)) => return Err(Error::closed(Outcome::Unknown)),
             Err(_) => {
-                let cause = self.book().last_failure.clone();
-                return Err(Error::timeout(patience, Outcome::Unknown, cause.as_ref()));
+                let (cause, known) = {
+                    let book = self.book();
+                    let known = book.connection.as_ref().map(Connection::circumstances);
+                    (book.last_failure.clone(), known)
+                };
+                let (cause, known) = (cause.as_ref(), known.as_ref());
+                return Err(Error::timed_out(patience, Outcome::Unknown, cause, known));
             }
         }
         joining.added.clear();
