@@ -103,7 +103,8 @@ impl Intake {
     fn decode(&mut self) -> Result<(), Error> {
         loop {
             match self.decoder.decode(&mut self.received) {
-                Ok(Some(Frame::Push(_))) if !self.listens => {} // nobody subscribes or tracks
+                Ok(Some(frame @ (Frame::Push(_) | Frame::Attributed(_))))
+                    if !self.listens && frame.is_push() => {} // nobody subscribes or tracks
                 Ok(Some(frame)) => self.frames.push(frame),
                 Ok(None) => return Ok(()),
                 Err(error) => {

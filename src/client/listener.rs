@@ -98,6 +98,9 @@ pub(crate) enum Heard {
 /// RESP2 has no pushes, and sends messages as arrays.
 pub(crate) fn sort(frame: Frame, protocol: Protocol) -> Heard {
     match frame {
+        frame @ Frame::Attributed(_) if frame.is_push() => {
+            sort(frame.without_attributes(), protocol)
+        }
         Frame::Push(items) if confirms(&items) => Heard::Reply(Frame::Push(items)),
         Frame::Push(items) => Heard::Push(items),
         Frame::Array(items) if protocol == Protocol::Resp2 && is_message(&items) => {
@@ -110,6 +113,7 @@ pub(crate) fn sort(frame: Frame, protocol: Protocol) -> Heard {
 /// Whether [`sort`] will take a frame for a reply.
 pub(crate) fn is_reply(frame: &Frame, protocol: Protocol) -> bool {
     match frame {
+        Frame::Attributed(attributed) if frame.is_push() => is_reply(&attributed.frame, protocol),
         Frame::Push(items) => confirms(items),
         Frame::Array(items) => protocol != Protocol::Resp2 || !is_message(items),
         _ => true,
@@ -239,6 +243,24 @@ mod tests {
                 assert!(!is_reply(&frame, Protocol::Resp2), "{frame:?}");
                 assert!(matches!(sort(frame, Protocol::Resp2), Heard::Push(_)), "{words:?}");
             }
+        }
+    }
+
+    #[test]
+    fn push_with_attributes_in_front_of_it_is_a_push() {
+        let annotated = |frame| {
+            let attributes = vec![(Frame::Null, Frame::Null)];
+            Frame::Attributed(Box::new(resp::Attributed { attributes, frame }))
+        };
+        let words = |words: [&'static str; 3]| words.map(|word| Frame::Bulk(word.into())).to_vec();
+        for protocol in [Protocol::Resp2, Protocol::Resp3] {
+            let message = annotated(Frame::Push(words(["message", "c", "x"])));
+            assert!(!is_reply(&message, protocol));
+            assert!(matches!(sort(message, protocol), Heard::Push(_)));
+            let confirmation = annotated(Frame::Push(words(["subscribe", "c", "1"])));
+            assert!(is_reply(&confirmation, protocol));
+            assert!(matches!(sort(confirmation, protocol), Heard::Reply(_)));
+            assert!(is_reply(&annotated(Frame::Null), protocol));
         }
     }
 

@@ -165,7 +165,7 @@ impl Wire {
     async fn next(&mut self, config: &Config) -> Result<Frame, Error> {
         loop {
             match self.decoder.decode(&mut self.received) {
-                Ok(Some(Frame::Push(_))) => {}
+                Ok(Some(push)) if push.is_push() => {}
                 Ok(Some(frame)) => return Ok(frame),
                 Ok(None) => match self.reader.read_buf(&mut self.received).await {
                     Ok(0) => {

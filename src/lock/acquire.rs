@@ -134,7 +134,7 @@ impl Acquiring {
                 let (holder, over) = seen.map_or((None, None), |(who, over)| (Some(who), over));
                 let (last_error, circumstances) = match holder {
                     Some(_) => (error, None),
-                    None => (unasked(), Some(self.locker.connection.circumstances())),
+                    None => (unasked(), Some(Box::new(self.locker.connection.circumstances()))),
                 };
                 AcquireError::TimedOut {
                     key: String::from_utf8_lossy(&self.plan.key.bytes).into_owned(),

@@ -28,7 +28,7 @@ pub enum AcquireError {
         /// What stood in the way when the server could not be asked.
         last_error: Option<Error>,
         /// How the lock connection stood, if nobody was seen.
-        circumstances: Option<Circumstances>,
+        circumstances: Option<Box<Circumstances>>,
     },
     /// The key holds data that is not a lock. Nothing was changed.
     #[non_exhaustive]

@@ -45,7 +45,8 @@ impl Lock {
     ///
     /// # Errors
     ///
-    /// `WRONGTYPE` from the server if the key holds data that is not a lock; otherwise as every call.
+    /// [`ErrorKind::Server`](crate::ErrorKind::Server) with `WRONGTYPE`, and the key's name in its text, if the key holds data that
+    /// is not a lock; otherwise as every call.
     ///
     /// # Cancel safety
     ///
@@ -61,7 +62,9 @@ impl Lock {
         let pttl = connection.submit(patience, Flush::Now, |out| {
             encode::command(&["PTTL", &key], out);
         })?;
-        let Some(value) = Option::<Bytes>::from_reply(get.await?)? else { return Ok(None) };
+        let value =
+            Option::<Bytes>::from_reply(get.await?).map_err(|error| no_lock(&key, error))?;
+        let Some(value) = value else { return Ok(None) };
         let ttl = Ttl::from_reply(pttl.await?)?;
         Ok(Some(Observed { holder: token::holder(&value), value, ttl }))
     }
@@ -110,4 +113,13 @@ impl Lock {
             Reading { .. } => Ok(false),
         }
     }
+}
+
+/// Says what a key is that holds something else.
+fn no_lock(key: &str, error: Error) -> Error {
+    if error.server().is_some_and(|server| server.code() == "WRONGTYPE") {
+        let key = key.escape_debug();
+        return error.prefixed(&format!("key '{key}' holds data that is not a lock"));
+    }
+    error
 }

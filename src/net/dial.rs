@@ -24,10 +24,7 @@ pub(crate) async fn dial(config: &Config) -> io::Result<Stream> {
     }
     match &config.address {
         Address::Tcp { host, port } => {
-            let addresses: Vec<_> = lookup_host((host.as_str(), *port)).await?.collect();
-            let stream = race(addresses, TcpStream::connect).await?;
-            stream.set_nodelay(true)?;
-            Ok(Stream::Tcp(stream))
+            dial_tcp(async || Ok(lookup_host((host.as_str(), *port)).await?.collect())).await
         }
         #[cfg(unix)]
         Address::Unix { path } => tokio::net::UnixStream::connect(path).await.map(Stream::Unix),
@@ -35,6 +32,15 @@ pub(crate) async fn dial(config: &Config) -> io::Result<Stream> {
         Address::Unix { .. } => Err(io::Error::other("this system has no unix sockets")),
         Address::Dialer => Err(io::Error::other("there is no dialer")),
     }
+}
+
+/// Connects to one of the addresses that a name has at this moment.
+async fn dial_tcp(
+    look_up: impl AsyncFnOnce() -> io::Result<Vec<SocketAddr>>,
+) -> io::Result<Stream> {
+    let stream = race(look_up().await?, TcpStream::connect).await?;
+    stream.set_nodelay(true)?;
+    Ok(Stream::Tcp(stream))
 }
 
 /// Connects to the address that answers first. Each has a head start before the next, which begins at once where one fails.
@@ -165,6 +171,25 @@ mod tests {
         };
         race(addresses(&["[::1]:100", "127.0.0.1:1"]), connect).await.unwrap();
         assert_eq!(*asked.borrow(), [100]);
+    }
+
+    #[tokio::test]
+    async fn name_that_has_moved_is_found_by_the_next_dial() {
+        let listen = async || tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (old, new) = (listen().await, listen().await);
+        let port = |stream: Stream| match stream {
+            Stream::Tcp(stream) => stream.peer_addr().unwrap().port(),
+            _ => panic!("that was dialled by TCP"),
+        };
+        let (before, after) = (old.local_addr().unwrap(), new.local_addr().unwrap());
+        let found = dial_tcp(async || Ok(vec![before])).await.unwrap();
+        assert_eq!(port(found), before.port());
+        drop(old); // and whoever kept the address would find nobody
+        assert!(dial_tcp(async || Ok(vec![before])).await.is_err());
+        let found = dial_tcp(async || Ok(vec![before, after])).await.unwrap();
+        assert_eq!(port(found), after.port());
+        let gone = dial_tcp(async || Err(io::Error::other("no such name"))).await;
+        assert!(gone.is_err_and(|error| error.to_string() == "no such name"));
     }
 
     #[tokio::test(start_paused = true)]

@@ -289,3 +289,20 @@ fn client_that_outlives_its_runtime_says_so() {
     assert!(matches!(acquired, Err(tenure::AcquireError::Closed)), "{acquired:?}");
     drop(guard); // nobody is left to send anything: no panic, no wait
 }
+
+#[tokio::test(start_paused = true)]
+async fn argument_that_no_server_takes_is_refused_here_and_disturbs_nobody() {
+    const MOST: usize = 512 << 20;
+    let server = server();
+    let client = connect(&server).await;
+    server.set("k", "v");
+    server.fault(Fault::delay_reply(Duration::from_millis(100)).on("GET").times(1));
+    let mut on_its_way = Box::pin(get(&client, "k"));
+    assert!(poll_once(&mut on_its_way).await.is_pending());
+    let huge = vec![0_u8; MOST + 1];
+    let error = client.set("huge", &huge[..]).await.unwrap_err();
+    assert_eq!((error.kind(), error.outcome()), (ErrorKind::Refused, Outcome::NotSent));
+    assert!(error.to_string().starts_with("an argument of 536870913 bytes"), "{error}");
+    assert_eq!(on_its_way.await.unwrap().as_deref(), Some("v"));
+    assert_eq!((client.stats().reconnects, server.keys().len()), (0, 1));
+}

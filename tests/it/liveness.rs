@@ -329,6 +329,38 @@ async fn last_handle_gone_leaves_no_task_and_no_connection() {
     }
 }
 
+/// The sockets that this process has open.
+#[cfg(target_os = "linux")]
+fn sockets() -> usize {
+    let open = std::fs::read_dir("/proc/self/fd").unwrap();
+    let target = |entry: io::Result<std::fs::DirEntry>| std::fs::read_link(entry.ok()?.path()).ok();
+    open.filter_map(target).filter(|to| to.to_string_lossy().starts_with("socket:")).count()
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn last_handle_gone_leaves_no_socket_of_any_connection_within_a_tenth_of_a_second() {
+    let server = Server::new(Profile::Valkey9);
+    let address = server.listen_tcp().await.unwrap();
+    let metrics = Handle::current().metrics();
+    let (tasks, before) = (metrics.num_alive_tasks(), sockets());
+    let config = Config::from_url(&format!("redis://{address}")).unwrap().connections(2);
+    let client = connect(config).await;
+    let guard = client.lock("l").acquire().await.unwrap();
+    let listening = client.subscribe("c").await.unwrap();
+    let _: Option<(String, String)> =
+        client.blocking_command("BLPOP").arg(("q", 0.01)).send().await.unwrap();
+    // Two for data, and one each for locks, for subscriptions and leased; and the server's ends of them.
+    eventually("all are open", async || sockets() == before + 10).await;
+    drop((guard, listening, client));
+    let begun = std::time::Instant::now();
+    while sockets() > before || metrics.num_alive_tasks() > tasks {
+        assert!(begun.elapsed() < SECOND / 10, "{} sockets more", sockets() - before);
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(server.connections(), 0);
+}
+
 /// A server that does not read while it writes.
 async fn one_at_a_time(mut stream: DuplexStream) -> io::Result<()> {
     let mut decoder = RequestDecoder::new(Limits::default());

@@ -26,6 +26,7 @@ mod peers;
 mod place;
 mod pubsub;
 mod recovery;
+mod rights;
 mod several;
 mod slips;
 #[cfg(feature = "tracing")]

@@ -85,7 +85,8 @@ async fn thread_ends_with_the_last_handle_and_guard() {
     let client = Client::with_config(config.own_thread()).await.unwrap();
     let guard = client.lock("l").acquire().await.unwrap();
     drop(client);
-    tokio::time::sleep(Duration::from_millis(20)).await;
+    eventually("the data connection ended", async || server.connections() == 1).await;
+    guard.verify().await.unwrap(); // an answer, which only the thread can have read
     assert!(witness.upgrade().is_some(), "the guard still needs the thread");
     drop(guard);
     eventually("the thread has ended", async || witness.upgrade().is_none()).await;

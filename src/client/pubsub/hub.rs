@@ -94,12 +94,16 @@ struct Ear {
 struct Joining<'a> {
     hub: &'a Arc<Hub>,
     seat: Seat,
+    ticket: Ticket,
     added: Vec<Key>,
 }
 
 impl Drop for Joining<'_> {
     fn drop(&mut self) {
-        self.hub.leave(self.seat, &self.added);
+        self.hub.act(|book, effects, _| {
+            book.calls.remove(&self.ticket);
+            book.registry.give_up(self.seat, self.ticket, &self.added, effects);
+        });
     }
 }
 
@@ -220,9 +224,8 @@ impl Hub {
     /// Lets a subscription listen to more, and waits until the server has confirmed that.
     pub(crate) async fn join(self: &Arc<Self>, seat: Seat, keys: Vec<Key>) -> Result<(), Error> {
         let (tell, told) = oneshot::channel();
-        let mut joining = Joining { hub: self, seat, added: Vec::new() };
         let mut patience = self.config.response_timeout;
-        joining.added = self.act(|book, effects, _| {
+        let (ticket, added) = self.act(|book, effects, _| {
             if let Some(error) = &book.ended {
                 return Err(error.with_outcome(Outcome::NotSent));
             }
@@ -231,8 +234,9 @@ impl Hub {
             }
             let ticket = book.number();
             book.calls.insert(ticket, tell);
-            Ok(book.registry.join(seat, ticket, keys, effects))
+            Ok((ticket, book.registry.join(seat, ticket, keys, effects)))
         })?;
+        let mut joining = Joining { hub: self, seat, ticket, added };
         let waits = async move { timeout(patience, told).await };
         match self.home.run(waits).await? {
             Ok(Ok(result)) => result?,
@@ -260,7 +264,6 @@ impl Hub {
         let ear = Ear { hub: Arc::downgrade(self), generation: book.generation };
         let listener: Arc<dyn Listener> = Arc::new(ear);
         let config = self.config.clone();
-        book.registry.lost();
         book.connection = Some(Connection::lazy(
             &self.home,
             config,
@@ -291,6 +294,7 @@ impl Book {
     /// Takes the connection out; what it has to say from then on concerns nobody.
     fn disconnect(&mut self) -> Option<Connection> {
         self.generation += 1;
+        self.registry.ended();
         self.connection.take()
     }
 
@@ -369,5 +373,50 @@ impl Listener for Ear {
                 Phase::Closed(error) => book.end(error, effects, mail),
             }
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::client::Client;
+    use crate::config::Config;
+    use std::future::poll_fn;
+    use std::task::Poll;
+    use std::time::Duration;
+    use tenure_server::{Fault, Profile, Server};
+    use tokio::time::sleep;
+
+    #[tokio::test(start_paused = true)]
+    async fn subscriptions_that_were_given_up_leave_nothing_behind() {
+        let server = Server::new(Profile::Valkey9);
+        let client = Client::with_config(Config::dialer(server.dialer())).await.unwrap();
+        let slowly = server.fault(Fault::delay_reply(Duration::from_millis(5)).on("SUBSCRIBE"));
+        for polls in (0..4).cycle().take(100) {
+            let mut subscribing = Box::pin(client.subscribe("c"));
+            for _ in 0..polls {
+                let polled =
+                    poll_fn(|cx| Poll::Ready(subscribing.as_mut().poll(cx).is_ready())).await;
+                if polled {
+                    break;
+                }
+                sleep(Duration::from_millis(1)).await;
+            }
+        }
+        slowly.remove();
+        assert_eq!(client.hub().book().registry.size(), (0, 0, 0, 0));
+        let listening = client.subscribe("other").await.unwrap();
+        server.freeze();
+        for _ in 0..100 {
+            let mut joining = Box::pin(listening.subscribe("other"));
+            let _ = poll_fn(|cx| Poll::Ready(joining.as_mut().poll(cx))).await;
+            let mut joining = Box::pin(listening.subscribe("late"));
+            let _ = poll_fn(|cx| Poll::Ready(joining.as_mut().poll(cx))).await;
+        }
+        server.thaw();
+        sleep(Duration::from_secs(2)).await;
+        assert_eq!(client.hub().book().calls.len(), 0);
+        assert_eq!(client.hub().book().registry.size(), (1, 1, 0, 0), "one seat, one topic");
+        drop(listening);
+        assert_eq!(client.hub().book().registry.size(), (0, 0, 0, 0));
     }
 }

@@ -99,6 +99,12 @@ impl Registry {
         self.seats.is_empty()
     }
 
+    /// How many seats, topics, calls and questions there are.
+    #[cfg(test)]
+    pub(crate) fn size(&self) -> (usize, usize, usize, usize) {
+        (self.seats.len(), self.topics.len(), self.tickets.len(), self.tags.len())
+    }
+
     /// Who listens to a topic, and the topic as it is kept here.
     pub(crate) fn audience(&self, key: &Key) -> Option<(&Key, &[Seat])> {
         self.topics.get_key_value(key).map(|(key, topic)| (key, &topic.seats[..]))
@@ -160,6 +166,25 @@ impl Registry {
             gone.into_iter().for_each(|(ticket, _)| self.count_down(ticket, 1, effects));
         }
         self.close_gap(seat, effects);
+    }
+
+    /// A call waits no longer for its topics, some of which it had added.
+    pub(crate) fn give_up(
+        &mut self,
+        seat: Seat,
+        ticket: Ticket,
+        added: &[Key],
+        effects: &mut Vec<Effect>,
+    ) {
+        if self.tickets.remove(&ticket).is_some() {
+            let topics = self.seats.get(&seat).into_iter().flat_map(|place| &place.topics);
+            for key in topics {
+                if let Some(topic) = self.topics.get_mut(key) {
+                    topic.tickets.retain(|(other, _)| *other != ticket);
+                }
+            }
+        }
+        self.leave(seat, added, effects);
     }
 
     /// A seat is gone.
@@ -236,7 +261,7 @@ impl Registry {
         self.ask(all, effects);
     }
 
-    /// The connection is lost.
+    /// The connection is lost. What it was asked may have waited unsent, and is asked on the next one: that answer counts.
     pub(crate) fn lost(&mut self) {
         self.open = false;
         for topic in self.topics.values_mut() {
@@ -251,6 +276,12 @@ impl Registry {
                 }
             }
         }
+    }
+
+    /// The connection is given up for good. Its answers will not be told, so nobody waits for them.
+    pub(crate) fn ended(&mut self) {
+        self.lost();
+        self.tags.clear();
     }
 
     /// The server turns the connection away, or there will be none any more: everybody is told, once, and stays.
@@ -484,5 +515,34 @@ mod tests {
         let left = told(|out| registry.leave(1, &[channel("b")], out));
         assert_eq!(left, ["UNSUBSCRIBE b", "joined 10"]);
         assert_eq!(join(&mut registry, 2, 20, &[]), ["joined 20"]);
+    }
+
+    #[test]
+    fn call_that_is_given_up_leaves_nothing_that_waits() {
+        let mut registry = open();
+        join(&mut registry, 1, 10, &["a"]);
+        for ticket in 11..20 {
+            assert_eq!(join(&mut registry, 1, ticket, &["a"]), [""; 0], "asked for already");
+            assert_eq!(told(|out| registry.give_up(1, ticket, &[], out)), [""; 0]);
+        }
+        assert_eq!(registry.topics[&channel("a")].tickets, [(10, 1)]);
+        assert_eq!(registry.tickets.len(), 1);
+        assert_eq!(told(|out| registry.confirmed(1, out)), ["joined 10"]);
+        assert_eq!(join(&mut registry, 1, 30, &["b", "a"]), ["2: SUBSCRIBE b"]);
+        let given_up = told(|out| registry.give_up(1, 30, &[channel("b")], out));
+        assert_eq!(given_up, ["UNSUBSCRIBE b"]);
+        assert!(registry.tickets.is_empty());
+    }
+
+    #[test]
+    fn questions_are_remembered_over_a_loss_and_forgotten_with_the_connection() {
+        let mut registry = open();
+        join(&mut registry, 1, 10, &["a"]);
+        registry.remove(1, &mut Vec::new());
+        registry.lost();
+        assert_eq!(registry.tags.len(), 1, "it may be asked on the next one");
+        registry.ended();
+        assert!(registry.tags.is_empty(), "nobody would tell the answer");
+        assert_eq!(told(|out| registry.confirmed(1, out)), [""; 0]);
     }
 }

@@ -3,7 +3,7 @@
 use crate::support::{Access, Running, User};
 use bytes::Bytes;
 use std::time::Duration;
-use tenure::client::{SetOptions, Ttl};
+use tenure::client::{Event, SetOptions, Ttl};
 use tenure::{Client, Error, ErrorKind, Frame, Outcome};
 
 mod open {
@@ -21,6 +21,7 @@ mod open {
         transaction_goes_on_after_a_command_that_fails
         transaction_with_a_command_that_cannot_be_queued_executes_nothing
         transactions_of_many_tasks_do_not_mix
+        pushes_do_not_stand_between_the_replies_of_a_transaction
     }
 
     async fn pipeline_gives_each_reply_in_its_place(server: &Running) {
@@ -171,6 +172,40 @@ mod open {
             finished.unwrap();
         }
         assert_eq!(client.get("total").await.unwrap(), Some("200".into()));
+    }
+
+    /// Servers put pushes between the elements of `EXEC`'s array, on a connection that gets pushes. None that runs transactions
+    /// does.
+    async fn pushes_do_not_stand_between_the_replies_of_a_transaction(server: &Running) {
+        let client = server.connect().await;
+        let mut messages = client.subscribe("news").await.unwrap();
+        let guard = client.lock("l").acquire().await.unwrap();
+        for watched in [false, true] {
+            let batch = if watched {
+                client.watch("k").await.unwrap().transaction()
+            } else {
+                client.transaction()
+            };
+            let (heard, _, stored, flushed, sum): (u64, Option<String>, (), (), i64) = batch
+                .publish("news", "hello")
+                .get("lk:l")
+                .set("k", "v")
+                .command("FLUSHALL")
+                .incr("n")
+                .send()
+                .await
+                .unwrap();
+            assert_eq!((heard, stored, flushed, sum), (1, (), (), 1));
+            let Event::Message(message) = messages.next().await.unwrap() else { panic!("a gap") };
+            assert_eq!(message.read::<String>().unwrap(), "hello");
+        }
+        guard.release().await.unwrap_err();
+        let word = |name| client.transaction().command(name).arg("news").send::<()>();
+        for name in ["SUBSCRIBE", "PSUBSCRIBE", "SSUBSCRIBE"] {
+            assert_eq!(word(name).await.unwrap_err().kind(), ErrorKind::Refused);
+        }
+        let tracking = client.transaction().command("CLIENT").arg(("TRACKING", "ON"));
+        assert_eq!(tracking.send::<()>().await.unwrap_err().kind(), ErrorKind::Refused);
     }
 }
 

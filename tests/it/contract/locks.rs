@@ -144,6 +144,9 @@ async fn key_that_holds_data_is_reported_and_left_alone(server: &Running) {
     let error = client.lock("l").acquire().await.unwrap_err();
     assert!(matches!(error, AcquireError::KeyInUse { .. }), "{error:?}");
     assert!(error.to_string().contains("key 'lk:l' holds data that is not a lock"), "{error}");
+    let error = client.lock("l").inspect().await.unwrap_err();
+    assert_eq!(error.server().unwrap().code(), "WRONGTYPE");
+    assert!(error.to_string().starts_with("key 'lk:l' holds data that is not a lock: WRONGTYPE"));
     assert_eq!(client.command("LLEN").arg("lk:l").send::<i64>().await.unwrap(), 1);
 }
 
