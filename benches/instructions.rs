@@ -21,13 +21,17 @@ use tenure::client::SetOptions;
 type Failure = Box<dyn std::error::Error>;
 
 /// What is measured: runtime, workload, tasks, and two numbers of rounds.
-const CASES: [(&str, &str, u32, u32, u32); 6] = [
+const CASES: [(&str, &str, u32, u32, u32); 10] = [
     ("one-thread", "pair", 1, 200, 1200),
     ("one-thread", "pair", 64, 10, 60),
     ("one-thread", "pair", 512, 4, 12),
     ("one-thread", "get", 512, 4, 12),
     ("two-workers", "pair", 1, 200, 1200),
     ("two-workers", "pair", 512, 4, 12),
+    ("one-thread", "lock", 1, 200, 1200),
+    ("one-thread", "lock", 512, 4, 12),
+    ("two-workers", "lock", 1, 200, 1200),
+    ("two-workers", "lock", 512, 4, 12),
 ];
 
 fn main() -> Result<(), Failure> {
@@ -110,6 +114,7 @@ fn client(
     let runtime = builder.worker_threads(2).enable_all().build()?;
     let run = match workload {
         "pair" => |client, task, rounds| Box::pin(pairs(client, task, rounds)) as Run,
+        "lock" => |client, task, rounds| Box::pin(locks(client, task, rounds)) as Run,
         _ => |client, task, rounds| Box::pin(gets(client, task, rounds)) as Run,
     };
     runtime.block_on(async {
@@ -117,15 +122,24 @@ fn client(
         let running: Vec<_> =
             (0..tasks).map(|task| tokio::spawn(run(client.clone(), task, rounds))).collect();
         for task in running {
-            task.await??;
+            task.await?.map_err(|error| -> Failure { error })?;
         }
         Ok(())
     })
 }
 
-type Run = std::pin::Pin<Box<dyn Future<Output = Result<(), tenure::Error>> + Send>>;
+type Run = std::pin::Pin<Box<dyn Future<Output = Result<(), Error>> + Send>>;
+type Error = Box<dyn std::error::Error + Send + Sync>;
 
-async fn pairs(client: Client, task: u32, rounds: u32) -> Result<(), tenure::Error> {
+async fn locks(client: Client, task: u32, rounds: u32) -> Result<(), Error> {
+    let lock = client.lock(format!("job:{task}"));
+    for _ in 0..rounds {
+        lock.acquire().await?.release().await?;
+    }
+    Ok(())
+}
+
+async fn pairs(client: Client, task: u32, rounds: u32) -> Result<(), Error> {
     let key = format!("lk:job:{task}");
     let token = format!("{task:032x}");
     let options = SetOptions::new().if_absent().expire(Duration::from_secs(10));
@@ -136,7 +150,7 @@ async fn pairs(client: Client, task: u32, rounds: u32) -> Result<(), tenure::Err
     Ok(())
 }
 
-async fn gets(client: Client, task: u32, rounds: u32) -> Result<(), tenure::Error> {
+async fn gets(client: Client, task: u32, rounds: u32) -> Result<(), Error> {
     let key = format!("key:{task}");
     for _ in 0..rounds {
         assert!(client.get(&key).await?.is_some());

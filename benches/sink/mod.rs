@@ -26,7 +26,11 @@ pub(crate) fn serve(mut stream: TcpStream) -> io::Result<()> {
 
 fn answer(request: &[Bytes], out: &mut Vec<u8>) {
     out.extend_from_slice(match &request[0][..] {
-        b"HELLO" => b"%1\r\n$5\r\nproto\r\n:3\r\n",
+        b"HELLO" => b"%2\r\n$7\r\nversion\r\n$5\r\n9.0.0\r\n$5\r\nproto\r\n:3\r\n",
+        // Of what a lock asks for, it has `DELIFEQ`.
+        b"COMMAND" => b"*2\r\n*1\r\n$7\r\ndelifeq\r\n_\r\n",
+        b"SCRIPT" | b"INFO" => b"$1\r\n-\r\n",
+        b"SET" if request.last().is_some_and(|last| last == "GET") => b"_\r\n",
         b"PING" if request.len() > 1 => {
             let words = String::from_utf8_lossy(&request[1]);
             return out.extend_from_slice(format!("${}\r\n{words}\r\n", words.len()).as_bytes());

@@ -1,46 +1,59 @@
 //! `Args`: the arguments of one command, encoded as they come.
+//!
+//! The line end that closes an argument is written together with what begins the next one, so that an argument is two
+//! appends; the last one's follows when the command is done.
 
-use bytes::BytesMut;
-use resp::encode;
+use crate::client::encode::{self, Ink, two_digits};
 use std::cell::Cell;
 use std::fmt;
 
 /// A buffer that one long command made larger than this is not kept.
 const KEPT_CAPACITY: usize = 16 << 10;
 /// What a command of fewer than ten arguments begins with; longer counts do not fit, and are written apart.
-const HEADER: [u8; 4] = *b"*0\r\n";
+const HEADER: [u8; 2] = *b"*0";
 
 thread_local! {
     /// The buffer of the last command that this thread encoded: the next one needs no allocation.
-    static SPARE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+    static SPARE: Cell<Ink> = const { Cell::new(Ink::new()) };
 }
 
 /// Arguments of a command, encoded as they come.
 #[derive(Clone)]
 pub struct Args {
-    /// The whole command, with room for the count in front.
-    encoded: Vec<u8>,
+    /// The whole command but its last line end, with room for the count in front.
+    encoded: Ink,
     count: usize,
-    longest: usize,
-    /// Length of the first one, the name of the command.
-    name_len: usize,
 }
 
 impl Args {
     /// Appends one argument.
     pub fn push(&mut self, arg: &[u8]) {
-        encode::bulk(arg, &mut self.encoded);
-        if self.count == 0 {
-            self.name_len = arg.len();
-        }
         self.count += 1;
-        self.longest = self.longest.max(arg.len());
+        match u8::try_from(arg.len()) {
+            Ok(short @ 0..=9) => {
+                self.encoded.extend_from_slice(&[b'\r', b'\n', b'$', b'0' + short, b'\r', b'\n']);
+            }
+            Ok(short @ 10..=99) => {
+                let [tens, ones] = two_digits(short);
+                self.encoded.extend_from_slice(&[b'\r', b'\n', b'$', tens, ones, b'\r', b'\n']);
+            }
+            _ => return self.finish(|out| encode::bulk(arg, out)),
+        }
+        self.encoded.extend_from_slice(arg);
     }
 
     /// Appends one argument: the number in decimal.
     pub fn push_i64(&mut self, number: i64) {
-        encode::bulk_i64(number, &mut self.encoded);
         self.count += 1;
+        self.finish(|out| encode::bulk_i64(number, out));
+    }
+
+    /// Appends a bulk string between two line ends, of which it writes the second.
+    #[inline(never)]
+    fn finish(&mut self, bulk: impl FnOnce(&mut Ink)) {
+        self.encoded.extend_from_slice(b"\r\n");
+        bulk(&mut self.encoded);
+        self.encoded.truncate(self.encoded.len() - b"\r\n".len());
     }
 
     /// How many arguments there are.
@@ -53,67 +66,75 @@ impl Args {
         self.count == 0
     }
 
-    /// Appends `count` arguments that are bulk strings already, such as `$2\r\nNX\r\n`. The first has fewer than ten bytes.
+    /// Appends `count` arguments that are encoded already, with the line end in front and not behind, such as
+    /// `\r\n$2\r\nNX`.
     #[inline]
     pub(crate) fn push_encoded(&mut self, count: usize, bulks: &[u8]) {
-        if self.count == 0 {
-            self.name_len = bulks.get(1).map_or(0, |&digit| usize::from(digit - b'0'));
-        }
         self.encoded.extend_from_slice(bulks);
         self.count += count;
     }
 
     /// Appends what another list holds.
     pub(crate) fn append(&mut self, other: &Self) {
-        self.encoded.extend_from_slice(other.bulks());
-        self.count += other.count;
-        self.longest = self.longest.max(other.longest);
+        self.push_encoded(other.count, other.bulks());
     }
 
     /// The first argument; empty where there is none, or where it is longer than any command's name.
     #[inline]
     pub(crate) fn name(&self) -> &[u8] {
-        let begin = if self.name_len < 10 { "$9\r\n".len() } else { "$99\r\n".len() };
-        match self.name_len {
-            0..100 => self.bulks().get(begin..begin + self.name_len).unwrap_or_default(),
-            _ => &[],
-        }
+        let (begin, len) = match *self.bulks() {
+            [_, _, b'$', ones @ b'0'..=b'9', b'\r', ..] => (6, ones - b'0'),
+            [_, _, b'$', tens @ b'0'..=b'9', ones @ b'0'..=b'9', b'\r', ..] => {
+                (7, 10 * (tens - b'0') + ones - b'0')
+            }
+            _ => return &[],
+        };
+        self.bulks().get(begin..begin + usize::from(len)).unwrap_or_default()
     }
 
     /// The arguments, read back.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &[u8]> {
         let mut rest = self.bulks();
         std::iter::from_fn(move || {
-            let line = rest.get(1..)?.split(|&byte| byte == b'\r').next()?; // "$5\r\n"
+            let line = rest.get(3..)?.split(|&byte| byte == b'\r').next()?; // "\r\n$5\r\n"
             let len: usize = std::str::from_utf8(line).ok()?.parse().ok()?;
-            let start = line.len() + 3;
+            let start = 3 + line.len() + 2;
             let arg = rest.get(start..start + len)?;
-            rest = rest.get(start + len + 2..).unwrap_or_default();
+            rest = rest.get(start + len..).unwrap_or_default();
             Some(arg)
         })
     }
 
-    pub(crate) fn longest(&self) -> usize {
-        self.longest
+    /// The length of an argument of more than `most` bytes, if there is one.
+    #[inline]
+    pub(crate) fn longer_than(&self, most: usize) -> Option<usize> {
+        if self.encoded.len() <= most { None } else { self.find_longer_than(most) }
     }
 
-    /// The arguments, without the count.
+    #[cold]
+    fn find_longer_than(&self, most: usize) -> Option<usize> {
+        self.iter().map(<[u8]>::len).find(|&len| len > most)
+    }
+
+    /// The arguments, without the count, each with a line end in front of it.
     #[inline]
-    fn bulks(&self) -> &[u8] {
+    pub(crate) fn bulks(&self) -> &[u8] {
         self.encoded.get(HEADER.len()..).unwrap_or_default()
     }
 
     /// Appends the whole command to a write buffer, and gives its own back: nothing is left in it.
     #[inline]
-    pub(crate) fn write(&mut self, out: &mut BytesMut) {
+    pub(crate) fn write(&mut self, out: &mut Ink) {
         match (u8::try_from(self.count), self.encoded.get_mut(1)) {
             (Ok(count @ 0..=9), Some(digit)) => {
                 *digit = b'0' + count;
+                self.encoded.extend_from_slice(b"\r\n");
                 out.extend_from_slice(&self.encoded);
             }
             _ => {
                 encode::array_header(self.count, out);
-                out.extend_from_slice(self.bulks());
+                out.extend_from_slice(self.bulks().get(b"\r\n".len()..).unwrap_or_default());
+                out.extend_from_slice(b"\r\n");
             }
         }
         self.give_back();
@@ -122,8 +143,8 @@ impl Args {
     #[inline]
     fn give_back(&mut self) {
         if (1..=KEPT_CAPACITY).contains(&self.encoded.capacity()) {
-            self.encoded.clear();
-            let encoded = std::mem::take(&mut self.encoded);
+            let mut encoded = std::mem::take(&mut self.encoded);
+            encoded.clear();
             // A thread that is ending has no place for it.
             let _ = SPARE.try_with(|spare| spare.set(encoded));
         }
@@ -135,7 +156,7 @@ impl Default for Args {
     fn default() -> Self {
         let mut encoded = SPARE.try_with(Cell::take).unwrap_or_default();
         encoded.extend_from_slice(&HEADER);
-        Self { encoded, count: 0, longest: 0, name_len: 0 }
+        Self { encoded, count: 0 }
     }
 }
 
@@ -167,9 +188,30 @@ mod tests {
         }
         assert_eq!(Args::default().name(), b"");
         let mut args = Args::default();
-        args.push_encoded(1, b"$3\r\nSET\r\n");
-        args.push_encoded(1, b"$2\r\nNX\r\n");
+        args.push_encoded(1, b"\r\n$3\r\nSET");
+        args.push_encoded(1, b"\r\n$2\r\nNX");
         assert_eq!(args.name(), b"SET");
+    }
+
+    #[test]
+    fn arguments_of_any_length_and_number_are_written_and_read_back() {
+        for lengths in [&[0][..], &[9, 10, 11], &[99, 100, 101, 1000], &[3; 9], &[3; 10], &[0; 101]]
+        {
+            let words: Vec<_> = lengths.iter().map(|&len| "x".repeat(len)).collect();
+            let mut args = Args::default();
+            words.iter().for_each(|word| args.push(word.as_bytes()));
+            args.push_i64(-7);
+            let longest = lengths.iter().fold(2, |longest, &len| longest.max(len));
+            assert_eq!(args.longer_than(longest), None);
+            assert!(args.longer_than(0).is_some());
+            let mut wanted: Vec<_> = words.iter().map(String::as_bytes).collect();
+            wanted.push(b"-7");
+            assert!(args.iter().eq(wanted.iter().copied()), "{lengths:?}");
+            let (mut ours, mut codecs) = (Ink::new(), bytes::BytesMut::new());
+            args.write(&mut ours);
+            resp::encode::command(&wanted, &mut codecs);
+            assert_eq!(ours, codecs);
+        }
     }
 
     #[test]

@@ -8,6 +8,8 @@ use crate::client::blocking;
 use crate::client::commands::Commands;
 use crate::client::connection::Connection;
 use crate::client::convert::ToArg;
+use crate::client::encode;
+use crate::client::encode::Ink;
 use crate::client::handle::{Client, check_length};
 use crate::client::optimistic::Watch;
 use crate::client::refused::{Tenancy, check};
@@ -15,8 +17,7 @@ use crate::client::replies::{FromReplies, Replies, transaction};
 use crate::client::set::{SetOptions, millis};
 use crate::client::verbs::set_args;
 use crate::error::Error;
-use bytes::BytesMut;
-use resp::{Frame, encode};
+use resp::Frame;
 use std::time::Duration;
 
 /// Commands that are sent together, made by [`Client::pipeline`], [`Client::transaction`], [`Client::blocking_pipeline`] or
@@ -189,7 +190,7 @@ impl<'a> Batch<'a> {
         let usual = patience.unwrap_or_else(|| self.way.client().config().response_timeout);
         let (received, lost) = match self.way {
             Way::Pipeline(client) => {
-                let write = |out: &mut BytesMut| commands.write(out);
+                let write = |out: &mut Ink| commands.write(out);
                 let (received, lost) = client.data().submit_batch(usual, count, write)?.await;
                 (Some(received), lost)
             }
@@ -244,7 +245,7 @@ async fn execute(
     patience: Duration,
     commands: &Commands,
 ) -> Result<Option<Vec<Frame>>, Error> {
-    let write = |out: &mut BytesMut| {
+    let write = |out: &mut Ink| {
         encode::command(&["MULTI"], out);
         commands.write(out);
         encode::command(&["EXEC"], out);

@@ -8,14 +8,15 @@ use crate::client::batch::Batch;
 use crate::client::commands::Commands;
 use crate::client::connection::Connection;
 use crate::client::convert::{FromReply, ToArg};
+use crate::client::encode;
+use crate::client::encode::Ink;
 use crate::client::handle::Client;
 use crate::client::home::Home;
 use crate::client::lease::Lease;
 use crate::client::pops::{Wait, give_back, wait};
 use crate::error::{Error, ErrorKind, Outcome};
 use crate::seam::after;
-use bytes::BytesMut;
-use resp::{Frame, encode};
+use resp::Frame;
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -171,7 +172,7 @@ enum Event {
 impl Minder {
     async fn mind(mut self, mut tell: oneshot::Sender<Delivery>) {
         let count = self.commands.count();
-        let write = |out: &mut BytesMut| self.commands.write(out);
+        let write = |out: &mut Ink| self.commands.write(out);
         // The deadline is kept here, because what comes after it may have to be given back.
         let sent = self.lease.connection().submit_batch(Duration::MAX, count, write);
         let mut replies = match sent {
@@ -227,7 +228,7 @@ impl Minder {
         let config = self.data.config();
         loop {
             sleep(config.keepalive).await;
-            let ping = |out: &mut BytesMut| encode::command(&["PING"], out);
+            let ping = |out: &mut Ink| encode::command(&["PING"], out);
             match self.data.call(config.response_timeout, ping).await {
                 Err(error)
                     if !matches!(error.kind(), ErrorKind::Server | ErrorKind::Overloaded) =>
@@ -260,7 +261,7 @@ impl Minder {
         let id = id.to_string();
         let mut pause = FIRST_PAUSE;
         while Instant::now() < until {
-            let unblock = |out: &mut BytesMut| encode::command(&["CLIENT", "UNBLOCK", &id], out);
+            let unblock = |out: &mut Ink| encode::command(&["CLIENT", "UNBLOCK", &id], out);
             let refused = self.data.call(patience, unblock).await.is_err();
             let next = if refused { until } else { after(Instant::now(), pause).min(until) };
             if let Ok(ended) = timeout_at(next, &mut replies).await {

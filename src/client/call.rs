@@ -2,12 +2,12 @@
 
 use crate::client::clock::Time;
 use crate::client::convert::answer;
+use crate::client::encode::Ink;
 use crate::client::queue::Flush;
 use crate::client::room::Ticket;
 use crate::client::shared::Shared;
 use crate::client::slots::SlotId;
 use crate::error::{Error, Outcome};
-use bytes::BytesMut;
 use resp::Frame;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -43,7 +43,7 @@ impl<'a, E> Call<'a, E> {
     }
 }
 
-impl<E: FnMut(&mut BytesMut) + Unpin> Future for Call<'_, E> {
+impl<E: FnMut(&mut Ink) + Unpin> Future for Call<'_, E> {
     type Output = Result<Frame, Error>;
 
     #[inline]

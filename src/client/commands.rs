@@ -1,6 +1,7 @@
 //! `Commands`: several commands, encoded one behind the other. Pure.
 
 use crate::client::args::Args;
+use crate::client::encode::Ink;
 use bytes::BytesMut;
 use resp::{Limits, RequestDecoder};
 use std::fmt;
@@ -8,7 +9,7 @@ use std::fmt;
 /// Encoded commands, one behind the other.
 #[derive(Clone, Default)]
 pub(crate) struct Commands {
-    encoded: BytesMut,
+    encoded: Ink,
     /// The last one, which may get more arguments.
     open: Args,
     count: usize,
@@ -44,14 +45,14 @@ impl Commands {
     }
 
     /// Appends all of them to a write buffer.
-    pub(crate) fn write(&self, out: &mut BytesMut) {
+    pub(crate) fn write(&self, out: &mut Ink) {
         out.extend_from_slice(&self.encoded);
     }
 
     /// The commands, read back.
     pub(crate) fn iter(&self) -> impl Iterator<Item = Args> {
         let (mut decoder, mut encoded) =
-            (RequestDecoder::new(Limits::default()), self.encoded.clone());
+            (RequestDecoder::new(Limits::default()), BytesMut::from(&self.encoded[..]));
         std::iter::from_fn(move || {
             let mut args = Args::default();
             let words = decoder.decode(&mut encoded).ok().flatten()?;

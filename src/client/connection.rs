@@ -2,6 +2,7 @@
 
 use crate::client::call::Call;
 use crate::client::driver::Driver;
+use crate::client::encode::Ink;
 use crate::client::handshake::{Session, Setup};
 use crate::client::home::Home;
 use crate::client::listener::{Listener, Tag};
@@ -14,7 +15,6 @@ use crate::client::watch;
 use crate::config::Config;
 use crate::error::{Circumstances, Error, Outcome};
 use crate::observe::Purpose;
-use bytes::BytesMut;
 use resp::Frame;
 use std::fmt;
 use std::pin::Pin;
@@ -105,7 +105,7 @@ impl Connection {
         &self,
         patience: Duration,
         flush: Flush,
-        encode: impl FnOnce(&mut BytesMut),
+        encode: impl FnOnce(&mut Ink),
     ) -> Result<Reply, Error> {
         let id = self.shared().submit(patience, flush, None, encode)?;
         Ok(Reply { shared: Arc::clone(self.shared()), id, fetched: false })
@@ -121,7 +121,7 @@ impl Connection {
         &self,
         tag: Tag,
         patience: Duration,
-        encode: impl FnOnce(&mut BytesMut),
+        encode: impl FnOnce(&mut Ink),
     ) -> Result<(), Error> {
         self.shared().post(tag, patience, encode)
     }
@@ -141,7 +141,7 @@ impl Connection {
         &self,
         patience: Duration,
         replies: usize,
-        encode: impl FnOnce(&mut BytesMut),
+        encode: impl FnOnce(&mut Ink),
     ) -> Result<BatchReply, Error> {
         let id = self.shared().submit_batch(patience, replies, encode)?;
         Ok(BatchReply(Reply { shared: Arc::clone(self.shared()), id, fetched: false }))
@@ -149,7 +149,7 @@ impl Connection {
 
     /// Queues one command when it is polled first, and waits for its reply.
     #[inline]
-    pub(crate) fn call<E: FnMut(&mut BytesMut) + Unpin>(
+    pub(crate) fn call<E: FnMut(&mut Ink) + Unpin>(
         &self,
         patience: Duration,
         encode: E,

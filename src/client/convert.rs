@@ -331,7 +331,7 @@ tuples! {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use bytes::BytesMut;
+    use crate::client::encode::Ink;
 
     fn bulk(text: &'static str) -> Frame {
         Frame::Bulk(text.into())
@@ -340,7 +340,7 @@ mod tests {
     fn encoded(value: impl ToArg) -> String {
         let mut args = Args::default();
         value.write_args(&mut args);
-        let mut out = BytesMut::new();
+        let mut out = Ink::new();
         args.write(&mut out);
         String::from_utf8_lossy(&out).replace("\r\n", " ")
     }

@@ -2,6 +2,7 @@
 
 use crate::client::args::Args;
 use crate::client::connection::Connection;
+use crate::client::encode::Ink;
 use crate::client::home::Home;
 use crate::client::lanes::Lanes;
 use crate::client::lease::Pool;
@@ -11,7 +12,6 @@ use crate::client::stats::Stats;
 use crate::client::watch;
 use crate::config::Config;
 use crate::error::Error;
-use bytes::BytesMut;
 use resp::Frame;
 use std::any::Any;
 use std::fmt;
@@ -179,10 +179,10 @@ pub(crate) fn send(
     patience: Option<Duration>,
 ) -> impl Future<Output = Result<Frame, Error>> {
     let patience = patience.unwrap_or_else(|| connection.config().response_timeout);
-    let longest = args.longest();
-    let mut call = connection.call(patience, move |out: &mut BytesMut| args.write(out));
-    if longest > MAX_ARGUMENT {
-        call.refuse(too_long(longest));
+    let too_long = args.longer_than(MAX_ARGUMENT);
+    let mut call = connection.call(patience, move |out: &mut Ink| args.write(out));
+    if let Some(len) = too_long {
+        call.refuse(refusal(len));
     }
     call
 }
@@ -190,13 +190,13 @@ pub(crate) fn send(
 /// Refuses what a server would close the connection for.
 #[inline]
 pub(crate) fn check_length(args: &Args) -> Result<(), Error> {
-    if args.longest() <= MAX_ARGUMENT { Ok(()) } else { Err(too_long(args.longest())) }
+    args.longer_than(MAX_ARGUMENT).map_or(Ok(()), |len| Err(refusal(len)))
 }
 
 #[cold]
-fn too_long(longest: usize) -> Error {
+fn refusal(len: usize) -> Error {
     Error::refused(format!(
-        "an argument of {longest} bytes: servers accept {MAX_ARGUMENT}, and close the connection of whoever sends more"
+        "an argument of {len} bytes: servers accept {MAX_ARGUMENT}, and close the connection of whoever sends more"
     ))
 }
 

@@ -146,13 +146,13 @@ fn is_message(items: &[Frame]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::client::encode;
+    use crate::client::encode::Ink;
     use crate::client::home::Home;
     use crate::client::{Connection, Flush};
     use crate::config::Config;
     use crate::error::{ErrorKind, Outcome};
     use crate::observe::Purpose;
-    use bytes::BytesMut;
-    use resp::encode;
     use std::sync::{Arc, Mutex};
     use std::time::Duration;
     use tenure_server::{Fault, Profile, Server};
@@ -217,7 +217,7 @@ mod tests {
 
     fn post(connection: &Connection, tag: Tag, line: &str) {
         let args: Vec<_> = line.split(' ').collect();
-        let encode = |out: &mut BytesMut| encode::command(&args, out);
+        let encode = |out: &mut Ink| encode::command(&args, out);
         connection.post(tag, SECOND, encode).unwrap();
     }
 
@@ -297,7 +297,7 @@ mod tests {
         let config = Config::dialer(server.dialer());
         let home = Home::of(&config).unwrap();
         let publisher = Connection::connect(&home, config, |_| Vec::new()).await.unwrap();
-        let publish = |out: &mut BytesMut| encode::command(&["PUBLISH", "c", "hello"], out);
+        let publish = |out: &mut Ink| encode::command(&["PUBLISH", "c", "hello"], out);
         publisher.call(SECOND, publish).await.unwrap();
         post(&connection, 2, "PING");
         connection.settle(Flush::Auto);
@@ -345,7 +345,7 @@ mod tests {
         });
         let begun = Instant::now();
         for _ in 0..20 {
-            let ping = |out: &mut BytesMut| encode::command(&["PING"], out);
+            let ping = |out: &mut Ink| encode::command(&["PING"], out);
             connection.call(SECOND, ping).await.unwrap();
         }
         assert_eq!(begun.elapsed(), Duration::ZERO, "no clock ran while the flood did");
@@ -359,7 +359,7 @@ mod tests {
         let (connection, diary) = listen(Config::dialer(server.dialer())).await;
         connection.close(SECOND).await;
         assert_eq!(diary.take(), ["lost", "closed"]);
-        let ping = |out: &mut BytesMut| encode::command(&["PING"], out);
+        let ping = |out: &mut Ink| encode::command(&["PING"], out);
         let error = connection.post(1, SECOND, ping).unwrap_err();
         assert_eq!((error.kind(), error.outcome()), (ErrorKind::Closed, Outcome::NotSent));
         assert!(diary.take().is_empty());

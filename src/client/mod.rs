@@ -31,7 +31,7 @@
 //! |---|---|
 //! | `handle.rs`, `verbs.rs`, `set.rs`, `command.rs`, `batch.rs`, `script.rs`, `typed.rs`, `state.rs`, `stats.rs` | what users call |
 //! | `blocking.rs`, `optimistic.rs`, `lease.rs`, `pops.rs` | what has a connection of its own for a while |
-//! | `args.rs`, `commands.rs`, `convert.rs`, `replies.rs`, `refused.rs` | values to arguments, replies to values |
+//! | `args.rs`, `encode.rs`, `commands.rs`, `convert.rs`, `replies.rs`, `refused.rs` | values to arguments, replies to values |
 //! | `connection.rs`, `call.rs`, `shared.rs`, `queue.rs`, `room.rs`, `pen.rs`, `listener.rs`, `trace.rs` | what callers and driver share |
 //! | `slot.rs`, `slots.rs`, `waves.rs`, `gather.rs`, `canary.rs` | which reply is whose, and when it is late |
 //! | `driver.rs`, `intake.rs`, `alarm.rs`, `clock.rs`, `pulse.rs`, `spin.rs`, `redial.rs`, `handshake.rs` | the task that owns the socket |
@@ -51,6 +51,7 @@ mod commands;
 mod connection;
 mod convert;
 mod driver;
+pub(crate) mod encode;
 mod gather;
 mod handle;
 mod handshake;
@@ -105,5 +106,5 @@ pub(crate) use convert::{answer, kind};
 pub(crate) use handshake::Session;
 pub(crate) use listener::{Listener, Notice, Tag};
 pub(crate) use queue::Flush;
-pub(crate) use resp::{Frame, encode};
+pub(crate) use resp::Frame;
 pub(crate) use shared::Phase;

@@ -5,12 +5,13 @@ use crate::client::batch::Batch;
 use crate::client::command::Command;
 use crate::client::connection::Connection;
 use crate::client::convert::ToArg;
+use crate::client::encode;
+use crate::client::encode::Ink;
 use crate::client::handle::{Client, send};
 use crate::client::lease::Lease;
 use crate::client::queue::Flush;
 use crate::error::Error;
-use bytes::{Bytes, BytesMut};
-use resp::encode;
+use bytes::Bytes;
 
 /// Keys that are watched, on a connection of their own, made by [`Client::watch`]. Dropping it ends that.
 #[derive(Debug)]
@@ -107,7 +108,7 @@ impl Drop for Watch {
     fn drop(&mut self) {
         let unwatched = self.executed || {
             let patience = self.client.config().response_timeout;
-            let unwatch = |out: &mut BytesMut| encode::command(&["UNWATCH"], out);
+            let unwatch = |out: &mut Ink| encode::command(&["UNWATCH"], out);
             // Whoever has the connection next comes behind it; if it cannot be sent, nobody has it next.
             self.connection().submit(patience, Flush::Auto, unwatch).map(drop).is_ok()
         };

@@ -3,15 +3,15 @@
 //! Whoever holds the [`Pen`] may write, and nobody else. What it took out of the queue and has not written yet is known to the
 //! byte, so that a lost connection can tell commands that never left from those with an unknown outcome.
 
+use crate::client::encode::Ink;
 use crate::net::Writer;
-use bytes::BytesMut;
 use std::io;
 use std::task::{Context, Poll};
 
 /// The writing half with the bytes that are on their way to the socket.
 pub(crate) struct Pen {
     writer: Writer,
-    ink: BytesMut,
+    ink: Ink,
     written: usize,
     /// Whether the layers below keep nothing back. A TLS layer takes bytes that the socket did not take yet.
     flushed: bool,
@@ -41,7 +41,7 @@ impl Pen {
     pub(crate) fn new(writer: Writer, epoch: u64) -> Self {
         Self {
             writer,
-            ink: BytesMut::new(),
+            ink: Ink::new(),
             written: 0,
             flushed: true,
             epoch,
@@ -58,7 +58,7 @@ impl Pen {
     }
 
     /// Takes the queue over, with so many commands; it must be dry.
-    pub(crate) fn dip(&mut self, out: &mut BytesMut, commands: usize) {
+    pub(crate) fn dip(&mut self, out: &mut Ink, commands: usize) {
         std::mem::swap(out, &mut self.ink);
         self.commands += commands as u64;
     }
@@ -92,7 +92,7 @@ impl Pen {
     /// Gives memory back that a burst has taken, if it is dry.
     pub(crate) fn trim(&mut self, capacity: usize) {
         if self.ink.is_empty() && self.ink.capacity() > capacity {
-            self.ink = BytesMut::new();
+            self.ink = Ink::new();
         }
     }
 

@@ -4,6 +4,7 @@
 
 use crate::client::canary::Canary;
 use crate::client::clock::Time;
+use crate::client::encode::{self, Ink};
 use crate::client::listener::Outbox;
 use crate::client::pen::{Pen, Wrote};
 use crate::client::room::Line;
@@ -13,7 +14,6 @@ use crate::client::trace::Trace;
 use crate::error::{Circumstances, Error, ErrorKind, Outcome};
 use crate::observe::Witness;
 use crate::url::Address;
-use bytes::BytesMut;
 use std::sync::Arc;
 use std::task::Waker;
 use std::time::Duration;
@@ -29,7 +29,7 @@ const KEPT_CAPACITY: usize = 4 << 10;
 /// The state under the lock.
 pub(crate) struct State {
     /// Encoded commands that nobody has taken to the socket yet.
-    pub(crate) out: BytesMut,
+    pub(crate) out: Ink,
     pub(crate) slots: Slots,
     /// The writing half, unless somebody is writing or there is no connection.
     pub(crate) pen: Option<Box<Pen>>,
@@ -89,7 +89,7 @@ impl State {
     /// As before the first attempt to connect.
     pub(crate) fn new(canary: Canary, max_bytes: usize) -> Self {
         Self {
-            out: BytesMut::new(),
+            out: Ink::new(),
             slots: Slots::new(canary),
             pen: None,
             epoch: 0,
@@ -120,7 +120,7 @@ impl State {
     pub(crate) fn enqueue(
         &mut self,
         place: Place,
-        encode: impl FnOnce(&mut BytesMut),
+        encode: impl FnOnce(&mut Ink),
     ) -> Result<usize, Error> {
         let stands_behind = place == Place::End && !self.line.is_empty();
         if self.unusable.is_some() || self.closing || self.is_full() || stands_behind {
@@ -297,7 +297,7 @@ impl State {
         self.slots.trim();
         let needed = (4 * std::mem::take(&mut self.peak)).max(KEPT_CAPACITY);
         if self.out.is_empty() && self.out.capacity() > needed {
-            self.out = BytesMut::new();
+            self.out = Ink::new();
         }
         if let Some(pen) = &mut self.pen {
             pen.trim(needed);
@@ -316,19 +316,20 @@ impl State {
         }
         if let Some(words) = self.slots.canary_due() {
             let before = self.out.len();
-            resp::encode::command(&[&b"PING"[..], &words], &mut self.out);
+            encode::command(&[&b"PING"[..], &words], &mut self.out);
             self.slots.push_canary(self.out.len() - before);
         }
     }
 
     /// Takes the commands that nobody waits for any more out of the buffer.
     pub(crate) fn withdraw(&mut self, out: &mut Outbox) {
-        let mut old = std::mem::take(&mut self.out);
-        let kept = &mut self.out;
+        let old = std::mem::take(&mut self.out);
+        let (mut rest, kept) = (&old[..], &mut self.out);
         self.slots.withdraw(out, |len, keep| {
-            let command = old.split_to(len);
+            let (command, later) = rest.split_at(len.min(rest.len()));
+            rest = later;
             if keep {
-                kept.extend_from_slice(&command);
+                kept.extend_from_slice(command);
             }
         });
     }

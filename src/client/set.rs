@@ -2,7 +2,6 @@
 
 use crate::client::args::Args;
 use crate::client::convert::ToArg;
-use resp::encode;
 use std::time::Duration;
 
 /// Conditions and expiry of [`Client::set_with`](crate::Client::set_with). Without any, the value is stored for good.
@@ -37,15 +36,15 @@ struct Ttl {
 }
 
 impl Ttl {
-    const LONGEST: &[u8] = b"$2\r\nPX\r\n$19\r\n9223372036854775807\r\n";
+    const LONGEST: &[u8] = b"\r\n$2\r\nPX\r\n$19\r\n9223372036854775807";
 
     fn new(ttl: Duration) -> Self {
+        let mut args = Args::default();
+        args.push(b"PX");
+        args.push_i64(millis(ttl));
         let mut bulks = [0; Self::LONGEST.len()];
-        let mut rest = &mut bulks[..];
-        encode::bulk(b"PX", &mut rest);
-        encode::bulk_i64(millis(ttl), &mut rest);
-        let len = Self::LONGEST.len() - rest.len();
-        Self { bulks, len }
+        bulks.iter_mut().zip(args.bulks()).for_each(|(place, &byte)| *place = byte);
+        Self { bulks, len: args.bulks().len() }
     }
 
     fn bulks(&self) -> &[u8] {
@@ -95,17 +94,17 @@ impl SetOptions {
     pub(crate) fn write(&self, args: &mut Args) {
         match &self.condition {
             Condition::Always => {}
-            Condition::Absent => args.push_encoded(1, b"$2\r\nNX\r\n"),
-            Condition::Present => args.push_encoded(1, b"$2\r\nXX\r\n"),
+            Condition::Absent => args.push_encoded(1, b"\r\n$2\r\nNX"),
+            Condition::Present => args.push_encoded(1, b"\r\n$2\r\nXX"),
             Condition::Equal(value) => {
-                args.push_encoded(1, b"$4\r\nIFEQ\r\n");
+                args.push_encoded(1, b"\r\n$4\r\nIFEQ");
                 args.append(value);
             }
         }
         match &self.expiry {
             Expiry::Never => {}
             Expiry::In(ttl) => args.push_encoded(2, ttl.bulks()),
-            Expiry::Kept => args.push_encoded(1, b"$7\r\nKEEPTTL\r\n"),
+            Expiry::Kept => args.push_encoded(1, b"\r\n$7\r\nKEEPTTL"),
         }
     }
 }
@@ -118,12 +117,12 @@ pub(crate) fn millis(duration: Duration) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use bytes::BytesMut;
+    use crate::client::encode::Ink;
 
     fn encoded(options: &SetOptions) -> String {
         let mut args = Args::default();
         options.write(&mut args);
-        let mut out = BytesMut::new();
+        let mut out = Ink::new();
         args.write(&mut out);
         String::from_utf8_lossy(&out).replace("\r\n", " ")
     }

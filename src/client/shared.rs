@@ -7,6 +7,7 @@
 
 use crate::client::canary::Canary;
 use crate::client::clock::{Clock, Span, Time};
+use crate::client::encode::Ink;
 use crate::client::handshake::{Session, Setup};
 use crate::client::listener::{Listener, Tag};
 use crate::client::pen::{Pen, Wrote};
@@ -17,7 +18,6 @@ use crate::client::watch;
 use crate::config::{Config, Overflow};
 use crate::error::{Error, ErrorKind, Outcome};
 use crate::observe::{ConnectionEvent, Purpose, Witness};
-use bytes::BytesMut;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Waker};
 use std::time::Duration;
@@ -162,7 +162,7 @@ impl Shared {
         patience: Duration,
         flush: Flush,
         waker: Option<Waker>,
-        encode: impl FnOnce(&mut BytesMut),
+        encode: impl FnOnce(&mut Ink),
     ) -> Result<SlotId, Error> {
         let mut state = self.lock();
         let len = state.enqueue(Place::End, encode)?;
@@ -208,7 +208,7 @@ impl Shared {
         ticket: Ticket,
         (patience, deadline): (Duration, Time),
         waker: &Waker,
-        encode: impl FnOnce(&mut BytesMut),
+        encode: impl FnOnce(&mut Ink),
     ) -> Option<Result<SlotId, Error>> {
         let mut state = self.lock();
         let enqueued = if state.line.is_first(ticket) {
@@ -269,7 +269,7 @@ impl Shared {
         &self,
         patience: Duration,
         replies: usize,
-        encode: impl FnOnce(&mut BytesMut),
+        encode: impl FnOnce(&mut Ink),
     ) -> Result<SlotId, Error> {
         let mut state = self.lock();
         let len = state.enqueue(Place::End, encode)?;
@@ -292,7 +292,7 @@ impl Shared {
         &self,
         tag: Tag,
         patience: Duration,
-        encode: impl FnOnce(&mut BytesMut),
+        encode: impl FnOnce(&mut Ink),
     ) -> Result<(), Error> {
         let mut state = self.lock();
         let len = state.enqueue(Place::End, encode)?;

@@ -263,7 +263,7 @@ pub(crate) fn set_args(
     options: &SetOptions,
 ) -> Result<Args, Error> {
     let mut args = Args::default();
-    args.push_encoded(1, b"$3\r\nSET\r\n");
+    args.push_encoded(1, b"\r\n$3\r\nSET");
     (key, value).write_args(&mut args);
     if args.len() != 3 {
         let given = args.len() - 1;

@@ -10,7 +10,7 @@ use crate::lock::handle::Lock;
 use crate::lock::locker::Locker;
 use crate::lock::phrases::Matter;
 use crate::lock::token::{self, Holder};
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use std::fmt;
 
 /// A hold that somebody looked at.
@@ -94,7 +94,7 @@ impl Lock {
         let patience = connection.config().response_timeout;
         let ask = async |in_full| {
             let errand = Errand::Release { claim: Claim(0), in_full, aloud: false };
-            let sent = connection.submit(patience, Flush::Auto, |out: &mut BytesMut| {
+            let sent = connection.submit(patience, Flush::Auto, |out| {
                 dialect.say(&errand, (0, 1), &matter, out);
             });
             let reply = match sent {

@@ -1,10 +1,9 @@
 //! From errands to commands, in the words of the server at hand. Pure.
 
-use crate::client::encode;
+use crate::client::encode::{self, Ink};
 use crate::lock::dialect::{Dialect, Release, Script};
 use crate::lock::gate::Errand;
 use crate::lock::lease::Lease;
-use bytes::BytesMut;
 
 /// What an errand is about.
 #[derive(Debug, Clone, Copy, Default)]
@@ -42,7 +41,7 @@ impl Dialect {
         errand: &Errand,
         (part, whole): (usize, usize),
         matter: &Matter<'_>,
-        out: &mut BytesMut,
+        out: &mut Ink,
     ) {
         let Matter { key, value, next, seen, channel, speaker } = *matter;
         match (errand, part) {
@@ -83,7 +82,7 @@ impl Dialect {
         key: &[u8],
         (old, new): (&[u8], &[u8]),
         (lease, in_full): (Lease, bool),
-        out: &mut BytesMut,
+        out: &mut Ink,
     ) {
         if self.has_set_ifeq() && !in_full {
             return set_ifeq(key, new, old, lease, out);
@@ -94,7 +93,7 @@ impl Dialect {
         encode::bulk_i64(lease.ttl_ms(), out);
     }
 
-    fn free(&self, matter: &Matter<'_>, in_full: bool, aloud: bool, out: &mut BytesMut) {
+    fn free(&self, matter: &Matter<'_>, in_full: bool, aloud: bool, out: &mut Ink) {
         let Matter { key, value, channel, speaker, .. } = *matter;
         match self.release() {
             Release::DelIfEq => encode::command(&[b"DELIFEQ", key, value], out),
@@ -113,7 +112,7 @@ impl Dialect {
     }
 
     /// Appends all of a script's call but its arguments, of which there are `args`.
-    fn run(&self, script: Script, in_full: bool, (key, args): (&[u8], usize), out: &mut BytesMut) {
+    fn run(&self, script: Script, in_full: bool, (key, args): (&[u8], usize), out: &mut Ink) {
         encode::array_header(4 + args, out);
         match self.digest(script) {
             Some(digest) if !in_full => {
@@ -130,7 +129,7 @@ impl Dialect {
     }
 }
 
-fn set_nx(key: &[u8], value: &[u8], lease: Lease, get: bool, out: &mut BytesMut) {
+fn set_nx(key: &[u8], value: &[u8], lease: Lease, get: bool, out: &mut Ink) {
     encode::array_header(if get { 7 } else { 6 }, out);
     encode::bulk(b"SET", out);
     encode::bulk(key, out);
@@ -143,7 +142,7 @@ fn set_nx(key: &[u8], value: &[u8], lease: Lease, get: bool, out: &mut BytesMut)
     }
 }
 
-fn set_ifeq(key: &[u8], value: &[u8], old: &[u8], lease: Lease, out: &mut BytesMut) {
+fn set_ifeq(key: &[u8], value: &[u8], old: &[u8], lease: Lease, out: &mut Ink) {
     encode::array_header(7, out);
     encode::bulk(b"SET", out);
     encode::bulk(key, out);

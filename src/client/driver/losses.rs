@@ -1,11 +1,11 @@
 //! What becomes of commands when their socket, the server's good will, or the runtime is lost.
 
 use super::Driver;
+use crate::client::encode::Ink;
 use crate::client::listener::Outbox;
 use crate::client::pen::Pen;
 use crate::client::shared::Phase;
 use crate::error::{Error, ErrorKind, Outcome};
-use bytes::BytesMut;
 
 impl Driver {
     /// The socket is gone: what was sent has an unknown outcome, what was not waits for the next one.
@@ -22,7 +22,7 @@ impl Driver {
             let kept = state.slots.disconnected(unwritten.len(), error, &mut out);
             if let Some(kept) = unwritten.len().checked_sub(kept).and_then(|at| unwritten.get(at..))
             {
-                let mut queue = BytesMut::with_capacity(kept.len() + state.out.len());
+                let mut queue = Ink::with_capacity(kept.len() + state.out.len());
                 queue.extend_from_slice(kept);
                 queue.extend_from_slice(&state.out);
                 state.out = queue;
@@ -79,7 +79,7 @@ impl Drop for Driver {
             state.unusable = Some(error.clone());
             state.pen = None;
             state.driver = None;
-            state.out = BytesMut::new();
+            state.out = Ink::new();
             state.slots.disconnected(0, &error, &mut out);
             state.slots.fail_all(&error, &mut out);
             state.call_in(&mut out.wakers);

@@ -5,6 +5,8 @@ use super::mailbox::Mailbox;
 use super::registry::{Effect, Key, Kind, Registry, Seat, Ticket};
 use crate::client::connection::Connection;
 use crate::client::convert::answer;
+use crate::client::encode;
+use crate::client::encode::Ink;
 use crate::client::home::Home;
 use crate::client::listener::{Listener, Notice, Tag};
 use crate::client::queue::Flush;
@@ -12,8 +14,8 @@ use crate::client::shared::Phase;
 use crate::config::Config;
 use crate::error::{Error, Outcome};
 use crate::observe::Purpose;
-use bytes::{Bytes, BytesMut};
-use resp::{Frame, encode};
+use bytes::Bytes;
+use resp::Frame;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::Waker;
@@ -165,7 +167,7 @@ impl Hub {
     fn ask(self: &Arc<Self>, book: &mut Book, tag: Tag, command: &str, (_, name): &Key) -> bool {
         let Some(connection) = &book.connection else { return false };
         let patience = self.config.response_timeout;
-        let encode = |out: &mut BytesMut| encode::command(&[command.as_bytes(), name], out);
+        let encode = |out: &mut Ink| encode::command(&[command.as_bytes(), name], out);
         match connection.post(tag, patience, encode) {
             Ok(()) => true,
             Err(error) => {
