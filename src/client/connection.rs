@@ -6,7 +6,7 @@ use crate::client::encode::Ink;
 use crate::client::handshake::{Session, Setup};
 use crate::client::home::Home;
 use crate::client::listener::{Listener, Tag};
-use crate::client::queue::Flush;
+use crate::client::queue::{Due, Flush};
 use crate::client::redial::{self, Link};
 use crate::client::shared::{Phase, Shared};
 use crate::client::slots::SlotId;
@@ -126,6 +126,21 @@ impl Connection {
         self.shared().post(tag, patience, encode)
     }
 
+    /// The same, and tells what is to be done so that this command, and those posted before it, are written.
+    ///
+    /// # Errors
+    ///
+    /// As [`Connection::submit`]; then the listener is not told.
+    pub(crate) fn post_last(
+        &self,
+        tag: Tag,
+        patience: Duration,
+        flush: Flush,
+        encode: impl FnOnce(&mut Ink),
+    ) -> Result<Due, Error> {
+        self.shared().post_last(tag, patience, flush, encode)
+    }
+
     /// Sees to it that what was posted is written.
     pub(crate) fn settle(&self, flush: Flush) {
         self.shared().settle(flush);
@@ -203,7 +218,7 @@ impl Connection {
 
     /// The smallest time from a command to its reply so far, handshakes included.
     pub(crate) fn smallest_rtt(&self) -> Option<Duration> {
-        self.shared().lock().smallest_rtt
+        self.shared().smallest_rtt()
     }
 
     /// The session of the connection, if it is open.

@@ -38,13 +38,42 @@ pub(crate) fn bulk(bytes: &[u8], out: &mut Ink) {
 
 /// Appends one bulk string that holds `number` in decimal.
 pub(crate) fn bulk_i64(number: i64, out: &mut Ink) {
-    resp::encode::bulk_i64(number, out);
+    match u64::try_from(number) {
+        Ok(number) => bulk(Decimal::of(number).digits(), out),
+        Err(_) => resp::encode::bulk_i64(number, out),
+    }
 }
 
 /// The digits of a number below 100.
 #[inline]
 pub(crate) fn two_digits(number: u8) -> [u8; 2] {
     [b'0' + number / 10, b'0' + number % 10]
+}
+
+/// A number in decimal, made two digits at a time.
+pub(crate) struct Decimal {
+    digits: [u8; 20],
+    used: usize,
+}
+
+impl Decimal {
+    pub(crate) fn of(mut number: u64) -> Self {
+        let (mut digits, mut used) = ([b'0'; 20], 0);
+        for pair in digits.rchunks_exact_mut(2) {
+            let low = two_digits((number % 100) as u8);
+            pair.copy_from_slice(&low);
+            used += if number < 10 { 1 } else { 2 };
+            number /= 100;
+            if number == 0 {
+                break;
+            }
+        }
+        Self { digits, used }
+    }
+
+    pub(crate) fn digits(&self) -> &[u8] {
+        self.digits.get(self.digits.len() - self.used..).unwrap_or_default()
+    }
 }
 
 #[cfg(test)]
@@ -61,5 +90,12 @@ mod tests {
             resp::encode::command(&args, &mut codecs);
             assert_eq!(ours, codecs);
         }
+        for number in [0, 9, 10, 99, 100, 12_345, i64::MAX, -1, i64::MIN] {
+            let (mut ours, mut codecs) = (Ink::new(), BytesMut::new());
+            bulk_i64(number, &mut ours);
+            resp::encode::bulk_i64(number, &mut codecs);
+            assert_eq!(ours, codecs, "{number}");
+        }
+        assert_eq!(Decimal::of(u64::MAX).digits(), u64::MAX.to_string().as_bytes());
     }
 }

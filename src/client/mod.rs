@@ -103,8 +103,9 @@ pub use verbs::Ttl;
 
 pub(crate) use connection::Connection;
 pub(crate) use convert::{answer, kind};
+pub(crate) use encode::{Decimal, Ink};
 pub(crate) use handshake::Session;
 pub(crate) use listener::{Listener, Notice, Tag};
-pub(crate) use queue::Flush;
+pub(crate) use queue::{Due, Flush};
 pub(crate) use resp::Frame;
 pub(crate) use shared::Phase;

@@ -3,7 +3,7 @@
 //! Invariant: bytes in `out` and unsent slots correspond one to one, in order (see `slots.rs`).
 
 use crate::client::canary::Canary;
-use crate::client::clock::Time;
+use crate::client::clock::{Span, Time};
 use crate::client::encode::{self, Ink};
 use crate::client::listener::Outbox;
 use crate::client::pen::{Pen, Wrote};
@@ -15,6 +15,7 @@ use crate::error::{Circumstances, Error, ErrorKind, Outcome};
 use crate::observe::Witness;
 use crate::url::Address;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Waker;
 use std::time::Duration;
 
@@ -53,7 +54,8 @@ pub(crate) struct State {
     pub(crate) sweep_at: Time,
     /// When the driver will look by itself.
     pub(crate) looks_at: Time,
-    pub(crate) smallest_rtt: Option<Duration>,
+    /// In nanoseconds; the most that there is while none was measured. Read without the lock.
+    pub(crate) smallest_rtt: Arc<AtomicU64>,
     /// Counters; what the slots know is not in them.
     pub(crate) stats: Stats,
     /// The longest queue since memory was given back last.
@@ -75,14 +77,26 @@ pub(crate) enum Place {
 }
 
 /// When a command's bytes go to the socket.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum Flush {
     /// By the caller if nothing is on its way, else by the driver with whatever else has come.
     Auto,
     /// By the caller, with all that is queued ahead, unless somebody is writing at this very moment.
     Now,
     /// By the driver.
+    #[default]
     Later,
+}
+
+/// What is still to be done about a command that was queued, once no other lock is held either.
+#[derive(Debug)]
+pub(crate) enum Due {
+    /// The driver was woken before, and has not looked yet.
+    Nothing,
+    /// Waking the driver.
+    Wake(Waker),
+    /// Writing it here: [`Shared::settle`](crate::client::shared::Shared::settle).
+    Write,
 }
 
 impl State {
@@ -102,7 +116,7 @@ impl State {
             notified: false,
             sweep_at: Time::NEVER,
             looks_at: Time::NEVER,
-            smallest_rtt: None,
+            smallest_rtt: Arc::new(AtomicU64::new(u64::MAX)),
             stats: Stats::default(),
             peak: 0,
             line: Line::default(),
@@ -306,7 +320,7 @@ impl State {
 
     /// A round trip took this long.
     pub(crate) fn note_round_trip(&mut self, took: Duration) {
-        self.smallest_rtt = Some(self.smallest_rtt.map_or(took, |smallest| smallest.min(took)));
+        self.smallest_rtt.fetch_min(Span::of(took).nanos(), Ordering::Relaxed);
     }
 
     /// Queues the canary if it is time for it to sing.

@@ -11,13 +11,14 @@ use crate::client::encode::Ink;
 use crate::client::handshake::{Session, Setup};
 use crate::client::listener::{Listener, Tag};
 use crate::client::pen::{Pen, Wrote};
-use crate::client::queue::{Flush, Place, State};
+use crate::client::queue::{Due, Flush, Place, State};
 use crate::client::room::Ticket;
 use crate::client::slots::SlotId;
 use crate::client::watch;
 use crate::config::{Config, Overflow};
 use crate::error::{Error, ErrorKind, Outcome};
 use crate::observe::{ConnectionEvent, Purpose, Witness};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Waker};
 use std::time::Duration;
@@ -31,6 +32,7 @@ pub(crate) struct Shared {
     pub(crate) setup: Setup,
     pub(crate) clock: Clock,
     state: Mutex<State>,
+    smallest_rtt: Arc<AtomicU64>,
     phase: watch::Sender<Phase>,
     listener: Option<Arc<dyn Listener>>,
     pub(crate) witness: Option<Arc<Witness>>,
@@ -58,13 +60,14 @@ impl Shared {
         listener: Option<Arc<dyn Listener>>,
     ) -> Self {
         let canary = Canary::new(config.seam.entropy());
-        let max_queued_bytes = config.max_queued_bytes;
+        let state = State::new(canary, config.max_queued_bytes);
         Self {
             witness: config.witness(purpose),
             config,
             setup,
             clock: Clock::start(),
-            state: Mutex::new(State::new(canary, max_queued_bytes)),
+            smallest_rtt: Arc::clone(&state.smallest_rtt),
+            state: Mutex::new(state),
             phase: watch::Sender::new(Phase::Connecting(None)),
             listener,
         }
@@ -83,6 +86,12 @@ impl Shared {
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
         // Nothing under this lock panics half-way, so what a panicking thread left is whole.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The smallest time from a command to its reply so far, handshakes included.
+    pub(crate) fn smallest_rtt(&self) -> Option<Duration> {
+        let nanos = self.smallest_rtt.load(Ordering::Relaxed);
+        (nanos < u64::MAX).then(|| Duration::from_nanos(nanos))
     }
 
     pub(crate) fn announce(&self, phase: Phase) {
@@ -302,6 +311,34 @@ impl Shared {
             state.untold.push(trace);
         }
         Ok(())
+    }
+
+    /// The same, and tells what is to be done so that this command, and those posted before it, are written.
+    ///
+    /// # Errors
+    ///
+    /// As [`Shared::post`].
+    pub(crate) fn post_last(
+        &self,
+        tag: Tag,
+        patience: Duration,
+        flush: Flush,
+        encode: impl FnOnce(&mut Ink),
+    ) -> Result<Due, Error> {
+        let mut state = self.lock();
+        let len = state.enqueue(Place::End, encode)?;
+        state.slots.push_tagged(tag, len, Span::of(patience));
+        if let Some(witness) = &self.witness {
+            let trace = state.trace(witness, (len, 1));
+            state.untold.push(trace);
+            return Ok(Due::Write);
+        }
+        let alone = state.slots.sent() == 0;
+        Ok(if state.writes_here(flush, alone) {
+            Due::Write
+        } else {
+            state.rouse().map_or(Due::Nothing, Due::Wake)
+        })
     }
 
     /// Tells that a command was queued, the last one, without the lock that is then taken again.

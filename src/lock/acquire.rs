@@ -2,11 +2,12 @@
 
 use crate::client::Flush;
 use crate::error::{Error, Outcome};
-use crate::lock::book::{Mail, News, Refusal};
+use crate::lock::book::{Book, Mail, News, Refusal};
+use crate::lock::engine::Engine;
 use crate::lock::error::{AcquireError, ReleaseError};
 use crate::lock::gate::{Claim, Event, Patience, Released, Why};
 use crate::lock::guard::Guard;
-use crate::lock::hold::Hold;
+use crate::lock::hold::{Clocks, Hold};
 use crate::lock::locker::Locker;
 use crate::lock::plan::Plan;
 use crate::lock::sight::Sight;
@@ -15,63 +16,59 @@ use crate::seam::after;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 use tokio::time::Instant;
 
-/// One acquire call, from its first poll on.
-pub(crate) struct Acquiring {
-    locker: Arc<Locker>,
-    plan: Arc<Plan>,
-    claim: Claim,
+/// One acquire call.
+#[must_use = "it begins when it is polled first"]
+pub(crate) struct Acquiring<'a> {
+    locker: &'a Arc<Locker>,
+    plan: &'a Arc<Plan>,
+    patience: Patience,
     begun: Instant,
+    /// What the claim's value says of when it was made.
+    since: SystemTime,
     timeout: Option<Duration>,
-    over: bool,
+    flush: Flush,
+    step: Step,
 }
 
-impl Acquiring {
+#[derive(Debug, Clone, Copy)]
+enum Step {
+    Start,
+    Waiting(Claim),
+    Over,
+}
+
+impl<'a> Acquiring<'a> {
     /// A caller that waits, for `timeout` at most.
-    ///
-    /// # Errors
-    ///
-    /// If nobody gets a lock, with the reason.
     pub(crate) fn waiting(
-        locker: &Arc<Locker>,
-        plan: &Arc<Plan>,
+        locker: &'a Arc<Locker>,
+        plan: &'a Arc<Plan>,
         timeout: Option<Duration>,
-    ) -> Result<Self, AcquireError> {
-        let begun = Instant::now();
+    ) -> Self {
+        let Clocks { now: begun, wall: since } = locker.engine.clocks();
         let end = timeout.and_then(|timeout| begun.checked_add(timeout));
         let patience = end.map_or(Patience::Endless, Patience::Until);
-        Self::begin(locker, plan, patience, (begun, timeout), Flush::Auto)
+        let (flush, step) = (Flush::Auto, Step::Start);
+        Self { locker, plan, patience, begun, since, timeout, flush, step }
     }
 
     /// A caller that makes one attempt; `flush` says who writes.
-    ///
-    /// # Errors
-    ///
-    /// If nobody gets a lock, with the reason.
-    pub(crate) fn once(
-        locker: &Arc<Locker>,
-        plan: &Arc<Plan>,
-        flush: Flush,
-    ) -> Result<Self, AcquireError> {
-        let begun = Instant::now();
+    pub(crate) fn once(locker: &'a Arc<Locker>, plan: &'a Arc<Plan>, flush: Flush) -> Self {
+        let Clocks { now: begun, wall: since } = locker.engine.clocks();
         let timeout = locker.config().response_timeout;
         let patience = Patience::Once(after(begun, timeout));
-        Self::begin(locker, plan, patience, (begun, Some(timeout)), flush)
+        let (timeout, step) = (Some(timeout), Step::Start);
+        Self { locker, plan, patience, begun, since, timeout, flush, step }
     }
 
-    fn begin(
-        locker: &Arc<Locker>,
-        plan: &Arc<Plan>,
-        patience: Patience,
-        (begun, timeout): (Instant, Option<Duration>),
-        flush: Flush,
-    ) -> Result<Self, AcquireError> {
+    /// Opens a claim, tells its gate, and looks what came of it, all at once.
+    fn begin(&mut self, cx: &Context<'_>) -> Poll<<Self as Future>::Output> {
+        let Self { locker, plan, patience, begun, since, .. } = *self;
         let engine = &locker.engine;
         let token = OwnerToken::new(engine.seam.entropy(), engine.seam.entropy());
-        let since = engine.seam.wall();
-        let claim = engine.act(flush, |book| {
+        let come = |book: &mut Book| {
             if let Some(barred) = &book.barred {
                 return Err(barred.clone());
             }
@@ -86,20 +83,42 @@ impl Acquiring {
             let event = Event::Came { claim, terms: plan.terms, patience };
             book.news.push_back(News { gate, event, sent: None });
             Ok(claim)
-        });
-        let claim = match (claim, &engine.witness) {
-            (Err(error), Some(witness)) => {
-                Sight::turned_away(plan).tell(witness);
-                return Err(error);
-            }
-            (claim, _) => claim?,
         };
-        let (locker, plan) = (Arc::clone(locker), Arc::clone(plan));
-        Ok(Self { locker, plan, claim, begun, timeout, over: false })
+        let clocks = Clocks { now: begun, wall: since };
+        let look = |book: &mut Book, claim: Result<Claim, AcquireError>| {
+            claim.map(|claim| (claim, look(book, claim, cx)))
+        };
+        match engine.act_and_look(self.flush, Some(clocks), come, look) {
+            Ok((claim, found)) => {
+                self.step = Step::Waiting(claim);
+                found.map(|found| self.end(claim, found))
+            }
+            Err(barred) => {
+                self.step = Step::Over;
+                if let Some(witness) = &engine.witness {
+                    Sight::turned_away(plan).tell(witness);
+                }
+                Poll::Ready(Err(barred))
+            }
+        }
     }
 
-    fn guard(&self, hold: Arc<Hold>) -> Guard {
-        Guard::new(Arc::clone(&self.locker), Arc::clone(&self.plan), hold, self.claim)
+    /// What a caller that was told something makes of it.
+    fn end(&mut self, claim: Claim, found: Found) -> <Self as Future>::Output {
+        self.step = Step::Over;
+        match found {
+            Found::Granted(hold) => {
+                Ok(Some(Guard::new(Arc::clone(self.locker), Arc::clone(self.plan), hold, claim)))
+            }
+            Found::Refused(refusal) => {
+                self.locker.engine.let_go(claim);
+                if refusal.why == Why::Held { Ok(None) } else { Err(self.error(*refusal)) }
+            }
+            Found::Nothing => {
+                self.locker.engine.let_go(claim);
+                Err(AcquireError::Closed)
+            }
+        }
     }
 
     fn error(&self, refusal: Refusal) -> AcquireError {
@@ -150,51 +169,46 @@ impl Acquiring {
     }
 }
 
-impl Future for Acquiring {
+/// What an acquire call was told.
+enum Found {
+    Granted(Arc<Hold>),
+    Refused(Box<Refusal>),
+    Nothing,
+}
+
+/// Looks what a claim's caller was told; remembers the waker if that is nothing yet.
+fn look(book: &mut Book, claim: Claim, cx: &Context<'_>) -> Poll<Found> {
+    let Some(record) = book.record(claim) else { return Poll::Ready(Found::Nothing) };
+    if let Poll::Pending = record.mail.wait(cx) {
+        return Poll::Pending;
+    }
+    Poll::Ready(match (std::mem::take(&mut record.mail), &record.hold) {
+        (Mail::Granted, Some(hold)) => Found::Granted(Arc::clone(hold)),
+        (Mail::Refused(refusal), _) => Found::Refused(refusal),
+        _ => Found::Nothing,
+    })
+}
+
+impl Future for Acquiring<'_> {
     /// The guard; or `None` if one attempt was to be made, and somebody else has the lock.
     type Output = Result<Option<Guard>, AcquireError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let claim = self.claim;
-        let (mail, hold) = {
-            let mut book = self.locker.engine.book();
-            let Some(record) = book.record(claim) else {
-                return Poll::Ready(Err(AcquireError::Closed));
-            };
-            match &mut record.mail {
-                Mail::Waiting(waker) if waker.will_wake(cx.waker()) => return Poll::Pending,
-                waiting @ (Mail::Empty | Mail::Waiting(_)) => {
-                    *waiting = Mail::Waiting(cx.waker().clone());
-                    return Poll::Pending;
-                }
-                mail => (std::mem::take(mail), record.hold.clone()),
+        match self.step {
+            Step::Start => self.begin(cx),
+            Step::Waiting(claim) => {
+                let found = look(&mut self.locker.engine.book(), claim, cx);
+                found.map(|found| self.end(claim, found))
             }
-        };
-        self.over = true;
-        Poll::Ready(match (mail, hold) {
-            (Mail::Granted, Some(hold)) => Ok(Some(self.guard(hold))),
-            (Mail::Refused(refusal), _) => {
-                self.locker.engine.let_go(claim);
-                if refusal.why == Why::Held {
-                    return Poll::Ready(Ok(None));
-                }
-                Err(self.error(*refusal))
-            }
-            _ => {
-                self.locker.engine.let_go(claim);
-                Err(AcquireError::Closed)
-            }
-        })
+            Step::Over => Poll::Ready(Err(AcquireError::Closed)),
+        }
     }
 }
 
 /// A caller that goes: what it was granted already is released, and what it may get is taken back.
-impl Drop for Acquiring {
+impl Drop for Acquiring<'_> {
     fn drop(&mut self) {
-        if self.over {
-            return;
-        }
-        let claim = self.claim;
+        let Step::Waiting(claim) = self.step else { return };
         self.locker.engine.act(Flush::Now, |book| {
             let Some(record) = book.record(claim) else { return };
             record.wanted = false;
@@ -212,45 +226,67 @@ impl Drop for Acquiring {
     }
 }
 
-/// A release whose caller waits for what becomes of it. Dropping it changes nothing but that nobody is told.
-pub(crate) struct Releasing {
-    locker: Arc<Locker>,
+/// A release whose caller waits for what becomes of it. It begins when it is polled first; dropping it then changes nothing but
+/// that nobody is told.
+#[must_use = "it begins when it is polled first"]
+pub(crate) struct Releasing<'a> {
+    engine: &'a Engine,
     claim: Claim,
+    /// Until it has begun.
+    clocks: Option<Clocks>,
+    over: bool,
 }
 
-impl Releasing {
-    /// Follows a release that was begun.
-    pub(crate) fn of(locker: &Arc<Locker>, claim: Claim) -> Self {
-        Self { locker: Arc::clone(locker), claim }
+impl<'a> Releasing<'a> {
+    /// Of a guard that sees to its claim no more.
+    pub(crate) fn new(engine: &'a Engine, claim: Claim, clocks: Clocks) -> Self {
+        Self { engine, claim, clocks: Some(clocks), over: false }
     }
 }
 
-impl Future for Releasing {
+impl Future for Releasing<'_> {
     type Output = Result<(), ReleaseError>;
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut book = self.locker.engine.book();
-        let Some(record) = book.record(self.claim) else {
-            return Poll::Ready(Err(ReleaseError::Lost));
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let claim = self.claim;
+        let released = match self.clocks.take() {
+            Some(clocks) => {
+                let event = Event::Released { claim };
+                let tell = |book: &mut Book| book.tell(claim, event);
+                let look = |book: &mut Book, ()| released(book, claim, cx);
+                self.engine.act_and_look(Flush::Auto, Some(clocks), tell, look)
+            }
+            None => released(&mut self.engine.book(), claim, cx),
         };
-        match std::mem::replace(&mut record.mail, Mail::Empty) {
-            Mail::Released(Released::Yes, _) => Poll::Ready(Ok(())),
-            Mail::Released(Released::NotOurs, _) => Poll::Ready(Err(ReleaseError::Lost)),
-            Mail::Released(Released::Unconfirmed, error) => {
-                let error = error.unwrap_or_else(|| Error::closed(Outcome::Unknown));
-                Poll::Ready(Err(ReleaseError::Client(error)))
-            }
-            _ if record.forgotten => Poll::Ready(Err(ReleaseError::Lost)),
-            _ => {
-                record.mail = Mail::Waiting(cx.waker().clone());
-                Poll::Pending
-            }
-        }
+        self.over = released.is_ready();
+        released
     }
 }
 
-impl Drop for Releasing {
+/// Looks what became of a claim's release; remembers the waker if nobody knows yet, and lets go of the claim otherwise.
+fn released(book: &mut Book, claim: Claim, cx: &Context<'_>) -> Poll<Result<(), ReleaseError>> {
+    let Some(record) = book.record(claim) else { return Poll::Ready(Err(ReleaseError::Lost)) };
+    if !record.forgotten {
+        if let Poll::Pending = record.mail.wait(cx) {
+            return Poll::Pending;
+        }
+    }
+    let mail = std::mem::take(&mut record.mail);
+    record.wanted = false;
+    book.drop_if_done(claim);
+    Poll::Ready(match mail {
+        Mail::Released(Released::Yes, _) => Ok(()),
+        Mail::Released(Released::Unconfirmed, error) => {
+            Err(ReleaseError::Client(error.unwrap_or_else(|| Error::closed(Outcome::Unknown))))
+        }
+        _ => Err(ReleaseError::Lost),
+    })
+}
+
+impl Drop for Releasing<'_> {
     fn drop(&mut self) {
-        self.locker.engine.let_go(self.claim);
+        if !self.over {
+            self.engine.let_go(self.claim);
+        }
     }
 }

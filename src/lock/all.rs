@@ -12,6 +12,9 @@ use crate::lock::error::AcquireError;
 use crate::lock::guard::Guard;
 use crate::lock::handle::Lock;
 use crate::lock::options::Options;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -146,24 +149,32 @@ enum Missed {
 
 /// Tries to take each of the locks, in one write. Keeps those before the first that is not to be had.
 async fn attempt(locks: &[Lock]) -> (Vec<Guard>, Missed) {
-    let mut attempts = Vec::with_capacity(locks.len());
-    for (at, lock) in locks.iter().enumerate() {
-        let flush = if at + 1 == locks.len() { Flush::Auto } else { Flush::Later };
-        attempts.push(lock.attempt(flush));
-    }
+    let mut attempts: Vec<_> = locks
+        .iter()
+        .enumerate()
+        .map(|(at, lock)| {
+            let flush = if at + 1 == locks.len() { Flush::Auto } else { Flush::Later };
+            Attempt::new(lock.ready().map(|(locker, plan)| Acquiring::once(locker, plan, flush)))
+        })
+        .collect();
+    // Each is polled at once, so that all have begun before the last one writes.
+    poll_fn(|cx| {
+        let mut waits = false;
+        for attempt in &mut attempts {
+            waits |= attempt.waits(cx);
+        }
+        if waits { Poll::Pending } else { Poll::Ready(()) }
+    })
+    .await;
     let (mut guards, mut missed) = (Vec::with_capacity(locks.len()), Missed::Nothing);
     for attempt in attempts {
-        let result = match attempt {
-            Ok(attempt) => attempt.await,
-            Err(error) => Err(error),
-        };
-        missed = match (missed, result) {
-            (Missed::Nothing, Ok(Some(guard))) => {
+        missed = match (missed, attempt) {
+            (Missed::Nothing, Attempt::Over(Ok(Some(guard)))) => {
                 guards.push(guard);
                 Missed::Nothing
             }
-            (Missed::Nothing, Ok(None)) => Missed::Held,
-            (Missed::Nothing, Err(error)) => Missed::Failed(error),
+            (Missed::Nothing, Attempt::Over(Err(error))) => Missed::Failed(error),
+            (Missed::Nothing, _) => Missed::Held,
             // A guard behind the first one that is missing is dropped here.
             (missed, _) => missed,
         };
@@ -171,10 +182,22 @@ async fn attempt(locks: &[Lock]) -> (Vec<Guard>, Missed) {
     (guards, missed)
 }
 
-impl Lock {
-    /// One attempt, begun at once; `flush` says who writes.
-    fn attempt(&self, flush: Flush) -> Result<Acquiring, AcquireError> {
-        let (locker, plan) = self.ready()?;
-        Acquiring::once(locker, plan, flush)
+/// One of several attempts.
+enum Attempt<'a> {
+    Open(Acquiring<'a>),
+    Over(Result<Option<Guard>, AcquireError>),
+}
+
+impl<'a> Attempt<'a> {
+    fn new(begun: Result<Acquiring<'a>, AcquireError>) -> Self {
+        begun.map_or_else(|error| Self::Over(Err(error)), Self::Open)
+    }
+
+    /// Whether the answer is still to come.
+    fn waits(&mut self, cx: &mut Context<'_>) -> bool {
+        let Self::Open(attempt) = self else { return false };
+        let Poll::Ready(result) = Pin::new(attempt).poll(cx) else { return true };
+        *self = Self::Over(result);
+        false
     }
 }

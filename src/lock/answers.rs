@@ -20,7 +20,25 @@ pub(crate) struct Reading {
     pub(crate) found: Option<Bytes>,
 }
 
-type Reply = Result<Frame, Error>;
+/// What an errand was answered with.
+#[derive(Debug)]
+pub(crate) enum Replies {
+    One(Reply),
+    /// As many as there were commands; null stands for the others.
+    Several([Reply; 3]),
+}
+
+pub(crate) type Reply = Result<Frame, Error>;
+
+impl Replies {
+    /// Why there are none, of which one reason is enough.
+    pub(crate) fn error(self) -> Option<Error> {
+        match self {
+            Self::One(reply) => reply.err(),
+            Self::Several(replies) => replies.into_iter().find_map(Result::err),
+        }
+    }
+}
 
 impl From<Said> for Reading {
     fn from(said: Said) -> Self {
@@ -44,6 +62,36 @@ impl From<Result<Said, Error>> for Reading {
 impl Dialect {
     /// Reads the `whole` replies to an errand of a claim with this value.
     pub(crate) fn read(
+        &self,
+        errand: &Errand,
+        whole: usize,
+        replies: Replies,
+        value: &[u8],
+    ) -> Reading {
+        match replies {
+            Replies::One(reply) => self.read_one(errand, reply.and_then(answer), value),
+            Replies::Several(replies) => self.read_several(errand, whole, replies, value),
+        }
+    }
+
+    fn read_one(&self, errand: &Errand, reply: Reply, value: &[u8]) -> Reading {
+        match errand {
+            Errand::Ask { .. } => self.taken(reply, value),
+            Errand::Look { dated, .. } => {
+                looked(reply, Ok(Frame::Null), *dated).map(Said::Left).into()
+            }
+            Errand::Release { in_full, aloud: true, .. } => {
+                freed(reply, Ok(Frame::Null), 1, *in_full).into()
+            }
+            Errand::HandOver { in_full, .. }
+            | Errand::Take { in_full, .. }
+            | Errand::Release { in_full, .. }
+            | Errand::Renew { in_full, .. } => compared(reply, *in_full).into(),
+            Errand::Verify { .. } => verified(reply, Ok(Frame::Integer(-1)), value).into(),
+        }
+    }
+
+    fn read_several(
         &self,
         errand: &Errand,
         whole: usize,

@@ -100,12 +100,12 @@ impl LockAny {
             return Ok(guard);
         }
         let timeout = deadline.map(|end| end.saturating_duration_since(Instant::now()));
-        let waiting: Result<Vec<_>, _> = self
+        let waiting: Result<Vec<_>, AcquireError> = self
             .locks
             .iter()
             .map(|lock| {
                 let (locker, plan) = lock.ready()?;
-                Acquiring::waiting(locker, plan, timeout)
+                Ok(Acquiring::waiting(locker, plan, timeout))
             })
             .collect();
         let mut line = Line { waiting: waiting?, timed_out: None };
@@ -114,12 +114,12 @@ impl LockAny {
 }
 
 /// Calls that wait, one for each lock. Those that are left when one has its lock are dropped, which takes them back.
-struct Line {
-    waiting: Vec<Acquiring>,
+struct Line<'a> {
+    waiting: Vec<Acquiring<'a>>,
     timed_out: Option<AcquireError>,
 }
 
-impl Line {
+impl Line<'_> {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Guard, AcquireError>> {
         let mut at = 0;
         while let Some(waiting) = self.waiting.get_mut(at) {

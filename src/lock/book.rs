@@ -2,8 +2,9 @@
 //!
 //! It keeps; `engine.rs` acts. Entries are reused, so that a lock that comes and goes allocates nothing here.
 
-use crate::client::Frame;
+use crate::client::{Flush, Frame};
 use crate::error::Error;
+use crate::lock::answers::{Replies, Reply};
 use crate::lock::dialect::Dialect;
 use crate::lock::error::AcquireError;
 use crate::lock::gate::{Claim, Errand, Event, Gate, Order, Released, Why};
@@ -14,7 +15,7 @@ use crate::lock::token::{self, Holder};
 use bytes::Bytes;
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
-use std::task::Waker;
+use std::task::{Context, Poll, Waker};
 use tokio::time::Instant;
 
 /// Everything that is kept under the lock.
@@ -36,6 +37,10 @@ pub(crate) struct Book {
     pub(crate) wakers: Wakers,
     /// Something was posted and is to be written.
     pub(crate) posted: bool,
+    /// Who writes what is posted now.
+    pub(crate) flush: Flush,
+    /// What time it is, where whoever acts has asked already.
+    pub(crate) clocks: Option<Clocks>,
     /// What the server can do, while there is a connection.
     pub(crate) dialect: Option<Arc<Dialect>>,
     pub(crate) link: Link,
@@ -90,6 +95,7 @@ pub(crate) struct Record {
     pub(crate) gate: usize,
     pub(crate) plan: Option<Arc<Plan>>,
     pub(crate) value: Vec<u8>,
+    /// Of a claim that was granted, or of an earlier one.
     pub(crate) hold: Option<Arc<Hold>>,
     pub(crate) mail: Mail,
     /// The gate has done with it.
@@ -112,6 +118,20 @@ pub(crate) enum Mail {
     Released(Released, Option<Error>),
 }
 
+impl Mail {
+    /// Waits with this waker while nothing has come.
+    pub(crate) fn wait(&mut self, cx: &Context<'_>) -> Poll<()> {
+        match self {
+            Self::Waiting(waker) if waker.will_wake(cx.waker()) => Poll::Pending,
+            Self::Empty | Self::Waiting(_) => {
+                *self = Self::Waiting(cx.waker().clone());
+                Poll::Pending
+            }
+            _ => Poll::Ready(()),
+        }
+    }
+}
+
 /// Why a caller gets no lock, and what is known about that.
 pub(crate) struct Refusal {
     pub(crate) why: Why,
@@ -130,8 +150,9 @@ pub(crate) struct Flight {
     pub(crate) sent: Clocks,
     /// Of how many commands it consists.
     pub(crate) whole: usize,
-    pub(crate) answered: usize,
-    pub(crate) replies: [Option<Result<Frame, Error>>; 3],
+    answered: usize,
+    /// Those that came, of an errand of several commands.
+    replies: [Option<Reply>; 3],
 }
 
 /// Wakers, of which there is mostly one.
@@ -151,7 +172,10 @@ impl Wakers {
 
     /// Wakes them all; to be called without the lock.
     pub(crate) fn wake(self) {
-        self.first.into_iter().chain(self.rest).for_each(Waker::wake);
+        if let Some(first) = self.first {
+            first.wake();
+            self.rest.into_iter().for_each(Waker::wake);
+        }
     }
 }
 
@@ -181,6 +205,13 @@ impl Book {
     pub(crate) fn bar(&mut self, why: Option<AcquireError>) {
         if !matches!(self.barred, Some(AcquireError::Closed)) {
             self.barred = why;
+        }
+    }
+
+    /// Something happened at a claim's gate.
+    pub(crate) fn tell(&mut self, claim: Claim, event: Event) {
+        if let Some(gate) = self.record(claim).map(|record| record.gate) {
+            self.news.push_back(News { gate, event, sent: None });
         }
     }
 
@@ -246,7 +277,7 @@ impl Book {
             return;
         }
         record.generation = record.generation.wrapping_add(1);
-        (record.plan, record.hold, record.mail) = (None, None, Mail::Empty);
+        (record.plan, record.mail) = (None, Mail::Empty);
         if let Ok(at) = usize::try_from(claim.0 & 0xffff_ffff) {
             self.free_claims.push(at);
         }
@@ -277,36 +308,43 @@ impl Book {
         Box::new(Refusal { why, seen, error, barred: self.barred.clone() })
     }
 
-    /// Keeps an errand until it is answered, and names it.
-    pub(crate) fn launch(&mut self, flight: Flight) -> usize {
+    /// Keeps an errand of so many commands until it is answered, and names it.
+    pub(crate) fn launch(
+        &mut self,
+        gate: usize,
+        errand: Errand,
+        sent: Clocks,
+        whole: usize,
+    ) -> usize {
         if let Some(at) = self.free_flights.pop() {
-            if let Some(place) = self.flights.get_mut(at) {
-                *place = flight;
+            if let Some(flight) = self.flights.get_mut(at) {
+                (flight.gate, flight.errand, flight.sent) = (gate, errand, sent);
+                (flight.whole, flight.answered) = (whole, 0);
                 return at;
             }
         }
-        self.flights.push(flight);
+        let replies = [None, None, None];
+        self.flights.push(Flight { gate, errand, sent, whole, answered: 0, replies });
         self.flights.len() - 1
     }
 
     /// Takes in one reply. Gives the flight's replies once they are all there.
-    pub(crate) fn land(
-        &mut self,
-        at: usize,
-        part: usize,
-        reply: Result<Frame, Error>,
-    ) -> Option<[Result<Frame, Error>; 3]> {
+    pub(crate) fn land(&mut self, at: usize, part: usize, reply: Reply) -> Option<Replies> {
         let flight = self.flights.get_mut(at)?;
+        if flight.whole == 1 {
+            self.free_flights.push(at);
+            return Some(Replies::One(reply));
+        }
         *flight.replies.get_mut(part)? = Some(reply);
         flight.answered += 1;
         if flight.answered < flight.whole {
             return None;
         }
         self.free_flights.push(at);
-        Some([0, 1, 2].map(|part| {
+        Some(Replies::Several([0, 1, 2].map(|part| {
             let reply = flight.replies.get_mut(part).and_then(Option::take);
             reply.unwrap_or(Ok(Frame::Null))
-        }))
+        })))
     }
 
     /// Sees to it that a gate is looked at when it is due. A timer that is set for an earlier time stays, and finds nothing.

@@ -55,10 +55,23 @@ impl Engine {
 
     /// Does something with the book, and everything that follows from it; `flush` says who writes.
     pub(crate) fn act<R>(&self, flush: Flush, act: impl FnOnce(&mut Book) -> R) -> R {
+        self.act_and_look(flush, None, act, |_, result| result)
+    }
+
+    /// The same for whoever knows what time it is, and has a `look` at what came of it while nobody else can.
+    pub(crate) fn act_and_look<R, T>(
+        &self,
+        flush: Flush,
+        clocks: Option<Clocks>,
+        act: impl FnOnce(&mut Book) -> R,
+        look: impl FnOnce(&mut Book, R) -> T,
+    ) -> T {
         let (result, posted, wakers, seen) = {
             let mut book = self.book();
+            (book.flush, book.clocks) = (flush, clocks);
             let result = act(&mut book);
             self.work_off(&mut book);
+            let result = look(&mut book, result);
             let posted = std::mem::take(&mut book.posted);
             let seen = self.witness.as_ref().map(|witness| (witness, book.take_seen()));
             (result, posted, std::mem::take(&mut book.wakers), seen)
@@ -75,11 +88,7 @@ impl Engine {
 
     /// Tells a claim's gate what happened.
     pub(crate) fn tell(&self, flush: Flush, claim: Claim, event: Event) {
-        self.act(flush, |book| {
-            if let Some(gate) = book.record(claim).map(|record| record.gate) {
-                book.news.push_back(News { gate, event, sent: None });
-            }
-        });
+        self.act(flush, |book| book.tell(claim, event));
     }
 
     /// A claim's caller wants nothing more from it.
@@ -109,7 +118,7 @@ impl Engine {
         if book.news.is_empty() {
             return;
         }
-        let now = Instant::now();
+        let now = book.clocks.map_or_else(Instant::now, |clocks| clocks.now);
         let mut reported = false;
         let mut orders = std::mem::take(&mut book.orders);
         while let Some(News { gate: at, event, sent }) = book.news.pop_front() {
@@ -134,7 +143,7 @@ impl Engine {
             }
         }
         book.orders = orders;
-        if reported {
+        if reported && book.barred.is_some() {
             self.quiet.notify_waiters();
         }
         if book.stopping && book.is_empty() {
@@ -179,7 +188,13 @@ impl Engine {
     fn grant(&self, book: &mut Book, claim: Claim, term: Term, sent: Option<Clocks>) {
         let clocks = self.clocks_of(term, sent);
         if let Some(record) = book.record(claim) {
-            record.hold = Some(Arc::new(Hold::new(self.start, term.deadline, clocks)));
+            // Nearly always nobody has kept the hold of the claim that was here before.
+            match record.hold.as_mut().and_then(Arc::get_mut) {
+                Some(hold) => hold.begin(term.deadline, clocks),
+                None => {
+                    record.hold = Some(Arc::new(Hold::new(self.start, term.deadline, clocks)));
+                }
+            }
         }
         book.deliver(claim, Mail::Granted);
     }

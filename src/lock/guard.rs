@@ -5,7 +5,7 @@ use crate::error::{Error, Outcome};
 use crate::lock::acquire::Releasing;
 use crate::lock::error::{CheckError, LostCause, ReleaseError};
 use crate::lock::gate::{Claim, Event};
-use crate::lock::hold::{Hold, Status, Validity};
+use crate::lock::hold::{Clocks, Hold, Status, Validity};
 use crate::lock::locker::Locker;
 use crate::lock::plan::Plan;
 use std::fmt;
@@ -171,18 +171,21 @@ impl Guard {
     /// Cancel safe: once polled, the release is on its way and is followed up; dropped before that, the guard is dropped,
     /// which releases too.
     pub async fn release(mut self) -> Result<(), ReleaseError> {
-        if self.look() == Validity::Ended || !self.hold.end(Status::Released) {
+        let clocks = self.locker.engine.clocks();
+        if self.look_at(clocks) == Validity::Ended || !self.hold.end(Status::Released) {
             return Err(ReleaseError::Lost);
         }
         self.over = true;
-        let releasing = Releasing::of(&self.locker, self.claim);
-        self.tell(Flush::Auto, Event::Released { claim: self.claim });
-        releasing.await
+        Releasing::new(&self.locker.engine, self.claim, clocks).await
     }
 
     /// How long it may be relied on. Sees to it that what only the clocks know becomes known.
     fn look(&self) -> Validity {
-        let validity = self.hold.validity(self.locker.engine.clocks());
+        self.look_at(self.locker.engine.clocks())
+    }
+
+    fn look_at(&self, clocks: Clocks) -> Validity {
+        let validity = self.hold.validity(clocks);
         match validity {
             Validity::Left(_) => {}
             Validity::Doubtful => self.tell(Flush::Auto, Event::Suspected { claim: self.claim }),

@@ -61,7 +61,7 @@ const CAUSES: [LostCause; 7] = [
 impl Hold {
     /// A hold that is held until `deadline`.
     pub(crate) fn new(start: Instant, deadline: Instant, clocks: Clocks) -> Self {
-        let hold = Self {
+        let mut hold = Self {
             start,
             status: AtomicU8::new(HELD),
             deadline: AtomicU64::new(0),
@@ -70,8 +70,17 @@ impl Hold {
             ahead: AtomicI64::new(0),
             changed: Notify::new(),
         };
-        hold.confirm(deadline, clocks);
+        hold.begin(deadline, clocks);
         hold
+    }
+
+    /// Makes another hold, held until `deadline`, of one that nobody looks at any more.
+    pub(crate) fn begin(&mut self, deadline: Instant, clocks: Clocks) {
+        *self.status.get_mut() = HELD;
+        *self.ahead.get_mut() = self.ahead_at(clocks);
+        *self.deadline.get_mut() = self.nanos(deadline);
+        *self.confirmed_by.get_mut() = self.nanos(clocks.now);
+        *self.confirmed.get_mut() = 1;
     }
 
     /// The hold lasts until `deadline`, as was found out by what was sent at `clocks`.

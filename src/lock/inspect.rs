@@ -1,8 +1,8 @@
 //! For operators: who holds a lock, and ending exactly the hold that was looked at.
 
-use crate::client::{Flush, Frame, FromReply as _, Ttl, encode};
+use crate::client::{Flush, FromReply as _, Ttl, encode};
 use crate::error::Error;
-use crate::lock::answers::Reading;
+use crate::lock::answers::{Reading, Replies};
 use crate::lock::dialect::Dialect;
 use crate::lock::error::AcquireError;
 use crate::lock::gate::{Claim, Errand, Said};
@@ -101,7 +101,7 @@ impl Lock {
                 Ok(reply) => reply.await,
                 Err(error) => Err(error),
             };
-            dialect.read(&errand, 1, [reply, Ok(Frame::Null), Ok(Frame::Null)], &observed.value)
+            dialect.read(&errand, 1, Replies::One(reply), &observed.value)
         };
         let mut reading = ask(false).await;
         if reading.said == Said::InFull {

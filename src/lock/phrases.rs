@@ -1,6 +1,6 @@
 //! From errands to commands, in the words of the server at hand. Pure.
 
-use crate::client::encode::{self, Ink};
+use crate::client::{Ink, encode};
 use crate::lock::dialect::{Dialect, Release, Script};
 use crate::lock::gate::Errand;
 use crate::lock::lease::Lease;

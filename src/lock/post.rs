@@ -1,8 +1,7 @@
 //! Errands out, answers in.
 
-use crate::client::{Connection, Frame, Tag, encode};
-use crate::error::Error;
-use crate::lock::answers::Reading;
+use crate::client::{Connection, Due, Ink, Tag, encode};
+use crate::lock::answers::{Reading, Reply};
 use crate::lock::book::{Book, Flight, News};
 use crate::lock::engine::Engine;
 use crate::lock::gate::{Claim, Errand, Event, Failure, Left, Said};
@@ -30,23 +29,30 @@ impl Engine {
             book.listen(at, connection);
         }
         let whole = dialect.parts(&errand);
-        let (sent, replies) = (self.clocks(), [None, None, None]);
-        let flight = book.launch(Flight { gate: at, errand, sent, whole, answered: 0, replies });
+        let sent = book.clocks.unwrap_or_else(|| self.clocks());
+        let flight = book.launch(at, errand, sent, whole);
         let patience = patience(&errand, connection);
         for part in 0..whole {
             let tag = (flight as Tag) << 2 | part as Tag;
-            let posted = connection.post(tag, patience, |out| {
+            let say = |out: &mut Ink| {
                 dialect.say(&errand, (part, whole), &book.matter(at, &errand), out);
-            });
+            };
+            let posted = if part + 1 < whole {
+                connection.post(tag, patience, say).map(|()| Due::Nothing)
+            } else {
+                connection.post_last(tag, patience, book.flush, say)
+            };
             match posted {
-                Ok(()) => book.posted = true,
+                Ok(Due::Nothing) => {}
+                Ok(Due::Write) => book.posted = true,
+                Ok(Due::Wake(driver)) => book.wakers.push(driver),
                 Err(error) => self.answered(book, tag, Err(error)),
             }
         }
     }
 
     /// One command was answered; once all of its errand are, the gate is to be told.
-    pub(crate) fn answered(&self, book: &mut Book, tag: Tag, reply: Result<Frame, Error>) {
+    pub(crate) fn answered(&self, book: &mut Book, tag: Tag, reply: Reply) {
         if tag == NOBODY {
             return;
         }
@@ -60,7 +66,7 @@ impl Engine {
         let reading = match &book.dialect {
             Some(dialect) => dialect.read(&errand, whole, replies, value),
             // Nothing is answered while there is no connection.
-            None => match replies.into_iter().find_map(Result::err) {
+            None => match replies.error() {
                 Some(error) => error.into(),
                 None => Said::Failed(Failure::Passing { may_have_run: true }).into(),
             },

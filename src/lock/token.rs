@@ -7,6 +7,7 @@
 //! Version, token, label, host, process id, milliseconds since 1970, purpose. One line of ASCII; what would break it is
 //! written `%XX`. Pure: entropy and time are handed in.
 
+use crate::client::Decimal;
 use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -15,22 +16,37 @@ const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 /// The longest label, host or purpose, before escaping.
 const MAX_FIELD: usize = 64;
 
+/// All pairs of its letters: ten bits at a time are half the work.
+const PAIRS: [[u8; 2]; 1024] = {
+    let (mut pairs, mut at) = ([[0; 2]; 1024], 0);
+    while at < pairs.len() {
+        pairs[at] = [ALPHABET[at >> 5], ALPHABET[at & 31]];
+        at += 1;
+    }
+    pairs
+};
+
 /// Proves who holds a lock: 128 random bits, new for every acquire call, never shown.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) struct OwnerToken(u128);
+pub(crate) struct OwnerToken {
+    high: u64,
+    low: u64,
+}
 
 impl OwnerToken {
     pub(crate) fn new(high: u64, low: u64) -> Self {
-        Self(u128::from(high) << 64 | u128::from(low))
+        Self { high, low }
     }
 
     fn write(self, out: &mut Vec<u8>) {
-        let mut digits = [b'0'; 26];
-        let mut rest = self.0;
-        for digit in digits.iter_mut().rev() {
-            let index = usize::try_from(rest & 31).unwrap_or_default();
-            *digit = ALPHABET.get(index).copied().unwrap_or(b'0');
-            rest >>= 5;
+        let mut digits = [0; 26];
+        for (at, pair) in digits.chunks_exact_mut(2).rev().enumerate() {
+            let bits = match at {
+                0..=5 => self.low >> (10 * at),
+                6 => self.low >> 60 | self.high << 4,
+                _ => self.high >> (10 * at - 64),
+            };
+            pair.copy_from_slice(&PAIRS[(bits & 1023) as usize]);
         }
         out.extend_from_slice(&digits);
     }
@@ -118,23 +134,10 @@ impl Signature {
         token.write(out);
         out.extend_from_slice(self.who.as_bytes());
         let millis = since.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis());
-        write_decimal(u64::try_from(millis).unwrap_or(u64::MAX), out);
+        let millis = Decimal::of(u64::try_from(millis).unwrap_or(u64::MAX));
+        out.extend_from_slice(millis.digits());
         out.extend_from_slice(self.purpose.as_bytes());
     }
-}
-
-fn write_decimal(mut number: u64, out: &mut Vec<u8>) {
-    let mut digits = [b'0'; 20];
-    let mut used = 0;
-    for digit in digits.iter_mut().rev() {
-        *digit = b'0' + u8::try_from(number % 10).unwrap_or_default();
-        number /= 10;
-        used += 1;
-        if number == 0 {
-            break;
-        }
-    }
-    out.extend_from_slice(digits.get(digits.len() - used..).unwrap_or_default());
 }
 
 /// The part of a value that is the same for all locks that one process takes under one label.
@@ -252,11 +255,15 @@ mod tests {
         let mut out = Vec::new();
         OwnerToken::new(u64::MAX, u64::MAX).write(&mut out);
         assert_eq!(out, b"7ZZZZZZZZZZZZZZZZZZZZZZZZZ");
-        out.clear();
-        for number in [0, 7, 10, u64::MAX] {
-            write_decimal(number, &mut out);
+        for bit in 0..64 {
+            for (high, low) in [(1 << bit, 0), (0, 1 << bit)] {
+                out.clear();
+                OwnerToken::new(high, low).write(&mut out);
+                let digits = out.iter().map(|byte| ALPHABET.iter().position(|other| other == byte));
+                let read = digits.fold(0, |read, digit| read << 5 | digit.unwrap() as u128);
+                assert_eq!(read, u128::from(high) << 64 | u128::from(low));
+            }
         }
-        assert_eq!(out, format!("0710{}", u64::MAX).as_bytes());
     }
 
     #[test]
