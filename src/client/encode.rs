@@ -46,33 +46,45 @@ pub(crate) fn bulk_i64(number: i64, out: &mut Ink) {
 
 /// The digits of a number below 100.
 #[inline]
-pub(crate) fn two_digits(number: u8) -> [u8; 2] {
+pub(crate) const fn two_digits(number: u8) -> [u8; 2] {
     [b'0' + number / 10, b'0' + number % 10]
 }
 
 /// A number in decimal, made two digits at a time.
 pub(crate) struct Decimal {
-    digits: [u8; 20],
+    digits: [[u8; 2]; 10],
     used: usize,
 }
 
+/// The numbers below 100.
+const PAIRS: [[u8; 2]; 100] = {
+    let (mut pairs, mut number) = ([[0; 2]; 100], 0);
+    while number < 100 {
+        pairs[number as usize] = two_digits(number);
+        number += 1;
+    }
+    pairs
+};
+
 impl Decimal {
     pub(crate) fn of(mut number: u64) -> Self {
-        let (mut digits, mut used) = ([b'0'; 20], 0);
-        for pair in digits.rchunks_exact_mut(2) {
-            let low = two_digits((number % 100) as u8);
-            pair.copy_from_slice(&low);
-            used += if number < 10 { 1 } else { 2 };
-            number /= 100;
-            if number == 0 {
+        let mut digits = [[b'0'; 2]; 10];
+        let mut used = 0;
+        for pair in digits.iter_mut().rev() {
+            *pair = PAIRS[(number % 100) as usize];
+            used += 2;
+            if number < 100 {
+                used -= usize::from(number < 10);
                 break;
             }
+            number /= 100;
         }
         Self { digits, used }
     }
 
     pub(crate) fn digits(&self) -> &[u8] {
-        self.digits.get(self.digits.len() - self.used..).unwrap_or_default()
+        let digits = self.digits.as_flattened();
+        digits.get(digits.len() - self.used..).unwrap_or_default()
     }
 }
 

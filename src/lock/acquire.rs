@@ -20,7 +20,6 @@ use std::time::{Duration, SystemTime};
 use tokio::time::Instant;
 
 /// One acquire call.
-#[must_use = "it begins when it is polled first"]
 pub(crate) struct Acquiring<'a> {
     locker: &'a Arc<Locker>,
     plan: &'a Arc<Plan>,
@@ -72,7 +71,7 @@ impl<'a> Acquiring<'a> {
             if let Some(barred) = &book.barred {
                 return Err(barred.clone());
             }
-            let gate = book.gate_of(plan);
+            let gate = book.gates.of(plan);
             let claim = book.claim(gate, plan);
             if let Some(record) = book.record(claim) {
                 plan.signature.sign(token, since, &mut record.value);
@@ -81,7 +80,7 @@ impl<'a> Acquiring<'a> {
                 book.watch_begin(claim, begun);
             }
             let event = Event::Came { claim, terms: plan.terms, patience };
-            book.news.push_back(News { gate, event, sent: None });
+            engine.happen(book, gate, event, None);
             Ok(claim)
         };
         let clocks = Clocks { now: begun, wall: since };
@@ -179,7 +178,7 @@ enum Found {
 /// Looks what a claim's caller was told; remembers the waker if that is nothing yet.
 fn look(book: &mut Book, claim: Claim, cx: &Context<'_>) -> Poll<Found> {
     let Some(record) = book.record(claim) else { return Poll::Ready(Found::Nothing) };
-    if let Poll::Pending = record.mail.wait(cx) {
+    if record.mail.wait(cx).is_pending() {
         return Poll::Pending;
     }
     Poll::Ready(match (std::mem::take(&mut record.mail), &record.hold) {
@@ -252,7 +251,7 @@ impl Future for Releasing<'_> {
         let released = match self.clocks.take() {
             Some(clocks) => {
                 let event = Event::Released { claim };
-                let tell = |book: &mut Book| book.tell(claim, event);
+                let tell = |book: &mut Book| self.engine.happen_to(book, claim, event);
                 let look = |book: &mut Book, ()| released(book, claim, cx);
                 self.engine.act_and_look(Flush::Auto, Some(clocks), tell, look)
             }
@@ -266,10 +265,8 @@ impl Future for Releasing<'_> {
 /// Looks what became of a claim's release; remembers the waker if nobody knows yet, and lets go of the claim otherwise.
 fn released(book: &mut Book, claim: Claim, cx: &Context<'_>) -> Poll<Result<(), ReleaseError>> {
     let Some(record) = book.record(claim) else { return Poll::Ready(Err(ReleaseError::Lost)) };
-    if !record.forgotten {
-        if let Poll::Pending = record.mail.wait(cx) {
-            return Poll::Pending;
-        }
+    if !record.forgotten && record.mail.wait(cx).is_pending() {
+        return Poll::Pending;
     }
     let mail = std::mem::take(&mut record.mail);
     record.wanted = false;

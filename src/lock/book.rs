@@ -7,13 +7,13 @@ use crate::error::Error;
 use crate::lock::answers::{Replies, Reply};
 use crate::lock::dialect::Dialect;
 use crate::lock::error::AcquireError;
-use crate::lock::gate::{Claim, Errand, Event, Gate, Order, Released, Why};
+use crate::lock::gate::{Claim, Errand, Event, Order, Released, Why};
+use crate::lock::gates::Gates;
 use crate::lock::hold::{Clocks, Hold};
-use crate::lock::plan::{Hashed, Key, Plan};
+use crate::lock::plan::Plan;
 use crate::lock::sight::{Sight, Times};
 use crate::lock::token::{self, Holder};
-use bytes::Bytes;
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use tokio::time::Instant;
@@ -21,9 +21,7 @@ use tokio::time::Instant;
 /// Everything that is kept under the lock.
 #[derive(Default)]
 pub(crate) struct Book {
-    pub(crate) gates: Vec<Entry>,
-    free_gates: Vec<usize>,
-    index: HashMap<Key, usize, Hashed>,
+    pub(crate) gates: Gates,
     pub(crate) claims: Vec<Record>,
     free_claims: Vec<usize>,
     pub(crate) flights: Vec<Flight>,
@@ -41,6 +39,7 @@ pub(crate) struct Book {
     pub(crate) flush: Flush,
     /// What time it is, where whoever acts has asked already.
     pub(crate) clocks: Option<Clocks>,
+    pub(crate) now: Option<Instant>,
     /// What the server can do, while there is a connection.
     pub(crate) dialect: Option<Arc<Dialect>>,
     pub(crate) link: Link,
@@ -70,22 +69,6 @@ pub(crate) struct News {
     pub(crate) gate: usize,
     pub(crate) event: Event,
     pub(crate) sent: Option<Clocks>,
-}
-
-/// One gate and what its decisions are about.
-#[derive(Default)]
-pub(crate) struct Entry {
-    pub(crate) gate: Gate,
-    pub(crate) key: Option<Key>,
-    pub(crate) channel: Bytes,
-    /// Who held the lock when last seen, and when that lease is over.
-    pub(crate) seen: Option<(Bytes, Option<Instant>)>,
-    /// Why the server could not be asked last.
-    pub(crate) last_error: Option<Error>,
-    /// When the timers look at it.
-    armed: Option<Instant>,
-    /// Whether releases of it are listened for.
-    pub(crate) listening: bool,
 }
 
 /// One claim, from its acquire call to its end.
@@ -180,27 +163,6 @@ impl Wakers {
 }
 
 impl Book {
-    /// The gate of a key, opened if need be.
-    pub(crate) fn gate_of(&mut self, plan: &Plan) -> usize {
-        if let Some(&at) = self.index.get(&plan.key) {
-            return at;
-        }
-        let at = self.free_gates.pop().unwrap_or_else(|| {
-            self.gates.push(Entry::default());
-            self.gates.len() - 1
-        });
-        if let Some(entry) = self.gates.get_mut(at) {
-            entry.key = Some(plan.key.clone());
-            entry.channel = plan.channel.clone();
-        }
-        self.index.insert(plan.key.clone(), at);
-        at
-    }
-
-    pub(crate) fn gate_at(&self, key: &Key) -> Option<usize> {
-        self.index.get(key).copied()
-    }
-
     /// Nobody gets a lock any more, or everybody may again; a client that was closed stays so.
     pub(crate) fn bar(&mut self, why: Option<AcquireError>) {
         if !matches!(self.barred, Some(AcquireError::Closed)) {
@@ -208,35 +170,11 @@ impl Book {
         }
     }
 
-    /// Something happened at a claim's gate.
-    pub(crate) fn tell(&mut self, claim: Claim, event: Event) {
-        if let Some(gate) = self.record(claim).map(|record| record.gate) {
-            self.news.push_back(News { gate, event, sent: None });
-        }
-    }
-
     /// Something happened that concerns every gate.
     pub(crate) fn tell_all(&mut self, event: Event) {
-        for gate in self.open_gates() {
+        for gate in self.gates.in_use() {
             self.news.push_back(News { gate, event, sent: None });
         }
-    }
-
-    /// The gates that are in use, in the order of their places: what they send then is the same in every run.
-    pub(crate) fn open_gates(&self) -> Vec<usize> {
-        let places = self.gates.iter().enumerate();
-        places.filter(|(_, entry)| entry.key.is_some()).map(|(at, _)| at).collect()
-    }
-
-    /// Closes a gate that has nothing to remember. What its timer was set for stays: most often the next gate in its place
-    /// is due no earlier.
-    pub(crate) fn close_gate(&mut self, at: usize) {
-        let Some(entry) = self.gates.get_mut(at) else { return };
-        let Some(key) = entry.key.take() else { return };
-        entry.gate.reset();
-        (entry.seen, entry.last_error, entry.listening) = (None, None, false);
-        self.index.remove(&key);
-        self.free_gates.push(at);
     }
 
     /// Opens a claim at a gate.
@@ -259,15 +197,15 @@ impl Book {
     }
 
     pub(crate) fn value(&self, claim: Claim) -> &[u8] {
-        let at = usize::try_from(claim.0 & 0xffff_ffff).unwrap_or(usize::MAX);
-        self.claims.get(at).map(|record| &record.value[..]).unwrap_or_default()
+        self.value_and_speaker(claim).0
     }
 
-    /// What a claim's process says when it speaks: which client it is, and which process.
-    pub(crate) fn speaker(&self, claim: Claim) -> &[u8] {
+    /// A claim's value, and what its process says when it speaks: which client it is, and which process.
+    pub(crate) fn value_and_speaker(&self, claim: Claim) -> (&[u8], &[u8]) {
         let at = usize::try_from(claim.0 & 0xffff_ffff).unwrap_or(usize::MAX);
-        let plan = self.claims.get(at).and_then(|record| record.plan.as_ref());
-        plan.map(|plan| &plan.speaker[..]).unwrap_or_default()
+        let Some(record) = self.claims.get(at) else { return (&[], &[]) };
+        let speaker = record.plan.as_ref().map(|plan| &plan.speaker[..]).unwrap_or_default();
+        (&record.value, speaker)
     }
 
     /// Frees a claim that neither its gate nor its caller names any more.
@@ -377,17 +315,5 @@ impl Book {
 
     pub(crate) fn next_timer(&self) -> Option<Instant> {
         self.timers.first().map(|(due, _)| *due)
-    }
-
-    /// Whether no gate is in use.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.index.is_empty()
-    }
-
-    /// Whether no release is still to be answered.
-    pub(crate) fn is_quiet(&self) -> bool {
-        self.index
-            .values()
-            .all(|&at| self.gates.get(at).is_none_or(|entry| !entry.gate.is_leaving()))
     }
 }

@@ -29,9 +29,15 @@ impl Listener for Ear {
         engine.act(Flush::Later, |book| {
             for notice in notices.drain(..) {
                 match notice {
-                    Notice::Reply(tag, reply) => engine.answered(book, tag, reply),
+                    Notice::Reply(tag, reply) => {
+                        let news = engine.answered(book, tag, reply);
+                        if let Some(News { gate, event, sent }) = news {
+                            engine.happen(book, gate, event, sent);
+                        }
+                    }
                     Notice::Push(items) => self.pushed(book, items),
                 }
+                engine.work_off(book);
             }
         });
     }
@@ -82,7 +88,7 @@ impl Ear {
     }
 
     fn tell(&self, book: &mut Book, key: Bytes, event: Event) {
-        if let Some(gate) = book.gate_at(&Key::new(key, &self.hasher)) {
+        if let Some(gate) = book.gates.find(&Key::new(key, &self.hasher)) {
             book.news.push_back(News { gate, event, sent: None });
         }
     }
@@ -96,7 +102,7 @@ fn opened(book: &mut Book, session: &Arc<Session>) {
     let same = link.run_id.is_none() || run_id.is_none() || link.run_id == run_id;
     link.opened_before = true;
     link.run_id = run_id.or_else(|| link.run_id.take());
-    for at in book.open_gates() {
+    for at in book.gates.in_use() {
         if let Some(entry) = book.gates.get_mut(at) {
             entry.listening = false;
         }

@@ -68,7 +68,7 @@ impl Engine {
     ) -> T {
         let (result, posted, wakers, seen) = {
             let mut book = self.book();
-            (book.flush, book.clocks) = (flush, clocks);
+            (book.flush, book.clocks, book.now) = (flush, clocks, clocks.map(|clocks| clocks.now));
             let result = act(&mut book);
             self.work_off(&mut book);
             let result = look(&mut book, result);
@@ -88,7 +88,14 @@ impl Engine {
 
     /// Tells a claim's gate what happened.
     pub(crate) fn tell(&self, flush: Flush, claim: Claim, event: Event) {
-        self.act(flush, |book| book.tell(claim, event));
+        self.act(flush, |book| self.happen_to(book, claim, event));
+    }
+
+    /// Something happened to a claim.
+    pub(crate) fn happen_to(&self, book: &mut Book, claim: Claim, event: Event) {
+        if let Some(gate) = book.record(claim).map(|record| record.gate) {
+            self.happen(book, gate, event, None);
+        }
     }
 
     /// A claim's caller wants nothing more from it.
@@ -114,39 +121,43 @@ impl Engine {
     }
 
     /// Tells gates their news until there are none.
-    fn work_off(&self, book: &mut Book) {
-        if book.news.is_empty() {
-            return;
+    pub(crate) fn work_off(&self, book: &mut Book) {
+        while let Some(News { gate, event, sent }) = book.news.pop_front() {
+            self.happen(book, gate, event, sent);
         }
-        let now = book.clocks.map_or_else(Instant::now, |clocks| clocks.now);
-        let mut reported = false;
+    }
+
+    /// Tells one gate what has happened, and does what it orders. What that leads to at once is in the news then.
+    ///
+    /// `sent` is when the question was sent whose answer this is.
+    pub(crate) fn happen(&self, book: &mut Book, at: usize, event: Event, sent: Option<Clocks>) {
+        let scene = book.scene();
+        if self.witness.is_some() {
+            book.watch_news(&event, scene.now);
+        }
         let mut orders = std::mem::take(&mut book.orders);
-        while let Some(News { gate: at, event, sent }) = book.news.pop_front() {
-            let scene = book.scene(now);
+        if let Some(entry) = book.gates.get_mut(at).filter(|entry| entry.key.is_some()) {
+            entry.gate.on(event, &scene, &mut orders);
+        }
+        let mut reported = false;
+        for order in orders.drain(..) {
+            reported |= matches!(order, Order::Report { .. } | Order::Forget(_));
             if self.witness.is_some() {
-                book.watch_news(&event, now);
+                book.watch_order(&order, scene.now);
             }
-            if let Some(entry) = book.gates.get_mut(at).filter(|entry| entry.key.is_some()) {
-                entry.gate.on(event, &scene, &mut orders);
-            }
-            for order in orders.drain(..) {
-                reported |= matches!(order, Order::Report { .. } | Order::Forget(_));
-                if self.witness.is_some() {
-                    book.watch_order(&order, now);
-                }
-                self.perform(book, at, order, sent);
-            }
-            book.set_timer(at);
-            if book.gates.get(at).is_some_and(|entry| entry.gate.is_vacant()) {
-                self.stop_listening(book, at);
-                book.close_gate(at);
-            }
+            self.perform(book, at, order, sent);
         }
         book.orders = orders;
+        if book.gates.note_use(at) {
+            book.set_timer(at);
+        } else {
+            self.stop_listening(book, at);
+            book.gates.vacate(at);
+        }
         if reported && book.barred.is_some() {
             self.quiet.notify_waiters();
         }
-        if book.stopping && book.is_empty() {
+        if book.stopping && book.gates.are_vacant() {
             let ticker = book.ticker.take();
             ticker.into_iter().for_each(|ticker| book.wakers.push(ticker));
         }
@@ -208,7 +219,8 @@ impl Engine {
 
 impl Book {
     /// What is the case now.
-    fn scene(&mut self, now: Instant) -> Scene {
+    fn scene(&mut self) -> Scene {
+        let now = *self.now.get_or_insert_with(Instant::now);
         // The additive sequence of SplitMix64, and its mixing.
         self.luck = self.luck.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mixed = (self.luck ^ self.luck >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);

@@ -76,36 +76,30 @@ impl Hold {
 
     /// Makes another hold, held until `deadline`, of one that nobody looks at any more.
     pub(crate) fn begin(&mut self, deadline: Instant, clocks: Clocks) {
+        let now = self.nanos(clocks.now);
         *self.status.get_mut() = HELD;
-        *self.ahead.get_mut() = self.ahead_at(clocks);
+        *self.ahead.get_mut() = ahead(now, clocks.wall);
         *self.deadline.get_mut() = self.nanos(deadline);
-        *self.confirmed_by.get_mut() = self.nanos(clocks.now);
+        *self.confirmed_by.get_mut() = now;
         *self.confirmed.get_mut() = 1;
     }
 
     /// The hold lasts until `deadline`, as was found out by what was sent at `clocks`.
     pub(crate) fn confirm(&self, deadline: Instant, clocks: Clocks) {
-        self.ahead.store(self.ahead_at(clocks), Ordering::Relaxed);
+        let now = self.nanos(clocks.now);
+        self.ahead.store(ahead(now, clocks.wall), Ordering::Relaxed);
         self.deadline.store(self.nanos(deadline), Ordering::Release);
-        self.confirmed_by.store(self.nanos(clocks.now), Ordering::Release);
+        self.confirmed_by.store(now, Ordering::Release);
         self.confirmed.fetch_add(1, Ordering::Release);
         self.changed.notify_waiters();
     }
 
     fn nanos(&self, at: Instant) -> u64 {
-        let nanos = at.saturating_duration_since(self.start).as_nanos();
-        u64::try_from(nanos).unwrap_or(u64::MAX)
+        nanos(at.saturating_duration_since(self.start))
     }
 
     fn instant(&self, nanos: &AtomicU64) -> Instant {
         after(self.start, Duration::from_nanos(nanos.load(Ordering::Acquire)))
-    }
-
-    fn ahead_at(&self, clocks: Clocks) -> i64 {
-        let wall = clocks.wall.duration_since(UNIX_EPOCH).map_or(0, |wall| wall.as_nanos());
-        let since = clocks.now.saturating_duration_since(self.start).as_nanos();
-        let clamp = |nanos: u128| i64::try_from(nanos).unwrap_or(i64::MAX);
-        clamp(wall).saturating_sub(clamp(since))
     }
 
     /// Until when the hold may be relied on.
@@ -137,13 +131,17 @@ impl Hold {
         if self.status() != Status::Held {
             return Validity::Ended;
         }
-        let left = self.deadline().saturating_duration_since(clocks.now);
-        if left.is_zero() {
+        let now = self.nanos(clocks.now);
+        let left = self.deadline.load(Ordering::Acquire).saturating_sub(now);
+        if left == 0 {
             return Validity::Ended;
         }
-        let slept = self.ahead_at(clocks).saturating_sub(self.ahead.load(Ordering::Relaxed));
-        let slept = Duration::from_nanos(u64::try_from(slept).unwrap_or(0));
-        if slept >= left { Validity::Doubtful } else { Validity::Left(left) }
+        let slept = ahead(now, clocks.wall).saturating_sub(self.ahead.load(Ordering::Relaxed));
+        if u64::try_from(slept).is_ok_and(|slept| slept >= left) {
+            Validity::Doubtful
+        } else {
+            Validity::Left(Duration::from_nanos(left))
+        }
     }
 
     /// Ends the hold, unless it has ended before; tells whether this call did.
@@ -175,6 +173,19 @@ impl Hold {
             changed.await;
         }
     }
+}
+
+/// By how many nanoseconds the wall clock is ahead of another that shows `now`.
+fn ahead(now: u64, wall: SystemTime) -> i64 {
+    let wall = wall.duration_since(UNIX_EPOCH).map_or(0, nanos);
+    let clamp = |nanos: u64| i64::try_from(nanos).unwrap_or(i64::MAX);
+    clamp(wall).saturating_sub(clamp(now))
+}
+
+/// What fits: half a thousand years do.
+fn nanos(duration: Duration) -> u64 {
+    let seconds = duration.as_secs().saturating_mul(1_000_000_000);
+    seconds.saturating_add(u64::from(duration.subsec_nanos()))
 }
 
 /// How long a hold may be relied on.

@@ -90,7 +90,7 @@ impl Locker {
             loop {
                 let mut answered = pin!(self.engine.quiet.notified());
                 answered.as_mut().enable();
-                if self.engine.book().is_quiet() {
+                if self.engine.book().gates.are_quiet() {
                     return;
                 }
                 answered.await;

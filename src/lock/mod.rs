@@ -52,7 +52,7 @@
 //! | `all.rs`, `all_guard.rs`, `any.rs` | several locks at once |
 //! | `gate/`, `lease.rs` | what to do: pure |
 //! | `acquire.rs`, `hold.rs` | what callers and guards wait for and look at |
-//! | `engine.rs`, `post.rs`, `book.rs` | events to gates, orders to errands, answers to events |
+//! | `engine.rs`, `post.rs`, `book.rs`, `gates.rs` | events to gates, orders to errands, answers to events |
 //! | `ear.rs`, `ticker.rs` | what the connection hears, and when it is time |
 //! | `dialect.rs`, `phrases.rs`, `answers.rs`, `token.rs`, `elder.rs`, `plan.rs` | what goes over the wire, and what comes back: pure |
 //! | `locker.rs` | what all locks of a client share |
@@ -80,6 +80,7 @@ mod elder;
 mod engine;
 mod error;
 mod gate;
+mod gates;
 mod guard;
 mod handle;
 mod hold;

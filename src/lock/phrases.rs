@@ -96,7 +96,11 @@ impl Dialect {
     fn free(&self, matter: &Matter<'_>, in_full: bool, aloud: bool, out: &mut Ink) {
         let Matter { key, value, channel, speaker, .. } = *matter;
         match self.release() {
-            Release::DelIfEq => encode::command(&[b"DELIFEQ", key, value], out),
+            Release::DelIfEq => {
+                out.extend_from_slice(b"*3\r\n$7\r\nDELIFEQ\r\n");
+                encode::bulk(key, out);
+                encode::bulk(value, out);
+            }
             Release::DelEx => encode::command(&[b"DELEX", key, b"IFEQ", value], out),
             Release::Script if aloud => {
                 self.run(Script::ReleaseAloud, in_full, (key, 3), out);
@@ -130,15 +134,13 @@ impl Dialect {
 }
 
 fn set_nx(key: &[u8], value: &[u8], lease: Lease, get: bool, out: &mut Ink) {
-    encode::array_header(if get { 7 } else { 6 }, out);
-    encode::bulk(b"SET", out);
+    out.extend_from_slice(if get { b"*7\r\n$3\r\nSET\r\n" } else { b"*6\r\n$3\r\nSET\r\n" });
     encode::bulk(key, out);
     encode::bulk(value, out);
-    encode::bulk(b"NX", out);
-    encode::bulk(b"PX", out);
+    out.extend_from_slice(b"$2\r\nNX\r\n$2\r\nPX\r\n");
     encode::bulk_i64(lease.ttl_ms(), out);
     if get {
-        encode::bulk(b"GET", out);
+        out.extend_from_slice(b"$3\r\nGET\r\n");
     }
 }
 

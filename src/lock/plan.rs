@@ -8,6 +8,7 @@ use crate::lock::token::Signature;
 use bytes::Bytes;
 use std::fmt;
 use std::hash::{BuildHasher, Hash, Hasher};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// What all acquire calls on one lock share.
 pub(crate) struct Plan {
@@ -18,6 +19,8 @@ pub(crate) struct Plan {
     pub(crate) channel: Bytes,
     /// What is said there: a number of the client's own, and the process as values tell it.
     pub(crate) speaker: Bytes,
+    /// Where the key's gate was last: a place to look first.
+    gate: AtomicUsize,
 }
 
 impl Plan {
@@ -41,7 +44,18 @@ impl Plan {
         };
         let channel = side_key(&key.bytes, CHANNEL);
         let speaker = format!("{client:016x}{}", signature.process()).into();
-        Ok(Self { key, terms, signature, channel, speaker })
+        let gate = AtomicUsize::new(usize::MAX);
+        Ok(Self { key, terms, signature, channel, speaker, gate })
+    }
+
+    /// See [`Plan::note_gate`]; no place if it was never told.
+    pub(crate) fn gate(&self) -> usize {
+        self.gate.load(Ordering::Relaxed)
+    }
+
+    /// The key's gate was found here.
+    pub(crate) fn note_gate(&self, at: usize) {
+        self.gate.store(at, Ordering::Relaxed);
     }
 }
 

@@ -5,6 +5,7 @@ use crate::lock::answers::{Reading, Reply};
 use crate::lock::book::{Book, Flight, News};
 use crate::lock::engine::Engine;
 use crate::lock::gate::{Claim, Errand, Event, Failure, Left, Said};
+use crate::lock::gates::Entry;
 use crate::lock::lease::ROUND_TRIPS;
 use crate::lock::phrases::Matter;
 use crate::seam::after;
@@ -46,22 +47,23 @@ impl Engine {
                 Ok(Due::Nothing) => {}
                 Ok(Due::Write) => book.posted = true,
                 Ok(Due::Wake(driver)) => book.wakers.push(driver),
-                Err(error) => self.answered(book, tag, Err(error)),
+                Err(error) => {
+                    let news = self.answered(book, tag, Err(error));
+                    book.news.extend(news);
+                }
             }
         }
     }
 
-    /// One command was answered; once all of its errand are, the gate is to be told.
-    pub(crate) fn answered(&self, book: &mut Book, tag: Tag, reply: Reply) {
+    /// One command was answered; once all of its errand are, the gate is to be told this.
+    pub(crate) fn answered(&self, book: &mut Book, tag: Tag, reply: Reply) -> Option<News> {
         if tag == NOBODY {
-            return;
+            return None;
         }
         let flight = usize::try_from(tag >> 2).unwrap_or(usize::MAX);
         let part = usize::try_from(tag & 3).unwrap_or_default();
-        let Some(replies) = book.land(flight, part, reply) else { return };
-        let Some(&Flight { gate, errand, sent, whole, .. }) = book.flights.get(flight) else {
-            return;
-        };
+        let replies = book.land(flight, part, reply)?;
+        let &Flight { gate, errand, sent, whole, .. } = book.flights.get(flight)?;
         let value = book.value(claim_of(&errand));
         let reading = match &book.dialect {
             Some(dialect) => dialect.read(&errand, whole, replies, value),
@@ -73,7 +75,7 @@ impl Engine {
         };
         let event = Event::Said { errand, said: reading.said };
         book.note(gate, reading);
-        book.news.push_back(News { gate, event, sent: Some(sent) });
+        Some(News { gate, event, sent: Some(sent) })
     }
 
     /// Nobody at a gate waits any more.
@@ -109,21 +111,16 @@ impl Book {
 
     /// What an errand is about.
     fn matter(&self, at: usize, errand: &Errand) -> Matter<'_> {
-        let entry = self.gates.get(at);
-        let key = entry.and_then(|entry| entry.key.as_ref()).map(|key| &key.bytes[..]);
+        let Some(Entry { key: Some(key), channel, seen, .. }) = self.gates.get(at) else {
+            return Matter::default();
+        };
         let next = match errand {
             Errand::HandOver { to, .. } => self.value(*to),
             _ => &[],
         };
-        let seen = entry.and_then(|entry| entry.seen.as_ref()).map(|(value, _)| &value[..]);
-        Matter {
-            key: key.unwrap_or_default(),
-            value: self.value(claim_of(errand)),
-            next,
-            seen: seen.unwrap_or_default(),
-            channel: entry.map(|entry| &entry.channel[..]).unwrap_or_default(),
-            speaker: self.speaker(claim_of(errand)),
-        }
+        let (value, speaker) = self.value_and_speaker(claim_of(errand));
+        let seen = seen.as_ref().map(|(value, _)| &value[..]).unwrap_or_default();
+        Matter { key: &key.bytes, value, next, seen, channel, speaker }
     }
 
     /// Remembers for people what an answer told.

@@ -28,7 +28,7 @@ fn turn(engine: &Engine, timer: &mut Option<Pin<Box<Sleep>>>, cx: &mut Context<'
         ring(engine, Instant::now());
         let next = {
             let mut book = engine.book();
-            if book.stopping && book.is_empty() {
+            if book.stopping && book.gates.are_vacant() {
                 return Poll::Ready(());
             }
             book.ticker = Some(cx.waker().clone());

@@ -44,6 +44,7 @@ use crate::lock::options::Wakeup;
 use head::{Head, Step, Waiter};
 use held::{Granted, Held};
 use leaving::{Leaving, Remains};
+use line::earlier;
 use passing::{Passing, Turns};
 use rivals::Rivals;
 use std::collections::VecDeque;
@@ -134,9 +135,9 @@ impl Gate {
             Seat::Held(held) => Some(held.due()),
             Seat::Passing(passing) => passing.due(),
         };
-        let leaving = self.leaving.iter().filter_map(Leaving::due).min();
         let line = self.line_due.filter(|_| !self.line.is_empty());
-        [seat, leaving, line].into_iter().flatten().min()
+        let leaving = self.leaving.iter().map(Leaving::due);
+        leaving.fold(earlier(seat, line), earlier)
     }
 
     /// Whether there is nothing to remember.
