@@ -2,6 +2,7 @@
 //! histories.
 
 mod histories;
+mod model;
 mod rows;
 mod undoing;
 

@@ -1,0 +1,473 @@
+//! Processes with one gate each, connections that keep order until they are lost, and a server with one key.
+//!
+//! Time goes from one moment at which it changes something to the next. Whatever a gate orders is checked on the spot.
+
+use crate::lock::gate::tests::MS;
+use crate::lock::gate::{
+    Claim, Ears, Errand, Event, Failure, Gate, Left, Order, Patience, Said, Scene, Terms,
+};
+use crate::lock::lease::Lease;
+use std::collections::VecDeque;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// What a gate may send at one moment; whoever sends more goes round in circles.
+const HURRY: u8 = 16;
+
+/// What the server and the connections do; the rest is up to the processes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Setting {
+    pub(super) terms: Terms,
+    pub(super) patience: Option<Duration>,
+    pub(super) ears: Ears,
+    /// Whether the server's clock is as fast as leases allow for, or as slow.
+    pub(super) fast: bool,
+    /// Whether processes cannot be told from one another, so that states which differ in nothing else are one.
+    pub(super) alike: bool,
+}
+
+/// How often this and that may still happen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub(super) struct Faults {
+    pub(super) cuts: u8,
+    pub(super) crashes: u8,
+    pub(super) pauses: u8,
+    /// Answers that come too late to be waited for.
+    pub(super) overdue: u8,
+    /// Commands that the server does not carry out.
+    pub(super) refusals: u8,
+    pub(super) flushes: u8,
+    /// Callers who go away.
+    pub(super) leaves: u8,
+    /// Times that something stays on its way while time passes.
+    pub(super) delays: u8,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct World {
+    pub(super) now: Instant,
+    pub(super) key: Option<Key>,
+    pub(super) processes: Vec<Process>,
+    pub(super) left: Faults,
+    /// What did not hold.
+    pub(super) broken: Option<&'static str>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Key {
+    pub(super) process: usize,
+    pub(super) claim: Claim,
+    pub(super) until: Instant,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Process {
+    pub(super) gate: Gate,
+    pub(super) life: Life,
+    pub(super) online: bool,
+    pub(super) requests: VecDeque<Request>,
+    pub(super) inbound: VecDeque<Word>,
+    /// What a connection that is lost may still bring to the server.
+    pub(super) ghosts: VecDeque<Errand>,
+    pub(super) tracks: bool,
+    pub(super) listens: bool,
+    pub(super) callers: Vec<Caller>,
+    /// What was sent at this moment.
+    hurry: u8,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Life {
+    Runs,
+    /// Stopped: it neither hears nor sees time pass.
+    Stopped,
+    Dead,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Request {
+    errand: Errand,
+    /// Nobody waits for the answer any more.
+    pub(super) overdue: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Word {
+    Answer { request: Request, said: Said },
+    Changed,
+    Announced { process: u64 },
+}
+
+/// One acquire call; its claim is its place, counted from one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Caller {
+    pub(super) stage: Stage,
+    /// A release was ordered.
+    released: bool,
+    /// The server was told to forget everything while it held.
+    pub(super) robbed: bool,
+    pub(super) forgotten: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Stage {
+    Away,
+    Waits,
+    /// It relies on the lock until then.
+    Holds(Instant),
+    /// It let the lock go, which may have been over by then.
+    LetsGo,
+    Over,
+}
+
+impl Process {
+    pub(super) fn new(callers: usize) -> Self {
+        let caller =
+            Caller { stage: Stage::Away, released: false, robbed: false, forgotten: false };
+        Self {
+            gate: Gate::default(),
+            life: Life::Runs,
+            online: true,
+            requests: VecDeque::new(),
+            inbound: VecDeque::new(),
+            ghosts: VecDeque::new(),
+            tracks: false,
+            listens: false,
+            callers: vec![caller; callers],
+            hurry: 0,
+        }
+    }
+
+    /// Whether something is on its way that will arrive.
+    pub(super) fn is_talking(&self) -> bool {
+        let hears = self.life == Life::Runs && !self.inbound.is_empty();
+        hears || (self.online && !self.requests.is_empty()) || !self.ghosts.is_empty()
+    }
+
+    /// Whether something will still be heard, or done at a time that is known: else it would be stuck.
+    pub(super) fn is_owed(&self) -> bool {
+        let answers = |word: &Word| matches!(word, Word::Answer { .. });
+        self.gate.due().is_some()
+            || !self.online
+            || !self.requests.is_empty()
+            || self.inbound.iter().any(answers)
+    }
+
+    pub(super) fn is_due(&self, now: Instant) -> bool {
+        self.life == Life::Runs && self.gate.due().is_some_and(|due| due <= now)
+    }
+}
+
+fn claim(caller: usize) -> Claim {
+    Claim(caller as u64 + 1)
+}
+
+fn caller(claim: Claim) -> usize {
+    usize::try_from(claim.0).unwrap() - 1
+}
+
+fn claim_of(errand: &Errand) -> Claim {
+    match *errand {
+        Errand::Ask { claim, .. }
+        | Errand::Look { claim, .. }
+        | Errand::Take { claim, .. }
+        | Errand::Renew { claim, .. }
+        | Errand::Verify { claim, .. }
+        | Errand::Release { claim, .. } => claim,
+        Errand::HandOver { to, .. } => to,
+    }
+}
+
+/// What processes do and suffer.
+impl World {
+    pub(super) fn come(&mut self, at: usize, number: usize, setting: &Setting) {
+        self.processes[at].callers[number].stage = Stage::Waits;
+        let (terms, patience) = (setting.terms, setting.patience);
+        let patience = patience.map_or(Patience::Endless, |most| Patience::Until(self.now + most));
+        self.tell(at, Event::Came { claim: claim(number), terms, patience }, setting);
+    }
+
+    pub(super) fn leave(&mut self, at: usize, number: usize, setting: &Setting) {
+        self.processes[at].callers[number].stage = Stage::Over;
+        self.tell(at, Event::Left { claim: claim(number) }, setting);
+    }
+
+    pub(super) fn release(&mut self, at: usize, number: usize, setting: &Setting) {
+        self.processes[at].callers[number].stage = Stage::LetsGo;
+        self.tell(at, Event::Released { claim: claim(number) }, setting);
+    }
+
+    /// A connection is lost: what was sent may have run, or may yet, until there is another.
+    pub(super) fn cut(&mut self, at: usize, setting: &Setting) {
+        let process = &mut self.processes[at];
+        let unheard: Vec<_> = process
+            .inbound
+            .drain(..)
+            .filter_map(|word| match word {
+                Word::Answer { request, .. } => Some(request),
+                Word::Changed | Word::Announced { .. } => None,
+            })
+            .collect();
+        let unserved: Vec<_> = process.requests.drain(..).collect();
+        process.ghosts = unserved.iter().map(|request| request.errand).collect();
+        (process.tracks, process.listens) = (false, false);
+        for Request { errand, overdue } in unheard.into_iter().chain(unserved) {
+            if !overdue {
+                let said = Said::Failed(Failure::Passing { may_have_run: true });
+                self.tell(at, Event::Said { errand, said }, setting);
+            }
+        }
+        // What was ordered meanwhile waits for the next connection.
+        self.processes[at].online = false;
+    }
+
+    /// There is another connection, and the server has been told to close the one before.
+    pub(super) fn open(&mut self, at: usize, setting: &Setting) {
+        let process = &mut self.processes[at];
+        process.ghosts.clear();
+        process.online = true;
+        self.tell(at, Event::Opened { fenced: true, same: true }, setting);
+    }
+
+    /// A process dies. What it has sent may still run.
+    pub(super) fn crash(&mut self, at: usize) {
+        let callers = self.processes[at].callers.len();
+        let sent = std::mem::take(&mut self.processes[at].requests);
+        let mut ghosts = std::mem::take(&mut self.processes[at].ghosts);
+        if self.processes[at].online {
+            ghosts.extend(sent.into_iter().map(|request| request.errand));
+        }
+        self.processes[at] = Process { ghosts, life: Life::Dead, ..Process::new(callers) };
+        for caller in &mut self.processes[at].callers {
+            caller.stage = Stage::Over;
+        }
+    }
+
+    /// The server carries out the oldest command, or does not.
+    pub(super) fn serve(&mut self, at: usize, refuse: bool, setting: &Setting) {
+        let Some(request) = self.processes[at].requests.pop_front() else { return };
+        let said = if refuse {
+            Said::Failed(Failure::Passing { may_have_run: false })
+        } else {
+            self.execute(at, request.errand, setting)
+        };
+        self.processes[at].inbound.push_back(Word::Answer { request, said });
+    }
+
+    pub(super) fn serve_ghost(&mut self, at: usize, setting: &Setting) {
+        if let Some(errand) = self.processes[at].ghosts.pop_front() {
+            self.execute(at, errand, setting);
+        }
+    }
+
+    pub(super) fn deliver(&mut self, at: usize, setting: &Setting) {
+        match self.processes[at].inbound.pop_front() {
+            Some(Word::Answer { request: Request { errand, overdue: false }, said }) => {
+                self.tell(at, Event::Said { errand, said }, setting);
+            }
+            Some(Word::Changed) => self.tell(at, Event::Changed, setting),
+            Some(Word::Announced { process }) => {
+                self.tell(at, Event::Announced { process }, setting);
+            }
+            Some(Word::Answer { .. }) | None => {}
+        }
+    }
+
+    /// Nobody waits any longer for the oldest answer; a command that could not be sent yet is not sent any more.
+    pub(super) fn be_overdue(&mut self, at: usize, setting: &Setting) {
+        let process = &mut self.processes[at];
+        let online = process.online;
+        let answers = process.inbound.iter_mut().filter_map(|word| match word {
+            Word::Answer { request, .. } => Some(request),
+            Word::Changed | Word::Announced { .. } => None,
+        });
+        let mut waiting = answers.chain(&mut process.requests).filter(|request| !request.overdue);
+        let Some(request) = waiting.next() else { return };
+        request.overdue = true;
+        let errand = request.errand;
+        if !online {
+            process.requests.pop_front();
+        }
+        let said = Said::Failed(Failure::Passing { may_have_run: online });
+        self.tell(at, Event::Said { errand, said }, setting);
+    }
+
+    /// The server is told to forget everything: whoever holds the lock cannot know.
+    pub(super) fn flush(&mut self) {
+        self.key = None;
+        for caller in self.processes.iter_mut().flat_map(|process| &mut process.callers) {
+            caller.robbed |= !matches!(caller.stage, Stage::Away);
+        }
+    }
+
+    pub(super) fn tick(&mut self, at: usize, setting: &Setting) {
+        self.tell(at, Event::Tick, setting);
+    }
+
+    pub(super) fn wait_until(&mut self, next: Instant) {
+        self.now = next;
+        self.key = self.key.filter(|key| key.until > next);
+        self.processes.iter_mut().for_each(|process| process.hurry = 0);
+    }
+
+    fn tell(&mut self, at: usize, event: Event, setting: &Setting) {
+        let process = &mut self.processes[at];
+        let (now, online, ears) = (self.now, process.online, setting.ears);
+        let scene = Scene { now, entropy: u64::MAX, online, ears };
+        let mut orders = Vec::new();
+        process.gate.on(event, &scene, &mut orders);
+        for order in orders {
+            self.perform(at, order);
+        }
+    }
+
+    fn perform(&mut self, at: usize, order: Order) {
+        let process = &mut self.processes[at];
+        let broken = match order {
+            Order::Send(errand) => {
+                process.requests.push_back(Request { errand, overdue: false });
+                process.hurry += 1;
+                let caller = &mut process.callers[caller(claim_of(&errand))];
+                let late = caller.released && !matches!(errand, Errand::Release { .. });
+                caller.released |= matches!(errand, Errand::Release { .. });
+                match (late, caller.forgotten, process.hurry > HURRY) {
+                    (true, ..) => Some("something is sent after the release of the same claim"),
+                    (_, true, _) => Some("something is sent for a claim that was forgotten"),
+                    (.., true) => Some("a gate goes round in circles"),
+                    _ => None,
+                }
+            }
+            Order::Grant { claim, term } => {
+                let stage = &mut process.callers[caller(claim)].stage;
+                let waited = *stage == Stage::Waits && self.now < term.deadline;
+                *stage = Stage::Holds(term.deadline);
+                (!waited).then_some("the lock was granted to nobody, or for no time")
+            }
+            Order::Extend { claim, term } => match &mut process.callers[caller(claim)].stage {
+                Stage::Holds(until) if self.now < *until => {
+                    *until = term.deadline;
+                    None
+                }
+                _ => Some("a hold that was over was extended"),
+            },
+            Order::Lose { claim, .. } => {
+                let stage = &mut process.callers[caller(claim)].stage;
+                let held = matches!(stage, Stage::Holds(_) | Stage::LetsGo);
+                *stage = Stage::Over;
+                (!held).then_some("what nobody held was lost")
+            }
+            Order::Refuse { claim, .. } => {
+                let stage = &mut process.callers[caller(claim)].stage;
+                let held = matches!(stage, Stage::Holds(_));
+                *stage = Stage::Over;
+                held.then_some("what was granted was refused")
+            }
+            Order::Report { .. } => None,
+            Order::Forget(claim) => {
+                let forgotten = &mut process.callers[caller(claim)].forgotten;
+                let twice = std::mem::replace(forgotten, true);
+                twice.then_some("a claim was forgotten twice")
+            }
+        };
+        self.broken = self.broken.or(broken);
+    }
+}
+
+/// What the server does.
+impl World {
+    fn execute(&mut self, at: usize, errand: Errand, setting: &Setting) -> Said {
+        let until = |lease: Lease| match setting.fast {
+            true => lease.deadline(self.now),
+            false => lease.surely_over(self.now),
+        };
+        let owns = |claim: Claim| match self.key {
+            Some(key) if (key.process, key.claim) == (at, claim) => Said::Ours(Left::Unasked),
+            Some(_) => Said::NotOurs,
+            None => Said::Gone,
+        };
+        match errand {
+            Errand::Ask { claim, lease, .. } => match owns(claim) {
+                Said::Gone => {
+                    self.set(Some(Key { process: at, claim, until: until(lease) }));
+                    Said::Fresh
+                }
+                Said::NotOurs => {
+                    let holder = self.key.filter(|_| !setting.alike);
+                    let process = holder.map_or(0, |key| key.process as u64);
+                    Said::Held { holder: process, process, left: Left::Unasked }
+                }
+                _ => Said::Earlier,
+            },
+            Errand::Look { listen, .. } => {
+                self.processes[at].listens |= listen;
+                self.processes[at].tracks = setting.ears.tracks;
+                Said::Left(self.ttl())
+            }
+            Errand::Take { .. } => {
+                self.broken = Some("somebody's lock is taken over");
+                Said::NotOurs
+            }
+            Errand::Renew { claim, lease, .. } => {
+                let said = owns(claim);
+                if let Said::Ours(_) = said {
+                    self.set(Some(Key { process: at, claim, until: until(lease) }));
+                }
+                said
+            }
+            Errand::Verify { claim, .. } => match owns(claim) {
+                Said::Ours(_) => Said::Ours(self.ttl()),
+                said => said,
+            },
+            Errand::HandOver { from, to, lease, .. } => {
+                let said = owns(from);
+                if let Said::Ours(_) = said {
+                    self.set(Some(Key { process: at, claim: to, until: until(lease) }));
+                }
+                said
+            }
+            Errand::Release { claim, aloud, .. } => match owns(claim) {
+                Said::Ours(left) => {
+                    if let Stage::Holds(_) = self.processes[at].callers[caller(claim)].stage {
+                        self.broken = Some("a lock was released under its holder");
+                    }
+                    self.set(None);
+                    if aloud { self.announce(at, setting) } else { Said::Ours(left) }
+                }
+                said => said,
+            },
+        }
+    }
+
+    /// The key as told by a server that counts whole milliseconds.
+    fn ttl(&self) -> Left {
+        self.key.map_or(Left::Nothing, |key| {
+            let left = (key.until - self.now).as_millis();
+            Left::For(MS * u32::try_from(left).unwrap())
+        })
+    }
+
+    /// Changes the key, and tells those who have looked at it; whoever changed it is not told.
+    fn set(&mut self, key: Option<Key>) {
+        let by = key.or(self.key).map(|key| key.process);
+        self.key = key;
+        for (at, process) in self.processes.iter_mut().enumerate() {
+            if std::mem::take(&mut process.tracks) && Some(at) != by && process.online {
+                process.inbound.push_back(Word::Changed);
+            }
+        }
+    }
+
+    fn announce(&mut self, by: usize, setting: &Setting) -> Said {
+        let mut told = 0;
+        let from = if setting.alike { 0 } else { by as u64 };
+        for (at, process) in self.processes.iter_mut().enumerate() {
+            if process.listens && process.online {
+                told += 1;
+                if at != by {
+                    process.inbound.push_back(Word::Announced { process: from });
+                }
+            }
+        }
+        Said::Freed { told }
+    }
+}
