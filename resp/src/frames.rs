@@ -91,12 +91,11 @@ impl Iterator for Frames<'_> {
         }
         // The frame is written where it is returned: moving it would cost more than decoding it.
         let mut next = Some(Ok(Frame::Null));
-        if let Some(Ok(place)) = &mut next {
-            match self.fill(place) {
-                Ok(true) => {}
-                Ok(false) => next = None,
-                Err(error) => next = Some(Err(error)),
-            }
+        let Some(Ok(place)) = &mut next else { return next };
+        match self.fill(place) {
+            Ok(true) => {}
+            Ok(false) => next = None,
+            Err(error) => next = Some(Err(error)),
         }
         next
     }
