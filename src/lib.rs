@@ -78,8 +78,8 @@ pub use config::Tls;
 pub use config::{Config, Credentials, Overflow};
 pub use error::{Circumstances, Error, ErrorKind, Outcome, ServerError};
 pub use lock::{
-    AcquireError, AllGuard, CheckError, Guard, Holder, Lock, LockAll, LockAny, LostCause, Options,
-    ReleaseError, Renewal, Wakeup, WithError,
+    AcquireError, AllGuard, CheckError, Durability, Guard, Holder, Lock, LockAll, LockAny,
+    LostCause, Options, ReleaseError, Renewal, Wakeup, WithError,
 };
 pub use observe::Observer;
 pub use resp::Frame;

@@ -213,7 +213,7 @@ impl Drop for Acquiring<'_> {
             record.wanted = false;
             let (gate, mail) = (record.gate, std::mem::take(&mut record.mail));
             let event = match mail {
-                Mail::Granted => Event::Released { claim },
+                Mail::Granted => Event::Declined { claim },
                 _ => Event::Left { claim },
             };
             if self.locker.engine.witness.is_some() && matches!(event, Event::Left { .. }) {

@@ -84,7 +84,9 @@ impl LockAll {
     pub async fn try_acquire(&self) -> Result<Option<AllGuard>, AcquireError> {
         self.check()?;
         match attempt(&self.locks).await {
-            (guards, Missed::Nothing) => Ok(Some(AllGuard::new(guards))),
+            (guards, Missed::Nothing) => {
+                Ok(Some(AllGuard::new(secure(&self.locks, guards).await?)))
+            }
             (_, Missed::Held) => Ok(None),
             (_, Missed::Failed(error)) => Err(error),
         }
@@ -128,8 +130,9 @@ impl LockAll {
         let mut guards: Vec<Guard> = Vec::with_capacity(self.locks.len());
         loop {
             // Whatever kept one from being taken is found out again by waiting for it.
-            let (taken, _) = attempt(self.locks.get(guards.len()..).unwrap_or_default()).await;
-            guards.extend(taken);
+            let rest = self.locks.get(guards.len()..).unwrap_or_default();
+            let (taken, _) = attempt(rest).await;
+            guards.extend(secure(rest, taken).await?);
             let Some(lock) = self.locks.get(guards.len()) else { break };
             guards.push(match deadline {
                 Some(deadline) => lock.acquire_until(deadline).await?,
@@ -200,4 +203,14 @@ impl<'a> Attempt<'a> {
         *self = Self::Over(result);
         false
     }
+}
+
+/// Hands guards out once there are as many copies of their locks as the options ask for.
+async fn secure(locks: &[Lock], taken: Vec<Guard>) -> Result<Vec<Guard>, AcquireError> {
+    let mut guards = Vec::with_capacity(taken.len());
+    // Those that are still to be secured are released if one is not.
+    for (lock, guard) in locks.iter().zip(taken) {
+        guards.push(lock.secure(guard).await?);
+    }
+    Ok(guards)
 }

@@ -85,6 +85,7 @@ impl Dialect {
             }
             Errand::HandOver { in_full, .. }
             | Errand::Take { in_full, .. }
+            | Errand::Keep { in_full, .. }
             | Errand::Release { in_full, .. }
             | Errand::Renew { in_full, .. } => compared(reply, *in_full).into(),
             Errand::Verify { .. } => verified(reply, Ok(Frame::Integer(-1)), value).into(),
@@ -115,6 +116,7 @@ impl Dialect {
             }
             Errand::HandOver { in_full, .. }
             | Errand::Take { in_full, .. }
+            | Errand::Keep { in_full, .. }
             | Errand::Release { in_full, .. } => compared(first, *in_full).into(),
         }
     }

@@ -109,7 +109,12 @@ impl LockAny {
             })
             .collect();
         let mut line = Line { waiting: waiting?, timed_out: None };
-        poll_fn(|cx| line.poll(cx)).await
+        let guard = poll_fn(|cx| line.poll(cx)).await?;
+        // Options are the same for all of them.
+        match self.locks.first() {
+            Some(lock) => lock.secure(guard).await,
+            None => Ok(guard),
+        }
     }
 }
 

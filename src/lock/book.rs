@@ -40,6 +40,8 @@ pub(crate) struct Book {
     /// What time it is, where whoever acts has asked already.
     pub(crate) clocks: Option<Clocks>,
     pub(crate) now: Option<Instant>,
+    /// The same on the connection beside.
+    pub(crate) posted_aside: bool,
     /// What the server can do, while there is a connection.
     pub(crate) dialect: Option<Arc<Dialect>>,
     pub(crate) link: Link,

@@ -46,6 +46,10 @@ pub(crate) struct Dialect {
     /// Why there are no scripts.
     refusal: Option<String>,
     ears: Ears,
+    /// Whether published messages can be heard beside everything else.
+    hears_here: bool,
+    /// The server lets this user subscribe; unlearned at the first refusal.
+    may_subscribe: AtomicBool,
     /// How the server knows the connection: what to kill before anything depends on the order with a later one.
     peer: Option<(String, String)>,
     /// Whether the connection before was killed, so that nothing it still carries can run.
@@ -121,9 +125,11 @@ impl Dialect {
             refusal,
             ears: Ears {
                 tracks: pushes && matches!(tracking, Frame::Simple(_)),
-                hears: pushes,
+                hears: true,
                 echoes: !modern,
             },
+            hears_here: pushes,
+            may_subscribe: AtomicBool::new(true),
             peer: text(peer)
                 .and_then(|text| Some((field(text, "id", '=')?, field(text, "addr", '=')?))),
             killed: kept > 0 && matches!(answers.first(), Some(Frame::Integer(_))),
@@ -145,7 +151,17 @@ impl Dialect {
 
     /// What the connection is told without asking.
     pub(crate) fn ears(&self) -> Ears {
-        self.ears
+        Ears { hears: self.may_subscribe.load(Ordering::Relaxed), ..self.ears }
+    }
+
+    /// Whether announcements are heard on the lock connection itself.
+    pub(crate) fn hears_here(&self) -> bool {
+        self.hears_here
+    }
+
+    /// The server has refused `SUBSCRIBE`.
+    pub(crate) fn unlearn_subscribing(&self) {
+        self.may_subscribe.store(false, Ordering::Relaxed);
     }
 
     /// Whether nothing that the connection before still carries can run any more.

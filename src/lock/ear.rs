@@ -14,6 +14,7 @@ use std::hash::RandomState;
 use std::sync::{Arc, Weak};
 
 /// What the connection tells an engine that may have gone.
+#[derive(Clone)]
 pub(crate) struct Ear {
     pub(crate) engine: Weak<Engine>,
     /// What keys are hashed with.
@@ -54,6 +55,22 @@ impl Listener for Ear {
                 book.tell_all(Event::Closed);
             }
         });
+    }
+}
+
+/// The same of the connection beside.
+pub(crate) struct FarEar(pub(crate) Ear);
+
+impl Listener for FarEar {
+    fn heard(&self, notices: &mut Vec<Notice>) {
+        self.0.heard(notices);
+    }
+
+    fn changed(&self, phase: &Phase) {
+        let Some(engine) = self.0.engine.upgrade() else { return };
+        if let Phase::Connecting(_) | Phase::Refused(_) = phase {
+            engine.act(Flush::Later, Book::deafen);
+        }
     }
 }
 
@@ -102,10 +119,8 @@ fn opened(book: &mut Book, session: &Arc<Session>) {
     let same = link.run_id.is_none() || run_id.is_none() || link.run_id == run_id;
     link.opened_before = true;
     link.run_id = run_id.or_else(|| link.run_id.take());
-    for at in book.gates.in_use() {
-        if let Some(entry) = book.gates.get_mut(at) {
-            entry.listening = false;
-        }
+    if dialect.hears_here() {
+        book.listen_no_more();
     }
     book.bar(dialect.lacks().map(|reason| AcquireError::Unsupported { reason }));
     book.dialect = Some(dialect);

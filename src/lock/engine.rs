@@ -4,6 +4,7 @@
 //! uncontended lock crosses no task but its caller's, and what an answer or a push leads to leaves in the driver's next write.
 
 use crate::client::{Connection, Flush};
+use crate::lock::aside::Aside;
 use crate::lock::book::{Book, Mail, News};
 use crate::lock::gate::{Claim, Event, Order, Scene, Term};
 use crate::lock::hold::{Clocks, Hold, Status};
@@ -18,6 +19,8 @@ use tokio::time::Instant;
 pub(crate) struct Engine {
     /// Set before anybody can have a lock.
     pub(crate) connection: OnceLock<Connection>,
+    /// Set before anybody can have a lock.
+    pub(crate) aside: OnceLock<Aside>,
     book: Mutex<Book>,
     pub(crate) seam: Seam,
     /// A number of its own, at random.
@@ -35,6 +38,7 @@ impl Engine {
         book.luck = seam.entropy();
         Self {
             connection: OnceLock::new(),
+            aside: OnceLock::new(),
             book: Mutex::new(book),
             number: seam.entropy(),
             seam,
@@ -66,7 +70,7 @@ impl Engine {
         act: impl FnOnce(&mut Book) -> R,
         look: impl FnOnce(&mut Book, R) -> T,
     ) -> T {
-        let (result, posted, wakers, seen) = {
+        let (result, posted, aside, wakers, seen) = {
             let mut book = self.book();
             (book.flush, book.clocks, book.now) = (flush, clocks, clocks.map(|clocks| clocks.now));
             let result = act(&mut book);
@@ -74,13 +78,18 @@ impl Engine {
             let result = look(&mut book, result);
             let posted = std::mem::take(&mut book.posted);
             let seen = self.witness.as_ref().map(|witness| (witness, book.take_seen()));
-            (result, posted, std::mem::take(&mut book.wakers), seen)
+            let aside = std::mem::take(&mut book.posted_aside);
+            (result, posted, aside, std::mem::take(&mut book.wakers), seen)
         };
         if let Some((witness, seen)) = seen {
             seen.iter().for_each(|sight| sight.tell(witness));
         }
         if let (true, Some(connection)) = (posted, self.connection.get()) {
             connection.settle(flush);
+        }
+        if aside {
+            let connection = self.aside.get().and_then(Aside::existing);
+            connection.into_iter().for_each(|connection| connection.settle(Flush::Later));
         }
         wakers.wake();
         result

@@ -1,6 +1,7 @@
 //! What can go wrong with a lock: one small enum per operation.
 
 use crate::error::{Circumstances, Error};
+use crate::lock::options::Durability;
 use crate::lock::token::Holder;
 use std::fmt;
 use std::time::Duration;
@@ -41,6 +42,14 @@ pub enum AcquireError {
     LeaseTooShort {
         /// The smallest round trip seen so far, or the one that used the lease up.
         rtt: Duration,
+    },
+    /// There were fewer copies of the lock in time than [`Options::durability`](crate::Options::durability) asks for. It was released.
+    #[non_exhaustive]
+    NotDurable {
+        /// What was asked for.
+        wanted: Durability,
+        /// How many replicas have confirmed a copy.
+        replicas: u64,
     },
     /// The server has no way to release a lock by its owner only.
     #[non_exhaustive]
@@ -131,6 +140,21 @@ impl fmt::Display for AcquireError {
                     f,
                     "the lease is too short for a server that takes {rtt:?} to answer: \
                      a hold takes three round trips at least"
+                )
+            }
+            Self::NotDurable { wanted: Durability::Replicas { count, timeout }, replicas } => {
+                write!(
+                    f,
+                    "{replicas} of {count} replicas have a copy of the lock after {timeout:?}"
+                )
+            }
+            Self::NotDurable {
+                wanted: Durability::Disk { replicas: count, timeout },
+                replicas,
+            } => {
+                write!(
+                    f,
+                    "the lock is not on disk after {timeout:?}: {replicas} of {count} replicas have confirmed it"
                 )
             }
             Self::Unsupported { reason } => f.write_str(reason),

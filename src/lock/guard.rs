@@ -197,6 +197,12 @@ impl Guard {
         validity
     }
 
+    /// What a renewal writes: key, value and milliseconds.
+    pub(crate) fn written(&self) -> (&str, Vec<u8>, i64) {
+        let value = self.locker.engine.book().value(self.claim).to_vec();
+        (self.key(), value, self.plan.terms.lease.ttl_ms())
+    }
+
     fn cause(&self) -> LostCause {
         match self.hold.status() {
             Status::Lost(cause) => cause,

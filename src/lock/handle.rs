@@ -92,7 +92,7 @@ impl Lock {
     async fn wait(&self, timeout: Option<Duration>) -> Result<Guard, AcquireError> {
         let (locker, plan) = self.ready()?;
         match Acquiring::waiting(locker, plan, timeout).await? {
-            Some(guard) => Ok(guard),
+            Some(guard) => self.secure(guard).await,
             // Only a single attempt ends without guard or error.
             None => Err(AcquireError::Closed),
         }
@@ -119,7 +119,10 @@ impl Lock {
     /// Cancel safe: a lock that is granted after the future was dropped is released at once.
     pub async fn try_acquire(&self) -> Result<Option<Guard>, AcquireError> {
         let (locker, plan) = self.ready()?;
-        Acquiring::once(locker, plan, Flush::Auto).await
+        match Acquiring::once(locker, plan, Flush::Auto).await? {
+            Some(guard) => self.secure(guard).await.map(Some),
+            None => Ok(None),
+        }
     }
 
     /// Waits for the lock, for as long as it takes. See [`Lock::acquire_for`] for a time-out.

@@ -16,6 +16,8 @@ pub(crate) const ROUND_TRIPS: u32 = 3;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Lease {
     millis: u64,
+    /// For how long the server keeps the key beyond that.
+    delay_millis: u64,
 }
 
 impl Lease {
@@ -25,21 +27,37 @@ impl Lease {
     pub(crate) fn new(length: Duration) -> Result<Self, Error> {
         match u64::try_from(length.as_millis()) {
             Ok(0) => Err(Error::config("a lease must last at least one millisecond")),
-            Ok(millis) if millis <= MAX_MILLIS => Ok(Self { millis }),
+            Ok(millis) if millis <= MAX_MILLIS => Ok(Self { millis, delay_millis: 0 }),
             _ => Err(Error::config(format!("a lease must last at most {MAX_MILLIS} milliseconds"))),
         }
     }
 
-    /// The same, or what is left to a moment beyond which it may not reach; `None` if that is nothing.
+    /// The same, but the server keeps the key for longer, during which nobody has the lock.
+    ///
+    /// # Errors
+    ///
+    /// If both together are beyond what can be counted.
+    pub(crate) fn with_delay(self, delay: Duration) -> Result<Self, Error> {
+        match u64::try_from(delay.as_millis()) {
+            Ok(delay_millis) if delay_millis <= MAX_MILLIS - self.millis => {
+                Ok(Self { delay_millis, ..self })
+            }
+            _ => Err(Error::config(format!(
+                "a lease and its delay must last at most {MAX_MILLIS} milliseconds together"
+            ))),
+        }
+    }
+
+    /// The same, or what is left of the key's life to a moment beyond which it may not reach; `None` if nothing is left of it.
     pub(crate) fn at_most(self, left: Duration) -> Option<Self> {
         let left = u64::try_from(left.as_millis()).unwrap_or(u64::MAX);
-        let millis = self.millis.min(left);
-        (millis > 0).then_some(Self { millis })
+        let millis = self.millis.min(left.saturating_sub(self.delay_millis));
+        (millis > 0).then_some(Self { millis, ..self })
     }
 
     /// The number on the wire.
     pub(crate) fn ttl_ms(self) -> i64 {
-        i64::try_from(self.millis).unwrap_or(i64::MAX)
+        i64::try_from(self.millis + self.delay_millis).unwrap_or(i64::MAX)
     }
 
     pub(crate) fn length(self) -> Duration {
@@ -53,7 +71,12 @@ impl Lease {
 
     /// When the server has ended the lease for certain, if the command was sent at `sent` and ran within a round trip.
     pub(crate) fn surely_over(self, sent: Instant) -> Instant {
-        sent + self.length() + self.drift()
+        sent + self.length() + Duration::from_millis(self.delay_millis) + self.drift()
+    }
+
+    /// Whether the key outlives the lease.
+    pub(crate) fn is_delayed(self) -> bool {
+        self.delay_millis > 0
     }
 
     /// When to renew, with time left for two more tries.
@@ -95,6 +118,17 @@ mod tests {
         assert_eq!(lease.deadline(sent), sent + 9_978 * MS);
         assert_eq!(lease.surely_over(sent), sent + 10_022 * MS);
         assert_eq!(lease.renew_at(sent), sent + 10_000 * MS / 3);
+    }
+
+    #[test]
+    fn delay_is_the_servers_and_no_part_of_the_validity() {
+        let sent = Instant::now();
+        let lease = Lease::new(10_000 * MS).unwrap().with_delay(5_000 * MS).unwrap();
+        assert_eq!((lease.ttl_ms(), lease.deadline(sent)), (15_000, sent + 9_978 * MS));
+        assert_eq!(lease.surely_over(sent), sent + 15_022 * MS);
+        assert_eq!(lease.at_most(7_000 * MS).unwrap().length(), 2_000 * MS);
+        assert_eq!(lease.at_most(5_000 * MS), None, "only the delay is left");
+        assert!(lease.with_delay(Duration::MAX).is_err());
     }
 
     #[test]

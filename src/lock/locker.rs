@@ -3,8 +3,9 @@
 use crate::client::{Client, Connection, Flush, Listener, State};
 use crate::config::Config;
 use crate::error::Error;
+use crate::lock::aside::Aside;
 use crate::lock::dialect;
-use crate::lock::ear::Ear;
+use crate::lock::ear::{Ear, FarEar};
 use crate::lock::engine::Engine;
 use crate::lock::error::AcquireError;
 use crate::lock::gate::Event;
@@ -46,6 +47,12 @@ impl Locker {
         let hasher = RandomState::new();
         let (number, hasher_too) = (engine.number, hasher.clone());
         let ear = Ear { engine: Arc::downgrade(&engine), hasher: hasher_too, number };
+        let (far, far_home, far_config) = (FarEar(ear.clone()), home.clone(), config.clone());
+        let far: Arc<dyn Listener> = Arc::new(far);
+        let _ = engine.aside.set(Aside::new(move || {
+            let (config, ear) = (far_config.clone(), Arc::clone(&far));
+            Connection::lazy(&far_home, config, Purpose::Locks, |_| Vec::new(), Some(ear))
+        }));
         let listener: Arc<dyn Listener> = Arc::new(ear);
         let connection =
             Connection::lazy(home, config, Purpose::Locks, dialect::setup, Some(listener));
@@ -98,6 +105,9 @@ impl Locker {
         };
         // Out of patience is no error: the leases end by themselves.
         let _ = tokio::time::timeout_at(until, quiet).await;
+        if let Some(aside) = self.engine.aside.get().and_then(Aside::existing) {
+            aside.end();
+        }
         self.connection.close(until.saturating_duration_since(Instant::now())).await;
     }
 }

@@ -49,11 +49,12 @@
 //! | file | what it does |
 //! |---|---|
 //! | `handle.rs`, `options.rs`, `guard.rs`, `inspect.rs`, `error.rs` | what users call |
+//! | `durable.rs` | copies of a lock before it is handed out |
 //! | `all.rs`, `all_guard.rs`, `any.rs` | several locks at once |
 //! | `gate/`, `lease.rs` | what to do: pure |
 //! | `acquire.rs`, `hold.rs` | what callers and guards wait for and look at |
 //! | `engine.rs`, `post.rs`, `book.rs`, `gates.rs` | events to gates, orders to errands, answers to events |
-//! | `ear.rs`, `ticker.rs` | what the connection hears, and when it is time |
+//! | `ear.rs`, `aside.rs`, `ticker.rs` | what the connection hears, or one beside it, and when it is time |
 //! | `dialect.rs`, `phrases.rs`, `answers.rs`, `token.rs`, `elder.rs`, `plan.rs` | what goes over the wire, and what comes back: pure |
 //! | `locker.rs` | what all locks of a client share |
 //! | `sight.rs` | what an observer is told |
@@ -73,8 +74,10 @@ mod all;
 mod all_guard;
 mod answers;
 mod any;
+mod aside;
 mod book;
 mod dialect;
+mod durable;
 mod ear;
 mod elder;
 mod engine;
@@ -102,7 +105,7 @@ pub use error::{AcquireError, CheckError, LostCause, ReleaseError, WithError};
 pub use guard::Guard;
 pub use handle::Lock;
 pub use inspect::Observed;
-pub use options::{Options, Renewal, Wakeup};
+pub use options::{Durability, Options, Renewal, Wakeup};
 pub use token::Holder;
 
 use crate::client::Client;

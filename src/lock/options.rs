@@ -20,6 +20,9 @@ pub struct Options {
     pub(crate) wakeup: Wakeup,
     pub(crate) max_hold: Option<Duration>,
     pub(crate) heartbeat: Option<Duration>,
+    pub(crate) at_least_for: Duration,
+    pub(crate) lock_delay: Duration,
+    pub(crate) durability: Option<Durability>,
     pub(crate) watch_at_once: bool,
     pub(crate) label: String,
     pub(crate) purpose: String,
@@ -56,6 +59,26 @@ pub enum Wakeup {
     Poll,
 }
 
+/// Where copies of a lock must be before it is handed out, and how long they may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Durability {
+    /// In the memory of that many replicas (`WAIT`).
+    Replicas {
+        /// How many.
+        count: u32,
+        /// How long that may take.
+        timeout: Duration,
+    },
+    /// On the server's own disk, and on that of so many replicas (`WAITAOF`; Redis 7.2, Valkey).
+    Disk {
+        /// How many replicas; zero for the server alone.
+        replicas: u32,
+        /// How long that may take.
+        timeout: Duration,
+    },
+}
+
 impl Default for Options {
     fn default() -> Self {
         Self {
@@ -66,6 +89,9 @@ impl Default for Options {
             wakeup: Wakeup::default(),
             max_hold: Some(Duration::from_secs(60 * 60)),
             heartbeat: None,
+            at_least_for: Duration::ZERO,
+            lock_delay: Duration::ZERO,
+            durability: None,
             watch_at_once: false,
             label: String::new(),
             purpose: String::new(),
@@ -124,6 +150,42 @@ impl Options {
     /// otherwise the lock ends with its lease. Default: none, renewal goes on for as long as the guard lives.
     pub fn heartbeat(mut self, interval: impl Into<Option<Duration>>) -> Self {
         self.heartbeat = interval.into();
+        self
+    }
+
+    /// How long the lock stays taken at least, counted from when it was acquired: a release before that leaves the key to end by itself
+    /// when the time is over. Default: zero, a release frees the lock at once.
+    ///
+    /// For work that every server is to begin at the same time and one is to do: the one that comes late, because its clock is, finds
+    /// the lock taken although the work is done. It holds for the guard that is dropped, and for a client that is closed, too. Not for
+    /// a process that dies: then the lock ends with its lease, so let that be no shorter.
+    pub fn at_least_for(mut self, least: Duration) -> Self {
+        self.at_least_for = least;
+        self
+    }
+
+    /// For how long nobody gets the lock after its holder has lost it without releasing it: it died, was stopped, or could not reach the
+    /// server until its lease was over. Default: zero.
+    ///
+    /// A holder that was cut off may still be at work, or its last request may still be on its way to some third party; this gives
+    /// both time to end. The key simply lives for longer than the lease on which the holder relies, so nobody else needs to know of
+    /// it. A release in order frees the lock at once; a lock whose key somebody deleted, or that the server lost, is free at once as
+    /// well. It narrows the window, as waiting always does: only a fencing token closes it.
+    pub fn lock_delay(mut self, delay: Duration) -> Self {
+        self.lock_delay = delay;
+        self
+    }
+
+    /// How many copies of the lock there must be before it is handed out. Default: none beside the server's own memory.
+    ///
+    /// Costs each acquire a second round trip, on a connection of its own
+    /// ([`Config::leased_connections`](crate::Config::leased_connections)), and the right to `WAIT` or `WAITAOF`. If there are fewer in
+    /// time, the lock is released and the call ends with [`AcquireError::NotDurable`](crate::AcquireError::NotDurable).
+    ///
+    /// It makes it less likely that a failover loses the lock, and no more than that: the replica that is promoted may be one that had
+    /// no copy, and renewals and releases are not waited for. Ask for a majority of the replicas rather than for one.
+    pub fn durability(mut self, durability: impl Into<Option<Durability>>) -> Self {
+        self.durability = durability.into();
         self
     }
 

@@ -27,7 +27,7 @@ impl Dialect {
             Errand::Ask { watch, .. } if self.has_set_get() => 1 + usize::from(*watch),
             Errand::Ask { .. } => 3,
             Errand::Look { dated, .. } => 1 + usize::from(dated.is_some()),
-            Errand::HandOver { .. } | Errand::Take { .. } => 1,
+            Errand::HandOver { .. } | Errand::Take { .. } | Errand::Keep { .. } => 1,
             Errand::Renew { .. } | Errand::Verify { .. } => 2,
             Errand::Release { aloud, .. } => {
                 1 + usize::from(*aloud && self.release() != Release::Script)
@@ -48,7 +48,8 @@ impl Dialect {
             (Errand::Ask { lease, .. }, 0) => set_nx(key, value, *lease, whole < 3, out),
             (Errand::Ask { .. }, 1) if whole == 3 => encode::command(&[b"GET", key], out),
             (Errand::Verify { .. }, 0) => encode::command(&[b"GET", key], out),
-            (Errand::Renew { lease, in_full, .. }, 0) => {
+            (Errand::Renew { lease, in_full, .. }, 0)
+            | (Errand::Keep { rest: lease, in_full, .. }, _) => {
                 if self.has_set_ifeq() && !in_full {
                     return set_ifeq(key, value, value, *lease, out);
                 }

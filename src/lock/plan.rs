@@ -34,10 +34,11 @@ impl Plan {
         client: u64,
     ) -> Result<Self, Error> {
         let terms = Terms {
-            lease: Lease::new(options.lease)?,
+            lease: Lease::new(options.lease)?.with_delay(options.lock_delay)?,
             renewal: options.renewal,
             max_hold: options.max_hold,
             heartbeat: options.heartbeat,
+            at_least: options.at_least_for,
             watch_at_once: options.watch_at_once,
             wakeup: options.wakeup,
             backoff: options.backoff,

@@ -1,8 +1,11 @@
 //! Errands out, answers in.
 
-use crate::client::{Connection, Due, Ink, Tag, encode};
+use crate::client::{Connection, Due, Ink, Tag, answer, encode};
+use crate::error::Error;
 use crate::lock::answers::{Reading, Reply};
+use crate::lock::aside::Aside;
 use crate::lock::book::{Book, Flight, News};
+use crate::lock::dialect::Dialect;
 use crate::lock::engine::Engine;
 use crate::lock::gate::{Claim, Errand, Event, Failure, Left, Said};
 use crate::lock::gates::Entry;
@@ -14,6 +17,8 @@ use tokio::time::Instant;
 
 /// The tag of commands whose answer means nothing.
 pub(crate) const NOBODY: Tag = Tag::MAX;
+/// Beside a gate's place, the tag of what asks to be told of its key's releases.
+const LISTENS: Tag = 1 << 63;
 
 impl Engine {
     /// Posts the commands of an errand.
@@ -27,7 +32,7 @@ impl Engine {
             return book.hear(at, errand, Said::TooShort { took });
         }
         if let Errand::Look { listen: true, .. } = errand {
-            book.listen(at, connection);
+            self.listen(book, at, &dialect);
         }
         let whole = dialect.parts(&errand);
         let sent = book.clocks.unwrap_or_else(|| self.clocks());
@@ -60,6 +65,11 @@ impl Engine {
         if tag == NOBODY {
             return None;
         }
+        if tag & LISTENS != 0 {
+            let at = usize::try_from(tag & !LISTENS).unwrap_or(usize::MAX);
+            book.listened(at, reply.and_then(answer).map(drop));
+            return None;
+        }
         let flight = usize::try_from(tag >> 2).unwrap_or(usize::MAX);
         let part = usize::try_from(tag & 3).unwrap_or_default();
         let replies = book.land(flight, part, reply)?;
@@ -84,13 +94,37 @@ impl Engine {
         if !std::mem::take(&mut entry.listening) {
             return;
         }
-        if let Some(connection) = self.connection.get() {
-            let args = [&b"UNSUBSCRIBE"[..], &entry.channel];
-            let posted = connection.post(NOBODY, connection.config().response_timeout, |out| {
-                encode::command(&args, out);
-            });
-            book.posted |= posted.is_ok();
+        let channel = entry.channel.clone();
+        let here = book.dialect.as_ref().is_none_or(|dialect| dialect.hears_here());
+        self.tell_server(book, here, NOBODY, &[b"UNSUBSCRIBE", &channel]);
+    }
+
+    /// Asks to be told of releases, ahead of the question that is posted next.
+    fn listen(&self, book: &mut Book, at: usize, dialect: &Dialect) {
+        let Some(entry) = book.gates.get(at).filter(|entry| !entry.listening) else { return };
+        let (channel, here) = (entry.channel.clone(), dialect.hears_here());
+        let posted = self.tell_server(book, here, LISTENS | at as Tag, &[b"SUBSCRIBE", &channel]);
+        match book.gates.get_mut(at) {
+            Some(entry) if posted => entry.listening = true,
+            _ => book.news.push_back(News { gate: at, event: Event::Deafened, sent: None }),
         }
+    }
+
+    /// Posts a command about subscriptions on the connection that hears. Tells whether that was done.
+    fn tell_server(&self, book: &mut Book, here: bool, tag: Tag, args: &[&[u8]]) -> bool {
+        let connection = match here {
+            true => self.connection.get(),
+            false => self.aside.get().map(Aside::connection),
+        };
+        let Some(connection) = connection else { return false };
+        let patience = connection.config().response_timeout;
+        let posted = connection.post(tag, patience, |out| encode::command(args, out)).is_ok();
+        if here {
+            book.posted |= posted;
+        } else {
+            book.posted_aside |= posted;
+        }
+        posted
     }
 }
 
@@ -100,13 +134,45 @@ impl Book {
         self.news.push_back(News { gate, event: Event::Said { errand, said }, sent: None });
     }
 
-    /// Asks to be told of releases, ahead of the question that is posted next.
-    fn listen(&mut self, at: usize, connection: &Connection) {
-        let Some(entry) = self.gates.get_mut(at).filter(|entry| !entry.listening) else { return };
-        let args = [&b"SUBSCRIBE"[..], &entry.channel];
-        entry.listening = connection
-            .post(NOBODY, connection.config().response_timeout, |out| encode::command(&args, out))
-            .is_ok();
+    /// Whether releases at a gate are told from now on.
+    fn listened(&mut self, at: usize, told: Result<(), Error>) {
+        let beside = self.dialect.as_ref().is_some_and(|dialect| !dialect.hears_here());
+        match told {
+            // What was asked meanwhile, on the other connection, may have been answered before.
+            Ok(()) if beside => self.hear_of(at, Event::Hearing),
+            Ok(()) => {}
+            Err(error) if error.server().is_some() => {
+                if let Some(dialect) = &self.dialect {
+                    dialect.unlearn_subscribing();
+                }
+                self.deafen();
+            }
+            Err(_) => {
+                if let Some(entry) = self.gates.get_mut(at) {
+                    entry.listening = false;
+                }
+                self.hear_of(at, Event::Deafened);
+            }
+        }
+    }
+
+    fn hear_of(&mut self, gate: usize, event: Event) {
+        self.news.push_back(News { gate, event, sent: None });
+    }
+
+    /// Nothing that was subscribed to is heard any more.
+    pub(crate) fn deafen(&mut self) {
+        self.listen_no_more();
+        self.tell_all(Event::Deafened);
+    }
+
+    /// Nothing is subscribed to any more.
+    pub(crate) fn listen_no_more(&mut self) {
+        for at in self.gates.in_use() {
+            if let Some(entry) = self.gates.get_mut(at) {
+                entry.listening = false;
+            }
+        }
     }
 
     /// What an errand is about.
@@ -159,6 +225,7 @@ fn claim_of(errand: &Errand) -> Claim {
         Errand::Ask { claim, .. }
         | Errand::Look { claim, .. }
         | Errand::Take { claim, .. }
+        | Errand::Keep { claim, .. }
         | Errand::Renew { claim, .. }
         | Errand::Verify { claim, .. }
         | Errand::Release { claim, .. } => claim,
@@ -168,7 +235,7 @@ fn claim_of(errand: &Errand) -> Claim {
 
 /// The smallest round trip so far, if a lease has no room for those that a hold takes at least.
 fn too_short(errand: &Errand, connection: &Connection) -> Option<Duration> {
-    let Errand::Ask { lease, .. } = errand else { return None };
+    let (Errand::Ask { lease, .. } | Errand::HandOver { lease, .. }) = errand else { return None };
     connection.smallest_rtt().filter(|rtt| lease.length() < *rtt * ROUND_TRIPS)
 }
 

@@ -71,7 +71,7 @@ impl Book {
 
     /// Something is about to be told to a gate.
     pub(crate) fn watch_news(&mut self, event: &Event, now: Instant) {
-        if let Event::Released { claim } = *event {
+        if let Event::Released { claim } | Event::Declined { claim } = *event {
             if let Some(record) = self.record(claim) {
                 record.times.given_up = Some(now);
             }

@@ -12,6 +12,7 @@ mod batches;
 mod blocking;
 mod cancel;
 mod circumstances;
+mod copies;
 mod credentials;
 mod exit;
 mod faults;

@@ -274,7 +274,11 @@ impl Head {
         }
         let pushed = match self.waiter.terms.mode(scene.ears) {
             Wakeup::Auto | Wakeup::Track => scene.ears.tracks,
-            Wakeup::Announce => listening && matches!(left, Left::For(_)),
+            // Who does not know that somebody listens is silent, unless that was agreed upon.
+            Wakeup::Announce => {
+                let agreed = self.waiter.terms.wakeup == Wakeup::Announce;
+                agreed && listening && matches!(left, Left::For(_))
+            }
             Wakeup::Poll => false,
         };
         let rest = if pushed { NET } else { self.back_off(scene) };
@@ -321,6 +325,13 @@ impl Head {
             Doing::Resting { .. } => self.ask(scene, orders),
             Doing::Asking { .. } | Doing::Looking { .. } => self.news = true,
             Doing::Confirming { .. } | Doing::Yielding { .. } | Doing::Offline => {}
+        }
+    }
+
+    /// It was to be told of releases, and is not.
+    pub(crate) fn relied_on_nobody(&mut self, scene: &Scene, orders: &mut Vec<Order>) {
+        if let Doing::Resting { .. } = self.doing {
+            self.ask(scene, orders);
         }
     }
 

@@ -35,6 +35,8 @@ pub(crate) struct Held {
     terms: Terms,
     /// When the longest hold is over.
     limit: Option<Instant>,
+    /// When the shortest one is.
+    early_until: Instant,
     deadline: Instant,
     /// Until when the server may have the key.
     surely_over: Instant,
@@ -75,6 +77,7 @@ impl Held {
             claim,
             terms,
             limit,
+            early_until: after(scene.now, terms.at_least),
             deadline: sent,
             surely_over: terms.lease.surely_over(sent),
             haunted,
@@ -100,11 +103,27 @@ impl Held {
 
     /// What is to go when the hold ends. The server may have carried out a command as late as now.
     pub(crate) fn remains(&self, rivals: &Rivals, now: Instant) -> Remains {
-        let Self { claim, terms, haunted, .. } = *self;
+        let Self { claim, terms, haunted, early_until, .. } = *self;
+        let keep = Some(early_until).filter(|until| *until > now);
         let (lease, aloud) = (terms.lease, rivals.are_told(&terms, now));
         let surely_over = lease.surely_over(now);
         let unsure = self.unconfirmed || self.is_asking();
-        Remains { claim, lease, aloud, surely_over, unsure, haunted }
+        Remains { claim, lease, aloud, keep, surely_over, unsure, haunted }
+    }
+
+    /// Whether its shortest time is not over.
+    pub(crate) fn is_early(&self, now: Instant) -> bool {
+        now < self.early_until
+    }
+
+    /// Its shortest time is over.
+    pub(crate) fn forgo_shortest(&mut self, now: Instant) {
+        self.early_until = now;
+    }
+
+    /// Whether the key is to outlive a hold that did not end in order.
+    pub(crate) fn lingers(&self) -> bool {
+        self.terms.lease.is_delayed()
     }
 
     /// When time alone changes something.

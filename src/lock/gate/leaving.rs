@@ -20,6 +20,8 @@ pub(crate) struct Leaving {
     pub(crate) claim: Claim,
     lease: Lease,
     aloud: bool,
+    /// Until when the key is to stay.
+    keep: Option<Instant>,
     doing: Doing,
     /// When the server has ended the lease by itself.
     surely_over: Instant,
@@ -52,6 +54,8 @@ pub(crate) struct Remains {
     pub(crate) claim: Claim,
     pub(crate) lease: Lease,
     pub(crate) aloud: bool,
+    /// Until when the key is to stay.
+    pub(crate) keep: Option<Instant>,
     pub(crate) surely_over: Instant,
     /// Whether a command that brought the value, or prolonged its lease, went without an answer.
     pub(crate) unsure: bool,
@@ -59,16 +63,24 @@ pub(crate) struct Remains {
     pub(crate) haunted: Option<Instant>,
 }
 
+/// What is left to a moment.
+fn rest(until: Instant, now: Instant) -> Option<Lease> {
+    Lease::new(until.saturating_duration_since(now)).ok()
+}
+
 impl Leaving {
     /// Sends the release behind whatever was sent before.
     pub(crate) fn begin(remains: Remains, scene: &Scene, orders: &mut Vec<Order>) -> Self {
-        let Remains { claim, lease, aloud, surely_over, unsure, haunted } = remains;
+        let Remains { claim, lease, aloud, keep, surely_over, unsure, haunted } = remains;
+        let kept_until = keep.and_then(|until| rest(until, scene.now));
+        let kept_until = kept_until.map_or(surely_over, |rest| rest.surely_over(scene.now));
         let mut leaving = Self {
             claim,
             lease,
             aloud,
+            keep,
             doing: Doing::Releasing,
-            surely_over,
+            surely_over: surely_over.max(kept_until),
             unsure,
             haunted,
             doubt: false,
@@ -91,7 +103,10 @@ impl Leaving {
         }
         let (claim, aloud) = (self.claim, self.aloud);
         self.doing = Doing::Releasing;
-        orders.push(Order::Send(Errand::Release { claim, in_full, aloud }));
+        orders.push(Order::Send(match self.keep.and_then(|until| rest(until, scene.now)) {
+            Some(rest) => Errand::Keep { claim, rest, in_full },
+            None => Errand::Release { claim, in_full, aloud },
+        }));
     }
 
     /// When there can be nothing left to release.

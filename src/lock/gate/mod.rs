@@ -84,6 +84,13 @@ impl Gate {
                 self.came(Waiter { claim, terms, patience }, scene, orders);
             }
             Event::Left { claim } => self.left(claim, scene, orders),
+            Event::Declined { claim } => {
+                if let Some(held) = self.held_by(claim) {
+                    // There is no work whose shortest time counts.
+                    held.forgo_shortest(scene.now);
+                }
+                self.released(claim, scene, orders);
+            }
             Event::Released { claim } => self.released(claim, scene, orders),
             Event::Beat { claim } => {
                 if let Some(held) = self.held_by(claim) {
@@ -111,6 +118,18 @@ impl Gate {
                 self.rivals.met(scene.now);
                 if let Seat::Head(head) = &mut self.seat {
                     head.woken(Wakeup::Announce, scene, orders);
+                }
+            }
+            Event::Hearing => {
+                if let Seat::Head(head) = &mut self.seat {
+                    head.woken(Wakeup::Announce, scene, orders);
+                }
+            }
+            Event::Deafened => {
+                if std::mem::take(&mut self.rivals.listening) {
+                    if let Seat::Head(head) = &mut self.seat {
+                        head.relied_on_nobody(scene, orders);
+                    }
                 }
             }
             Event::Opened { fenced, same } => self.opened(fenced, same, scene, orders),
@@ -189,7 +208,7 @@ impl Gate {
         let (unsure, haunted) = (sent.is_some(), head.haunted());
         let aloud = self.rivals.are_told(&terms, scene.now);
         let lease = terms.lease;
-        let remains = Remains { claim, lease, aloud, surely_over, unsure, haunted };
+        let remains = Remains { claim, lease, aloud, keep: None, surely_over, unsure, haunted };
         self.leaving.push(Leaving::begin(remains, scene, orders));
     }
 
@@ -200,7 +219,7 @@ impl Gate {
         }
         self.give_up_waiters(scene.now, orders);
         match self.line.front() {
-            Some(_) if scene.online && self.turns.allow(scene.now) => {
+            Some(_) if scene.online && self.turns.allow(scene.now) && !from.is_early(scene.now) => {
                 self.pass(&from, scene, orders);
             }
             _ => self.leave(&from, scene, orders),
@@ -232,6 +251,11 @@ impl Gate {
                 self.seat = Seat::Empty;
                 orders.push(Order::Forget(held.claim));
             }
+            // The work may go on for a while: nobody else is to begin before the delay is over.
+            LostCause::Expired | LostCause::Unconfirmed | LostCause::MaxHold if held.lingers() => {
+                self.seat = Seat::Empty;
+                orders.push(Order::Forget(held.claim));
+            }
             LostCause::Expired
             | LostCause::Unconfirmed
             | LostCause::MaxHold
@@ -241,7 +265,9 @@ impl Gate {
 
     fn said(&mut self, errand: Errand, said: Said, scene: &Scene, orders: &mut Vec<Order>) {
         match (&mut self.seat, errand) {
-            (_, Errand::Release { claim, .. }) => self.release_said(claim, said, scene, orders),
+            (_, Errand::Release { claim, .. } | Errand::Keep { claim, .. }) => {
+                self.release_said(claim, said, scene, orders);
+            }
             (Seat::Passing(passing), Errand::HandOver { from, sent, in_full, .. })
                 if passing.from.claim == from && passing.sent == sent =>
             {
@@ -289,7 +315,8 @@ impl Gate {
         orders.push(Order::Refuse { claim, why: Why::TooShort { took } });
         let (lease, aloud) = (terms.lease, self.rivals.are_told(&terms, scene.now));
         let surely_over = lease.surely_over(scene.now);
-        let remains = Remains { claim, lease, aloud, surely_over, unsure: false, haunted };
+        let (keep, unsure) = (None, false);
+        let remains = Remains { claim, lease, aloud, keep, surely_over, unsure, haunted };
         self.seat = Seat::Empty;
         self.leaving.push(Leaving::begin(remains, scene, orders));
     }

@@ -117,6 +117,14 @@ impl Gate {
                 again.send(true, orders);
                 self.seat = Seat::Passing(again);
             }
+            Said::TooShort { took } => {
+                if !gone {
+                    orders.push(Order::Refuse { claim: to.claim, why: Why::TooShort { took } });
+                }
+                orders.push(Order::Forget(to.claim));
+                self.seat = Seat::Held(from);
+                self.released(from.claim, scene, orders);
+            }
             // Either value may be there, or none: the old one goes first.
             said => {
                 let ran = match said {

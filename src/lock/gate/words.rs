@@ -18,6 +18,8 @@ pub(crate) struct Terms {
     pub(crate) renewal: Renewal,
     pub(crate) max_hold: Option<Duration>,
     pub(crate) heartbeat: Option<Duration>,
+    /// How long the key stays at least, even if the lock is released before.
+    pub(crate) at_least: Duration,
     pub(crate) watch_at_once: bool,
     pub(crate) wakeup: Wakeup,
     pub(crate) backoff: Backoff,
@@ -61,6 +63,8 @@ pub(crate) enum Event {
     Came { claim: Claim, terms: Terms, patience: Patience },
     /// A caller that was not granted the lock has gone.
     Left { claim: Claim },
+    /// A caller has gone that was granted the lock and did not know it yet.
+    Declined { claim: Claim },
     /// A guard was released or dropped.
     Released { claim: Claim },
     /// The work that holds the lock is alive.
@@ -75,6 +79,10 @@ pub(crate) enum Event {
     Changed,
     /// A process released the lock, as it says itself. Equal numbers stand for equal processes.
     Announced { process: u64 },
+    /// Announcements are heard from now on.
+    Hearing,
+    /// Announcements are not heard any more.
+    Deafened,
     /// There is a connection again. What the one before was sent and has not run yet never will, if it is `fenced` off. The
     /// server has kept its data, as far as is known, if it is the `same`.
     Opened { fenced: bool, same: bool },
@@ -102,6 +110,8 @@ pub(crate) enum Errand {
     Verify { claim: Claim, sent: Instant },
     /// Another owner and a new lease, if the key is ours.
     HandOver { from: Claim, to: Claim, sent: Instant, lease: Lease, in_full: bool },
+    /// Leave the key to its end by itself, so much later, if it is ours.
+    Keep { claim: Claim, rest: Lease, in_full: bool },
     /// Free the key, if it is ours; and tell those who wait, if `aloud`.
     Release { claim: Claim, in_full: bool, aloud: bool },
 }

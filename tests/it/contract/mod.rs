@@ -36,9 +36,11 @@ mod blocking;
 mod commands;
 mod elder;
 mod handshake;
+mod hearing;
 mod locks;
 mod pubsub;
 mod several;
+mod terms;
 mod waiting;
 
 async fn run(target: Target, access: Access, case: impl AsyncFnOnce(&Running)) {

@@ -87,7 +87,7 @@ fn release(script: &mut Running<'_, '_>) -> Result<Frame, Refusal> {
     script.redis(&[Bytes::from_static(b"DEL"), key])
 }
 
-/// `… redis.call('DEL', KEYS[1]) return 1 + redis.call('PUBLISH', ARGV[2], ARGV[3]) …`
+/// `… redis.call('DEL', KEYS[1]) … redis.pcall('PUBLISH', ARGV[2], ARGV[3]) …`
 fn release_aloud(script: &mut Running<'_, '_>) -> Result<Frame, Refusal> {
     let key = script.key(0, "'GET'")?;
     let held = script.redis(&[Bytes::from_static(b"GET"), key.clone()])?;
@@ -96,8 +96,10 @@ fn release_aloud(script: &mut Running<'_, '_>) -> Result<Frame, Refusal> {
     }
     script.redis(&[Bytes::from_static(b"DEL"), key])?;
     let (channel, message) = (script.arg(1, "'PUBLISH'")?, script.arg(2, "'PUBLISH'")?);
-    let told = script.redis(&[Bytes::from_static(b"PUBLISH"), channel, message])?;
-    let Frame::Integer(told) = told else { return Ok(told) };
+    let told = match script.redis(&[Bytes::from_static(b"PUBLISH"), channel, message]) {
+        Ok(Frame::Integer(told)) => told,
+        _ => 0,
+    };
     Ok(Frame::Integer(1 + told))
 }
 

@@ -79,6 +79,7 @@ impl World {
                 | Errand::Take { claim, .. }
                 | Errand::Renew { claim, .. }
                 | Errand::Verify { claim, .. }
+                | Errand::Keep { claim, .. }
                 | Errand::Release { claim, .. },
             )
             | Order::Grant { claim, .. }
@@ -91,7 +92,7 @@ impl World {
         let history = self.history.entry(claim).or_default();
         assert!(!history.forgotten, "I7: {order:?} after it was forgotten");
         match order {
-            Order::Send(Errand::Release { .. }) => history.released = true,
+            Order::Send(Errand::Release { .. } | Errand::Keep { .. }) => history.released = true,
             Order::Send(errand) => {
                 assert!(!history.released, "I1, I3: {errand:?} after a release");
                 history.asked |= matches!(errand, Errand::Ask { .. } | Errand::HandOver { .. });
@@ -182,6 +183,13 @@ impl World {
                 let said = compared(from);
                 if let Said::Ours(_) = said {
                     self.key = Some((to, lease(new)));
+                }
+                said
+            }
+            Errand::Keep { claim, rest, .. } => {
+                let said = compared(claim);
+                if let Said::Ours(_) = said {
+                    self.key = Some((claim, lease(rest)));
                 }
                 said
             }
@@ -281,8 +289,10 @@ impl World {
                 self.desk.now += by;
                 self.happen(Event::Tick);
             }
-            7 if self.desk.online => match self.roll(2) {
+            7 if self.desk.online => match self.roll(4) {
                 0 => self.happen(Event::Changed),
+                1 => self.happen(Event::Hearing),
+                2 => self.happen(Event::Deafened),
                 _ => self.happen(Event::Announced { process: 1 }),
             },
             8 if self.roll(6) == 0 => self.cut(),

@@ -1,9 +1,11 @@
 //! A gate on a desk, to be told and asked: `rows.rs` and `undoing.rs` go through the state table, `histories.rs` through random
 //! histories.
 
+mod hearing;
 mod histories;
 mod model;
 mod rows;
+mod terms;
 mod undoing;
 
 use crate::backoff::Backoff;
@@ -26,6 +28,7 @@ fn terms() -> Terms {
         renewal: Renewal::Auto,
         max_hold: None,
         heartbeat: None,
+        at_least: Duration::ZERO,
         watch_at_once: false,
         wakeup: Wakeup::Track,
         backoff: Backoff::new(100 * MS, 1.0, 100 * MS),
@@ -92,6 +95,10 @@ impl Desk {
                 }
                 Errand::Verify { claim, .. } => format!("verify {}", claim.0),
                 Errand::HandOver { from, to, .. } => format!("pass {} to {}", from.0, to.0),
+                Errand::Keep { claim, rest, in_full } => {
+                    let how = if *in_full { " in full" } else { "" };
+                    format!("keep {} for {:?}{how}", claim.0, rest.length())
+                }
                 Errand::Release { claim, in_full, aloud } => {
                     let how = if *in_full { " in full" } else { "" };
                     format!("release {}{how}{}", claim.0, if *aloud { " aloud" } else { "" })
@@ -120,6 +127,10 @@ impl Desk {
 
     fn release(&mut self, claim: u64) -> String {
         self.told(Event::Released { claim: Claim(claim) })
+    }
+
+    fn decline(&mut self, claim: u64) -> String {
+        self.told(Event::Declined { claim: Claim(claim) })
     }
 
     fn leave(&mut self, claim: u64) -> String {

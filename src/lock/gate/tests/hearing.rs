@@ -1,0 +1,60 @@
+//! Being told of releases, or not.
+
+use super::{Desk, HELD, MS, SECOND, holding, left, terms};
+use crate::lock::gate::{Ears, Event, Left, Patience, Said, Terms};
+use crate::lock::options::Wakeup;
+use std::time::Duration;
+
+const HEARS: Ears = Ears { tracks: false, hears: true, echoes: false };
+
+/// A head that has asked to be told of releases.
+fn listening(wakeup: Wakeup) -> Desk {
+    let mut desk = Desk::new();
+    desk.ears = HEARS;
+    desk.come_with(1, Terms { wakeup, ..terms() }, Patience::Endless);
+    assert_eq!(desk.answer(HELD), "look 1 and listen");
+    assert_eq!(desk.answer(left(4_000)), "");
+    desk
+}
+
+#[test]
+fn who_listens_on_another_connection_asks_once_more_when_that_is_confirmed() {
+    let mut desk = listening(Wakeup::Announce);
+    assert_eq!(desk.told(Event::Hearing), "ask 1");
+    assert_eq!(desk.answer(HELD), "look 1");
+    assert_eq!(desk.answer(left(3_000)), "");
+    assert_eq!(desk.told(Event::Announced { process: 7 }), "ask 1");
+}
+
+#[test]
+fn who_hears_no_longer_asks_at_once_and_then_at_intervals() {
+    let mut desk = listening(Wakeup::Announce);
+    desk.ears.hears = false;
+    assert_eq!(desk.told(Event::Deafened), "ask 1");
+    assert_eq!(desk.told(Event::Deafened), "", "once");
+    assert_eq!(desk.answer(HELD), "look 1");
+    assert_eq!(desk.answer(left(4_000)), "");
+    assert_eq!(desk.due(), Some(100 * MS - Duration::from_nanos(1)), "by its back-off");
+}
+
+#[test]
+fn only_where_it_was_agreed_upon_is_an_announcement_relied_on() {
+    for (wakeup, due) in
+        [(Wakeup::Announce, 4_001 * MS), (Wakeup::Auto, 100 * MS - Duration::from_nanos(1))]
+    {
+        let desk = listening(wakeup);
+        assert_eq!(desk.due(), Some(due), "{wakeup:?}");
+    }
+}
+
+#[test]
+fn next_in_line_whose_lease_is_too_short_does_not_stop_the_hand_over() {
+    let mut desk = holding(1);
+    desk.come(2);
+    desk.come(3);
+    assert_eq!(desk.release(1), "pass 1 to 2");
+    let short = desk.answer(Said::TooShort { took: SECOND });
+    assert_eq!(short, "refuse 2: TooShort { took: 1s }, forget 2, pass 1 to 3");
+    let passed = desk.answer(Said::Ours(Left::Unasked));
+    assert_eq!(passed, "report 1: Yes, forget 1, grant 3 until 9.978s");
+}

@@ -1,0 +1,81 @@
+//! Locks that are handed out once replicas, or the disk, have them: on real servers, of which one follows the other.
+
+use crate::real::{Kind, Options, RealServer};
+use crate::support::eventually;
+use std::time::Duration;
+use tenure::{AcquireError, Client, Config, Durability};
+
+const MS: Duration = Duration::from_millis(1);
+
+/// A server and one that follows it.
+async fn pair(kind: Kind) -> (RealServer, RealServer, Client) {
+    let leader = RealServer::start(kind, Options::default());
+    let follows = format!("replicaof 127.0.0.1 {}", leader.port());
+    let config = vec![follows];
+    let follower = RealServer::start(kind, Options { config, ..Options::default() });
+    let client = Client::with_config(Config::from_url(&leader.url()).unwrap()).await.unwrap();
+    eventually("the replica follows", async || {
+        let role: String = client.command("INFO").arg("replication").send().await.unwrap();
+        role.contains("state=online")
+    })
+    .await;
+    (leader, follower, client)
+}
+
+async fn lock_is_handed_out_when_the_replica_has_it(kind: Kind) {
+    if !RealServer::available() {
+        return;
+    }
+    let (_leader, follower, client) = pair(kind).await;
+    let lock = |count| {
+        let wanted = Durability::Replicas { count, timeout: 200 * MS };
+        client.lock("l").options(tenure::Options::new().durability(wanted))
+    };
+    let guard = lock(1).acquire().await.unwrap();
+    let there = Client::with_config(Config::from_url(&follower.url()).unwrap()).await.unwrap();
+    assert_eq!(there.exists("lk:l").await.unwrap(), 1, "it was there before it was handed out");
+    guard.release().await.unwrap();
+
+    let error = lock(2).acquire().await.unwrap_err();
+    assert!(matches!(error, AcquireError::NotDurable { replicas: 1, .. }), "{error:?}");
+    assert_eq!(client.exists("lk:l").await.unwrap(), 0, "it was given back");
+
+    follower.signal(crate::real::Signal::Stop);
+    let error = lock(1).acquire().await.unwrap_err();
+    follower.signal(crate::real::Signal::Cont);
+    assert!(matches!(error, AcquireError::NotDurable { replicas: 0, .. }), "{error:?}");
+    assert_eq!(client.exists("lk:l").await.unwrap(), 0, "it was given back");
+}
+
+#[tokio::test]
+async fn lock_is_handed_out_when_the_replica_has_it_on_redis_6_2() {
+    lock_is_handed_out_when_the_replica_has_it(Kind::Redis6_2).await;
+}
+
+#[tokio::test]
+async fn lock_is_handed_out_when_the_replica_has_it_on_redis_7_0() {
+    lock_is_handed_out_when_the_replica_has_it(Kind::Redis7_0).await;
+}
+
+#[tokio::test]
+async fn lock_is_handed_out_when_the_replica_has_it_on_valkey_9_1() {
+    lock_is_handed_out_when_the_replica_has_it(Kind::Valkey9_1).await;
+}
+
+#[tokio::test]
+async fn lock_is_handed_out_when_it_is_on_disk() {
+    if !RealServer::available() {
+        return;
+    }
+    let config = vec!["appendonly yes".to_owned(), "appendfsync always".to_owned()];
+    let server = RealServer::start(Kind::Valkey9_1, Options { config, ..Options::default() });
+    let client = Client::with_config(Config::from_url(&server.url()).unwrap()).await.unwrap();
+    let lock = |replicas| {
+        let wanted = Durability::Disk { replicas, timeout: 200 * MS };
+        client.lock("l").options(tenure::Options::new().durability(wanted))
+    };
+    lock(0).acquire().await.unwrap().release().await.unwrap();
+    let error = lock(1).acquire().await.unwrap_err();
+    assert!(matches!(error, AcquireError::NotDurable { replicas: 0, .. }), "{error:?}");
+    assert_eq!(client.exists("lk:l").await.unwrap(), 0, "it was given back");
+}
