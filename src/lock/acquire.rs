@@ -13,6 +13,7 @@ use crate::lock::plan::Plan;
 use crate::lock::sight::Sight;
 use crate::lock::token::OwnerToken;
 use crate::seam::after;
+use bytes::Bytes;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -29,6 +30,8 @@ pub(crate) struct Acquiring<'a> {
     since: SystemTime,
     timeout: Option<Duration>,
     flush: Flush,
+    /// The value of the hold that it is to take the key from, if it is.
+    prey: Option<&'a Bytes>,
     step: Step,
 }
 
@@ -50,7 +53,7 @@ impl<'a> Acquiring<'a> {
         let end = timeout.and_then(|timeout| begun.checked_add(timeout));
         let patience = end.map_or(Patience::Endless, Patience::Until);
         let (flush, step) = (Flush::Auto, Step::Start);
-        Self { locker, plan, patience, begun, since, timeout, flush, step }
+        Self { locker, plan, patience, begun, since, timeout, flush, prey: None, step }
     }
 
     /// A caller that makes one attempt; `flush` says who writes.
@@ -59,12 +62,19 @@ impl<'a> Acquiring<'a> {
         let timeout = locker.config().response_timeout;
         let patience = Patience::Once(after(begun, timeout));
         let (timeout, step) = (Some(timeout), Step::Start);
-        Self { locker, plan, patience, begun, since, timeout, flush, step }
+        Self { locker, plan, patience, begun, since, timeout, flush, prey: None, step }
+    }
+
+    /// A caller that makes one attempt to take the key from the hold with this value.
+    pub(crate) fn seizing(locker: &'a Arc<Locker>, plan: &'a Arc<Plan>, prey: &'a Bytes) -> Self {
+        let once = Self::once(locker, plan, Flush::Auto);
+        let end = once.patience.end().unwrap_or(once.begun);
+        Self { patience: Patience::Seize(end), prey: Some(prey), ..once }
     }
 
     /// Opens a claim, tells its gate, and looks what came of it, all at once.
     fn begin(&mut self, cx: &Context<'_>) -> Poll<<Self as Future>::Output> {
-        let Self { locker, plan, patience, begun, since, .. } = *self;
+        let Self { locker, plan, patience, begun, since, prey, .. } = *self;
         let engine = &locker.engine;
         let token = OwnerToken::new(engine.seam.entropy(), engine.seam.entropy());
         let come = |book: &mut Book| {
@@ -75,6 +85,7 @@ impl<'a> Acquiring<'a> {
             let claim = book.claim(gate, plan);
             if let Some(record) = book.record(claim) {
                 plan.signature.sign(token, since, &mut record.value);
+                record.prey = prey.cloned();
             }
             if engine.witness.is_some() {
                 book.watch_begin(claim, begun);

@@ -5,6 +5,7 @@
 use crate::client::{Flush, Frame};
 use crate::error::Error;
 use crate::lock::answers::{Replies, Reply};
+use crate::lock::bells::Bells;
 use crate::lock::dialect::Dialect;
 use crate::lock::error::AcquireError;
 use crate::lock::gate::{Claim, Errand, Event, Order, Released, Why};
@@ -13,6 +14,7 @@ use crate::lock::hold::{Clocks, Hold};
 use crate::lock::plan::Plan;
 use crate::lock::sight::{Sight, Times};
 use crate::lock::token::{self, Holder};
+use bytes::Bytes;
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -31,6 +33,7 @@ pub(crate) struct Book {
     /// What has happened and was not told to its gate yet.
     pub(crate) news: VecDeque<News>,
     pub(crate) orders: Vec<Order>,
+    pub(crate) bells: Bells,
     /// Whom to wake once the lock is let go.
     pub(crate) wakers: Wakers,
     /// Something was posted and is to be written.
@@ -80,6 +83,8 @@ pub(crate) struct Record {
     pub(crate) gate: usize,
     pub(crate) plan: Option<Arc<Plan>>,
     pub(crate) value: Vec<u8>,
+    /// The value of the hold that it is to take the key from, if it is.
+    pub(crate) prey: Option<Bytes>,
     /// Of a claim that was granted, or of an earlier one.
     pub(crate) hold: Option<Arc<Hold>>,
     pub(crate) mail: Mail,
@@ -172,8 +177,19 @@ impl Book {
         }
     }
 
+    /// Something happened to a gate's key that may change who holds it.
+    pub(crate) fn ring_bell(&mut self, at: usize) {
+        if self.bells.are_none() {
+            return;
+        }
+        if let Some(key) = self.gates.get(at).and_then(|entry| entry.key.as_ref()) {
+            self.bells.ring(&key.bytes);
+        }
+    }
+
     /// Something happened that concerns every gate.
     pub(crate) fn tell_all(&mut self, event: Event) {
+        self.bells.ring_all();
         for gate in self.gates.in_use() {
             self.news.push_back(News { gate, event, sent: None });
         }
@@ -202,6 +218,12 @@ impl Book {
         self.value_and_speaker(claim).0
     }
 
+    /// The value of the hold that a claim is to take the key from.
+    pub(crate) fn prey(&self, claim: Claim) -> Option<&[u8]> {
+        let at = usize::try_from(claim.0 & 0xffff_ffff).unwrap_or(usize::MAX);
+        self.claims.get(at).and_then(|record| record.prey.as_deref())
+    }
+
     /// A claim's value, and what its process says when it speaks: which client it is, and which process.
     pub(crate) fn value_and_speaker(&self, claim: Claim) -> (&[u8], &[u8]) {
         let at = usize::try_from(claim.0 & 0xffff_ffff).unwrap_or(usize::MAX);
@@ -217,7 +239,7 @@ impl Book {
             return;
         }
         record.generation = record.generation.wrapping_add(1);
-        (record.plan, record.mail) = (None, Mail::Empty);
+        (record.plan, record.prey, record.mail) = (None, None, Mail::Empty);
         if let Ok(at) = usize::try_from(claim.0 & 0xffff_ffff) {
             self.free_claims.push(at);
         }

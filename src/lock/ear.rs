@@ -105,6 +105,7 @@ impl Ear {
     }
 
     fn tell(&self, book: &mut Book, key: Bytes, event: Event) {
+        book.bells.ring(&key);
         if let Some(gate) = book.gates.find(&Key::new(key, &self.hasher)) {
             book.news.push_back(News { gate, event, sent: None });
         }

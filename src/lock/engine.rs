@@ -176,7 +176,10 @@ impl Engine {
     fn perform(&self, book: &mut Book, at: usize, order: Order, sent: Option<Clocks>) {
         match order {
             Order::Send(errand) => self.send(book, at, errand),
-            Order::Grant { claim, term } => self.grant(book, claim, term, sent),
+            Order::Grant { claim, term } => {
+                self.grant(book, claim, term, sent);
+                book.ring_bell(at);
+            }
             Order::Refuse { claim, why } => {
                 let refusal = book.refusal(at, why);
                 book.deliver(claim, Mail::Refused(refusal));
@@ -193,6 +196,7 @@ impl Engine {
                 }
             }
             Order::Report { claim, released } => {
+                book.ring_bell(at);
                 let error = book.gates.get(at).and_then(|entry| entry.last_error.clone());
                 book.deliver(claim, Mail::Released(released, error));
             }

@@ -16,12 +16,16 @@ use std::fmt;
 /// A hold that somebody looked at.
 #[derive(Clone)]
 pub struct Observed {
-    value: Bytes,
+    pub(crate) value: Bytes,
     holder: Holder,
     ttl: Ttl,
 }
 
 impl Observed {
+    pub(crate) fn new(value: Bytes, ttl: Ttl) -> Self {
+        Self { holder: token::holder(&value), value, ttl }
+    }
+
     /// Who holds the lock.
     pub fn holder(&self) -> &Holder {
         &self.holder
@@ -66,7 +70,7 @@ impl Lock {
             Option::<Bytes>::from_reply(get.await?).map_err(|error| no_lock(&key, error))?;
         let Some(value) = value else { return Ok(None) };
         let ttl = Ttl::from_reply(pttl.await?)?;
-        Ok(Some(Observed { holder: token::holder(&value), value, ttl }))
+        Ok(Some(Observed::new(value, ttl)))
     }
 
     /// Ends exactly the hold that was looked at; tells whether it was still there.

@@ -49,6 +49,7 @@
 //! | file | what it does |
 //! |---|---|
 //! | `handle.rs`, `options.rs`, `guard.rs`, `inspect.rs`, `error.rs` | what users call |
+//! | `steal.rs`, `list.rs`, `watching.rs`, `bells.rs` | what operators call, and whom to tell of a key |
 //! | `durable.rs` | copies of a lock before it is handed out |
 //! | `all.rs`, `all_guard.rs`, `any.rs` | several locks at once |
 //! | `gate/`, `lease.rs` | what to do: pure |
@@ -75,6 +76,7 @@ mod all_guard;
 mod answers;
 mod any;
 mod aside;
+mod bells;
 mod book;
 mod dialect;
 mod durable;
@@ -89,14 +91,17 @@ mod handle;
 mod hold;
 mod inspect;
 mod lease;
+mod list;
 mod locker;
 mod options;
 mod phrases;
 mod plan;
 mod post;
 mod sight;
+mod steal;
 mod ticker;
 mod token;
+mod watching;
 
 pub use all::LockAll;
 pub use all_guard::AllGuard;
@@ -105,8 +110,10 @@ pub use error::{AcquireError, CheckError, LostCause, ReleaseError, WithError};
 pub use guard::Guard;
 pub use handle::Lock;
 pub use inspect::Observed;
+pub use list::{Listed, Listing};
 pub use options::{Durability, Options, Renewal, Wakeup};
 pub use token::Holder;
+pub use watching::{LockState, Watching};
 
 use crate::client::Client;
 use crate::seam::after;

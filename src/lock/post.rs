@@ -185,7 +185,13 @@ impl Book {
             _ => &[],
         };
         let (value, speaker) = self.value_and_speaker(claim_of(errand));
-        let seen = seen.as_ref().map(|(value, _)| &value[..]).unwrap_or_default();
+        let seen = match errand {
+            Errand::Take { claim, .. } => {
+                let seen = seen.as_ref().map(|(value, _)| &value[..]);
+                self.prey(*claim).or(seen).unwrap_or_default()
+            }
+            _ => &[],
+        };
         Matter { key: &key.bytes, value, next, seen, channel, speaker }
     }
 

@@ -295,6 +295,33 @@ async fn operators_calls_dropped_at_any_poll_leave_nothing_behind() {
         }
     })
     .await;
+    drop_at_every_poll("inspect and steal", async |client| {
+        let lock = client.lock("l");
+        if let Ok(Some(seen)) = lock.inspect().await {
+            if let Ok(Some(guard)) = lock.steal(&seen).await {
+                drop(guard.release().await);
+            }
+        }
+    })
+    .await;
+    drop_at_every_poll("steal before one that waits", async |client| {
+        let lock = client.lock("l");
+        let (waited, ()) = tokio::join!(lock.acquire_for(30 * MS), async {
+            if let Ok(Some(seen)) = lock.inspect().await {
+                drop(lock.steal(&seen).await);
+            }
+        });
+        drop(waited);
+    })
+    .await;
+    drop_at_every_poll("list and watch", async |client| {
+        drop(client.list_locks("").all().await);
+        if let Ok(mut watching) = client.lock("l").watch() {
+            let _ = watching.next().await;
+            let _ = tokio::time::timeout(30 * MS, watching.next()).await;
+        }
+    })
+    .await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -135,6 +135,12 @@ impl Head {
         }
     }
 
+    /// The waiter, if nothing of it is on its way or may be on the server.
+    pub(crate) fn idle(&self) -> Option<Waiter> {
+        let rests = matches!(self.doing, Doing::Resting { .. } | Doing::Yielding { .. });
+        (rests && self.doubt.is_none() && self.haunted.is_none()).then_some(self.waiter)
+    }
+
     /// Until when a late command may bring the value back.
     pub(crate) fn haunted(&self) -> Option<Instant> {
         self.haunted
@@ -151,7 +157,7 @@ impl Head {
     /// When a caller gives up whose command is not answered.
     fn gives_up_at(&self) -> Option<Instant> {
         match self.waiter.patience {
-            Patience::Once(end) => Some(end),
+            Patience::Once(end) | Patience::Seize(end) => Some(end),
             // A last attempt that begins late gets its time all the same.
             Patience::Until(end) => {
                 Some(after(self.suspect().map_or(end, |sent| sent.max(end)), GRACE))
@@ -177,6 +183,9 @@ impl Head {
             (Doing::Asking { .. }, Said::InFull) => self.take(true, scene, orders),
             (Doing::Asking { .. } | Doing::Confirming { .. }, Said::Gone | Said::NotOurs) => {
                 self.doubt = None;
+                if let Patience::Seize(_) = self.waiter.patience {
+                    return Step::Refused(Why::Held);
+                }
                 self.ask(scene, orders);
             }
             (Doing::Asking { .. }, Said::Rephrase) => self.ask(scene, orders),
@@ -223,7 +232,7 @@ impl Head {
             self.look(false, Some(until_ms), scene, orders);
             return Step::Stay;
         }
-        if let Patience::Once(_) = self.waiter.patience {
+        if self.waiter.patience.is_single() {
             return Step::Refused(Why::Held);
         }
         let over = self.waiter.patience.is_over(scene.now);
@@ -265,8 +274,8 @@ impl Head {
             return Step::Stay;
         }
         if self.waiter.patience.is_over(scene.now) {
-            let once = matches!(self.waiter.patience, Patience::Once(_));
-            return Step::Refused(if once { Why::Held } else { Why::TimedOut });
+            let single = self.waiter.patience.is_single();
+            return Step::Refused(if single { Why::Held } else { Why::TimedOut });
         }
         if left == Left::Nothing || std::mem::take(&mut self.news) {
             self.ask(scene, orders);
@@ -293,7 +302,9 @@ impl Head {
     fn failed(&mut self, failure: Failure, scene: &Scene) -> Step {
         match (failure, self.waiter.patience) {
             (Failure::Closed, _) => Step::Refused(Why::Closed),
-            (Failure::ForGood { .. }, _) | (_, Patience::Once(_)) => Step::Refused(Why::Failed),
+            (Failure::ForGood { .. }, _) | (_, Patience::Once(_) | Patience::Seize(_)) => {
+                Step::Refused(Why::Failed)
+            }
             (_, patience) if patience.is_over(scene.now) => Step::Refused(Why::TimedOut),
             _ => {
                 let rest = self.back_off(scene);
@@ -371,7 +382,7 @@ impl Head {
             Doing::Resting { .. } | Doing::Yielding { .. } => Step::Stay,
             _ if self.gives_up_at().is_none_or(|end| now < end) => Step::Stay,
             _ => match self.waiter.patience {
-                Patience::Once(_) => Step::Refused(Why::NoAnswer),
+                Patience::Once(_) | Patience::Seize(_) => Step::Refused(Why::NoAnswer),
                 Patience::Until(_) | Patience::Endless => Step::Refused(Why::TimedOut),
             },
         }

@@ -14,7 +14,11 @@ impl Gate {
                 self.turns = Turns::default();
                 self.seat = Seat::Head(Head::asking(waiter, scene, orders));
             }
-            (_, Patience::Once(_)) => refuse(waiter.claim, Why::Held, orders),
+            (Seat::Head(_), Patience::Seize(end)) => {
+                self.line_due = earlier(self.line_due, Some(end));
+                self.line.push_front(waiter);
+            }
+            (_, Patience::Once(_) | Patience::Seize(_)) => refuse(waiter.claim, Why::Held, orders),
             _ if over => refuse(waiter.claim, Why::TimedOut, orders),
             _ => {
                 self.line_due = earlier(self.line_due, waiter.patience.end());
@@ -53,7 +57,7 @@ impl Gate {
         self.line_due = None;
         let line_due = &mut self.line_due;
         self.line.retain(|waiter| {
-            let over = waiter.patience.is_over(now);
+            let over = waiter.patience.end().is_some_and(|end| now >= end);
             if over {
                 refuse(waiter.claim, Why::TimedOut, orders);
             } else {
@@ -71,8 +75,30 @@ impl Gate {
         }
     }
 
+    /// Whoever is to take the key from a hold goes before a head that rests, and has come in vain once somebody here has it.
+    pub(crate) fn let_seize(&mut self, scene: &Scene, orders: &mut Vec<Order>) {
+        while let Some(first) = self.line.front().copied() {
+            let Patience::Seize(_) = first.patience else { return };
+            match &self.seat {
+                Seat::Held(_) | Seat::Passing(_) => {
+                    self.line.pop_front();
+                    refuse(first.claim, Why::Held, orders);
+                }
+                Seat::Head(head) => {
+                    let Some(idle) = head.idle() else { return };
+                    self.line.pop_front();
+                    self.return_to_line(idle, false, orders);
+                    self.seat = Seat::Head(Head::asking(first, scene, orders));
+                    return;
+                }
+                Seat::Empty => return,
+            }
+        }
+    }
+
     /// If the seat is empty, the first of the line takes it.
     pub(crate) fn advance(&mut self, scene: &Scene, orders: &mut Vec<Order>) {
+        self.let_seize(scene, orders);
         if !matches!(self.seat, Seat::Empty) {
             return;
         }

@@ -51,7 +51,9 @@ impl Passing {
     /// When the next owner gives up, if the server does not answer.
     pub(crate) fn due(&self) -> Option<Instant> {
         match self.to.patience {
-            Patience::Once(end) | Patience::Until(end) if !self.gone => Some(after(end, GRACE)),
+            Patience::Once(end) | Patience::Seize(end) | Patience::Until(end) if !self.gone => {
+                Some(after(end, GRACE))
+            }
             _ => None,
         }
     }

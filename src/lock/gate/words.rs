@@ -30,6 +30,8 @@ pub(crate) struct Terms {
 pub(crate) enum Patience {
     /// One attempt, whose answer may take until then.
     Once(Instant),
+    /// The same, to take the key from the hold that the caller has looked at, whoever else waits.
+    Seize(Instant),
     Until(Instant),
     Endless,
 }
@@ -261,15 +263,20 @@ impl Patience {
     /// When the caller gives up.
     pub(crate) fn end(self) -> Option<Instant> {
         match self {
-            Self::Once(end) | Self::Until(end) => Some(end),
+            Self::Once(end) | Self::Seize(end) | Self::Until(end) => Some(end),
             Self::Endless => None,
         }
+    }
+
+    /// Whether there is one attempt only.
+    pub(crate) fn is_single(self) -> bool {
+        matches!(self, Self::Once(_) | Self::Seize(_))
     }
 
     /// Whether an attempt that ends now was the last one.
     pub(crate) fn is_over(self, now: Instant) -> bool {
         match self {
-            Self::Once(_) => true,
+            Self::Once(_) | Self::Seize(_) => true,
             Self::Until(end) => now >= end,
             Self::Endless => false,
         }

@@ -38,6 +38,7 @@ mod elder;
 mod handshake;
 mod hearing;
 mod locks;
+mod operators;
 mod pubsub;
 mod several;
 mod terms;

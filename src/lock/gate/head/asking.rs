@@ -1,13 +1,16 @@
 //! What a head asks the server, and which answer is to which question.
 
 use super::{Doing, Head};
-use crate::lock::gate::words::{Errand, Order, Scene};
+use crate::lock::gate::words::{Errand, Order, Patience, Scene};
 
 impl Head {
     pub(super) fn ask(&mut self, scene: &Scene, orders: &mut Vec<Order>) {
         if !scene.online {
             self.doing = Doing::Offline;
             return;
+        }
+        if let Patience::Seize(_) = self.waiter.patience {
+            return self.take(false, scene, orders);
         }
         let (claim, sent) = (self.waiter.claim, scene.now);
         self.news = false;
