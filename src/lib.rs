@@ -54,12 +54,15 @@
 //!
 //! | feature | what it adds | crates in all |
 //! |---|---|--:|
+//! | `blocking` | `tenure::blocking`: the same names for threads without a runtime | 13 |
 //! | `tls` | `rediss://`, `valkeys://` and `Config::tls`: TLS by rustls, with ring for its cryptography; the same as `tls-ring` | 25 |
 //! | `tls-aws-lc-rs` | the same with aws-lc-rs, which needs a C compiler; it is what is used where both are on | 25 |
 //! | `tls-rustls` | the same without cryptography, for a provider of your own: `Tls::provider` | 23 |
 //! | `tracing` | [`observe`]`::Spans`: spans and events under the names of OpenTelemetry, without arguments | 16 |
 
 mod backoff;
+#[cfg(feature = "blocking")]
+pub mod blocking;
 pub mod client;
 mod config;
 mod dialer;

@@ -21,12 +21,17 @@ impl Backend {
     }
 
     /// A client of its own, with its own connections.
+    #[allow(dead_code, reason = "one example does without a runtime")]
     pub(crate) async fn connect(&self) -> Result<Client, Error> {
-        let config = match &self.embedded {
-            Some(server) => Config::dialer(server.dialer()),
-            None => Config::from_env()?,
-        };
-        Client::with_config(config).await
+        Client::with_config(self.config()?).await
+    }
+
+    /// What reaches the server.
+    pub(crate) fn config(&self) -> Result<Config, Error> {
+        match &self.embedded {
+            Some(server) => Ok(Config::dialer(server.dialer())),
+            None => Config::from_env(),
+        }
     }
 
     /// A key that no other run uses.

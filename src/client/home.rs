@@ -60,6 +60,14 @@ impl Home {
         Ok(Self(place))
     }
 
+    /// The runtime on which the tasks run.
+    pub(crate) fn handle(&self) -> &Handle {
+        match &self.0 {
+            Place::Here(runtime) | Place::There(runtime) => runtime,
+            Place::Thread(thread) => &thread.runtime,
+        }
+    }
+
     /// Starts a task, which keeps a thread of our own alive until it has ended.
     pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         match &self.0 {
@@ -83,12 +91,10 @@ impl Home {
         &self,
         work: impl Future<Output = T> + Send + 'static,
     ) -> Result<T, Error> {
-        let runtime = match &self.0 {
-            Place::Here(_) => return Ok(work.await),
-            Place::There(runtime) => runtime,
-            Place::Thread(thread) => &thread.runtime,
-        };
-        let mut work = Ended(runtime.spawn(work));
+        if let Place::Here(_) = &self.0 {
+            return Ok(work.await);
+        }
+        let mut work = Ended(self.handle().spawn(work));
         (&mut work.0).await.map_err(|_| {
             Error::new(
                 ErrorKind::Closed,

@@ -28,6 +28,8 @@ mod place;
 mod pubsub;
 mod recovery;
 mod rights;
+#[cfg(feature = "blocking")]
+mod runtimeless;
 mod several;
 mod slips;
 #[cfg(feature = "tracing")]
