@@ -107,7 +107,7 @@ fn lease_is_renewed_while_the_thread_is_busy_and_a_loss_is_told() {
         assert!(matches!(guard.release(), Err(ReleaseError::Lost)));
 
         let lock = client.lock("l").options(options);
-        assert_eq!(lock.with(|guard| guard.is_held()).unwrap(), true);
+        assert!(lock.with(|guard| guard.is_held()).unwrap());
         let lost = lock.with(|_| client.wait(async |client| client.del("lk:l").await));
         assert!(matches!(lost, Err(WithError::Lost(LostCause::Deleted))), "{lost:?}");
     });

@@ -130,15 +130,27 @@ impl World {
         }
     }
 
+    /// The server puts one owner in the place of another.
+    fn replace(&mut self, old: Claim, new: Claim, lease: Lease) -> Said {
+        let said = self.compared(old);
+        if let Said::Ours(_) = said {
+            self.key = Some((new, self.desk.now + lease.length()));
+        }
+        said
+    }
+
+    fn compared(&self, claim: Claim) -> Said {
+        match self.holder() {
+            Some(holder) if holder == claim => Said::Ours(Left::Unasked),
+            Some(_) => Said::NotOurs,
+            None => Said::Gone,
+        }
+    }
+
     /// The server carries an errand out.
     fn serve(&mut self, errand: Errand) -> Said {
         let (now, holder) = (self.desk.now, self.holder());
         let lease = |lease: Lease| now + lease.length();
-        let compared = |claim| match holder {
-            Some(holder) if holder == claim => Said::Ours(Left::Unasked),
-            Some(_) => Said::NotOurs,
-            None => Said::Gone,
-        };
         match errand {
             Errand::Ask { claim, lease: new, .. } => match holder {
                 None => {
@@ -161,39 +173,19 @@ impl World {
                 _ => Left::Nothing,
             }),
             Errand::Take { claim, lease: new, .. } => {
-                let said = compared(ELDER);
-                if let Said::Ours(_) = said {
-                    assert!(self.elder_until <= now, "it was taken from an elder that holds");
-                    self.key = Some((claim, lease(new)));
-                }
-                said
+                let taken = holder != Some(ELDER) || self.elder_until <= now;
+                assert!(taken, "it was taken from an elder that holds");
+                self.replace(ELDER, claim, new)
             }
-            Errand::Renew { claim, lease: new, .. } => {
-                let said = compared(claim);
-                if let Said::Ours(_) = said {
-                    self.key = Some((claim, lease(new)));
-                }
-                said
+            Errand::Renew { claim, lease, .. } | Errand::Keep { claim, rest: lease, .. } => {
+                self.replace(claim, claim, lease)
             }
-            Errand::Verify { claim, .. } => match compared(claim) {
+            Errand::Verify { claim, .. } => match self.compared(claim) {
                 Said::Ours(_) => Said::Ours(Left::For(self.key.unwrap().1 - now)),
                 said => said,
             },
-            Errand::HandOver { from, to, lease: new, .. } => {
-                let said = compared(from);
-                if let Said::Ours(_) = said {
-                    self.key = Some((to, lease(new)));
-                }
-                said
-            }
-            Errand::Keep { claim, rest, .. } => {
-                let said = compared(claim);
-                if let Said::Ours(_) = said {
-                    self.key = Some((claim, lease(rest)));
-                }
-                said
-            }
-            Errand::Release { claim, aloud, .. } => match compared(claim) {
+            Errand::HandOver { from, to, lease, .. } => self.replace(from, to, lease),
+            Errand::Release { claim, aloud, .. } => match self.compared(claim) {
                 Said::Ours(_) if aloud => {
                     self.key = None;
                     Said::Freed { told: 2 }
