@@ -42,6 +42,7 @@ mod operators;
 mod pubsub;
 mod several;
 mod terms;
+mod trials;
 mod waiting;
 
 async fn run(target: Target, access: Access, case: impl AsyncFnOnce(&Running)) {
