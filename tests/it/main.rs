@@ -18,6 +18,7 @@ mod exit;
 mod faults;
 mod ghosts;
 mod holding;
+mod lessons;
 mod liveness;
 mod loss;
 mod observer;
