@@ -44,7 +44,8 @@ pub enum Renewal {
 #[non_exhaustive]
 pub enum Wakeup {
     /// As [`Wakeup::Track`], until several processes contend for the lock; then as [`Wakeup::Announce`]. A lock for which
-    /// nobody waits takes two commands, and one that is contended does not wake everybody in vain.
+    /// nobody waits takes two commands, and one that is contended does not wake everybody in vain. With RESP2, where nothing can be
+    /// tracked, waiters listen on a connection beside, and ask at intervals all the same: a holder that has met no rival is silent.
     #[default]
     Auto,
     /// The server tells, whoever freed the lock and however: by client tracking, which needs RESP3. Costs whoever releases
@@ -52,10 +53,10 @@ pub enum Wakeup {
     Track,
     /// Whoever releases the lock tells, by `PUBLISH` beside the release. Renewals and hand-overs are silent; a lock that
     /// is freed by other means is noticed within a second or when its lease is over. All who share a lock should choose
-    /// it, or none.
+    /// it, or none. With RESP2 waiters listen on a connection beside.
     Announce,
-    /// Nobody tells: waiters ask at growing random intervals ([`Options::backoff`]). Also what the others fall back to on
-    /// a connection that cannot hear.
+    /// Nobody tells: waiters ask at growing random intervals ([`Options::backoff`]). Also what the others fall back to
+    /// where the server does not let them hear.
     Poll,
 }
 

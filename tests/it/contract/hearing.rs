@@ -47,28 +47,30 @@ mod mute {
         user_who_may_not_subscribe_asks_at_intervals_at_once
     }
 
-    async fn connect(server: &Running) -> Client {
+    async fn connect(server: &Running, protocol: ProtocolChoice) -> Client {
         let config = server.config().username(MUTE.name).password(MUTE.password);
-        Client::with_config(config).await.unwrap()
+        Client::with_config(config.protocol(protocol)).await.unwrap()
     }
 
     async fn user_who_may_not_publish_releases_all_the_same(server: &Running) {
-        let client = connect(server).await;
+        let client = connect(server, ProtocolChoice::Auto).await;
         let lock = client.lock("l").options(Options::new().wakeup(Wakeup::Announce));
         lock.acquire().await.unwrap().release().await.unwrap();
         assert_eq!(client.exists("lk:l").await.unwrap(), 0);
     }
 
     async fn user_who_may_not_subscribe_asks_at_intervals_at_once(server: &Running) {
-        let (ours, theirs) = (server.connect().await, connect(server).await);
-        let backoff = Backoff::new(20 * MS, 1.0, 20 * MS);
-        let options = Options::new().lease(NEVER).backoff(backoff).wakeup(Wakeup::Announce);
-        let guard = ours.lock("l").options(options.clone()).acquire().await.unwrap();
-        let lock = theirs.lock("l").options(options);
-        let mut waiting = Box::pin(lock.acquire());
-        assert!(timeout(50 * MS, &mut waiting).await.is_err());
-        guard.release().await.unwrap();
-        let next = timeout(Duration::from_secs(10), waiting).await;
-        next.expect("long before the lease is over").unwrap().release().await.unwrap();
+        for protocol in [ProtocolChoice::Resp3, ProtocolChoice::Resp2] {
+            let (ours, theirs) = (server.connect().await, connect(server, protocol).await);
+            let backoff = Backoff::new(20 * MS, 1.0, 20 * MS);
+            let options = Options::new().lease(NEVER).backoff(backoff).wakeup(Wakeup::Announce);
+            let guard = ours.lock("l").options(options.clone()).acquire().await.unwrap();
+            let lock = theirs.lock("l").options(options);
+            let mut waiting = Box::pin(lock.acquire());
+            assert!(timeout(50 * MS, &mut waiting).await.is_err());
+            guard.release().await.unwrap();
+            let next = timeout(Duration::from_secs(10), waiting).await;
+            next.expect("long before the lease is over").unwrap().release().await.unwrap();
+        }
     }
 }

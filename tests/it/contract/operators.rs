@@ -3,7 +3,7 @@
 use crate::support::{Access, Running, poll_once};
 use std::time::Duration;
 use tenure::lock::{LockState, Watching};
-use tenure::{Client, LostCause, Options, ProtocolChoice};
+use tenure::{Client, Lock, LostCause, Options, ProtocolChoice};
 use tokio::time::timeout;
 
 const ACCESS: Access = Access::OPEN;
@@ -107,39 +107,48 @@ async fn state(watching: &mut Watching) -> String {
     }
 }
 
-async fn states_follow(watcher: &Client, holders: [&Client; 2]) {
+/// The next state, for which somebody waits already when `change` happens.
+async fn state_after<T>(watching: &mut Watching, change: impl Future<Output = T>) -> (String, T) {
+    let mut next = Box::pin(state(watching));
+    assert!(timeout(SECOND / 50, &mut next).await.is_err(), "nothing has changed");
+    let changed = change.await;
+    (next.await, changed)
+}
+
+/// A lock whose holder says who it is.
+fn lock_of(client: &Client, label: &str) -> Lock {
+    client.lock("l").options(Options::new().label(label))
+}
+
+async fn states_follow(watcher: &Client, holder: &Client, other: &Client) {
     let mut watching = watcher.lock("l").watch().unwrap();
     assert_eq!(state(&mut watching).await, "free");
-    for (number, holder) in holders.iter().enumerate() {
-        let lock = |turn| {
-            let options = Options::new().label(format!("{number} {turn}"));
-            holder.lock("l").options(options)
-        };
-        let guard = lock("first").acquire().await.unwrap();
-        assert_eq!(state(&mut watching).await, format!("{number} first"));
-        guard.verify().await.unwrap();
-        let second = lock("second");
-        let mut waiting = Box::pin(second.acquire());
-        assert!(poll_once(&mut waiting).await.is_pending());
-        guard.release().await.unwrap();
-        let guard = waiting.await.unwrap();
-        assert_eq!(state(&mut watching).await, format!("{number} second"));
-        guard.release().await.unwrap();
-        assert_eq!(state(&mut watching).await, "free");
-    }
+    let (first, second) = (lock_of(holder, "first"), lock_of(holder, "second"));
+    let (said, guard) = state_after(&mut watching, first.acquire()).await;
+    assert_eq!(said, "first");
+    let guard = guard.unwrap();
     // A renewal, or a refused attempt, is no new state.
-    let guard = holders[0].lock("l").acquire().await.unwrap();
-    assert_eq!(state(&mut watching).await, "");
     guard.verify().await.unwrap();
-    assert!(holders[1].lock("l").try_acquire().await.unwrap().is_none());
-    assert!(timeout(SECOND / 20, watching.next()).await.is_err());
-    holders[1].del("lk:l").await.unwrap();
-    assert_eq!(state(&mut watching).await, "free");
+    assert!(other.lock("l").try_acquire().await.unwrap().is_none());
+    let mut waiting = Box::pin(second.acquire());
+    assert!(poll_once(&mut waiting).await.is_pending());
+    let (said, _) = state_after(&mut watching, guard.release()).await;
+    assert_eq!(said, "second", "handed over");
+    let guard = waiting.await.unwrap();
+    let (said, _) = state_after(&mut watching, guard.release()).await;
+    assert_eq!(said, "free");
+
+    let _guard = first.acquire().await.unwrap();
+    assert_eq!(state(&mut watching).await, "first");
+    let (said, _) = state_after(&mut watching, other.del("lk:l")).await;
+    assert_eq!(said, "free");
 }
 
 async fn states_of_a_lock_follow_each_other(server: &Running) {
     let (ours, theirs) = (server.connect().await, server.connect().await);
-    states_follow(&ours, [&theirs, &ours]).await;
+    states_follow(&ours, &theirs, &ours).await;
+    // The server is silent about what a connection does itself.
+    states_follow(&ours, &ours, &theirs).await;
 }
 
 async fn states_of_a_lock_are_seen_without_pushes(server: &Running) {
@@ -147,8 +156,9 @@ async fn states_of_a_lock_are_seen_without_pushes(server: &Running) {
     let (ours, theirs) = (Client::with_config(config).await.unwrap(), server.connect().await);
     let mut watching = ours.lock("l").watch().unwrap();
     assert_eq!(state(&mut watching).await, "free");
-    let guard = theirs.lock("l").options(Options::new().label("them")).acquire().await.unwrap();
-    assert_eq!(state(&mut watching).await, "them");
-    guard.release().await.unwrap();
-    assert_eq!(state(&mut watching).await, "free");
+    let lock = lock_of(&theirs, "them");
+    let (said, guard) = state_after(&mut watching, lock.acquire()).await;
+    assert_eq!(said, "them");
+    let (said, _) = state_after(&mut watching, guard.unwrap().release()).await;
+    assert_eq!(said, "free");
 }
