@@ -171,6 +171,7 @@ fn claim_of(errand: &Errand) -> Claim {
         Errand::Ask { claim, .. }
         | Errand::Look { claim, .. }
         | Errand::Take { claim, .. }
+        | Errand::Keep { claim, .. }
         | Errand::Renew { claim, .. }
         | Errand::Verify { claim, .. }
         | Errand::Release { claim, .. } => claim,
@@ -405,6 +406,10 @@ impl World {
             }
             Errand::Take { .. } => {
                 self.broken = Some("somebody's lock is taken over");
+                Said::NotOurs
+            }
+            Errand::Keep { .. } => {
+                self.broken = Some("a key is kept that is to be freed");
                 Said::NotOurs
             }
             Errand::Renew { claim, lease, .. } => {
