@@ -111,7 +111,8 @@ impl Driver {
     async fn redial(&mut self) -> Result<Link, Error> {
         let shared = Arc::clone(&self.shared);
         let previous = self.previous.clone();
-        let open = redial::open(&shared.config, shared.setup, previous.as_deref());
+        // Most of what the task would keep while it is idle is what it only needs to dial.
+        let open = Box::pin(redial::open(&shared.config, shared.setup, previous.as_deref()));
         match self.or_closing(open).await {
             Some(result) => result,
             None => Err(Error::closed(Outcome::NotSent)),

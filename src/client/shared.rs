@@ -135,11 +135,17 @@ impl Shared {
     /// Writes what is in the pen, and puts it back.
     pub(crate) fn write(&self, mut pen: Box<Pen>, cx: &mut Context<'_>) -> Wrote {
         let wrote = pen.write(cx);
-        let counts = self.witness.as_ref().map(|witness| (witness, pen.counts()));
-        let wrote = self.lock().put_back(pen, wrote);
-        if let Some((witness, counts)) = counts {
-            witness.wrote(counts);
+        match &self.witness {
+            None => self.lock().put_back(pen, wrote),
+            Some(witness) => self.put_back_told(witness, pen, wrote),
         }
+    }
+
+    #[cold]
+    fn put_back_told(&self, witness: &Witness, pen: Box<Pen>, wrote: Wrote) -> Wrote {
+        let counts = pen.counts();
+        let wrote = self.lock().put_back(pen, wrote);
+        witness.wrote(counts);
         wrote
     }
 
