@@ -4,6 +4,7 @@ use crate::support::{eventually, poll_once};
 use std::any::Any;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use tenure::client::Subscription;
 use tenure::observe::{
     CommandEnd, ConnectionEvent, LockEvent, Note, ObservedCommand, Observer, Peer, Traffic,
 };
@@ -342,13 +343,14 @@ async fn observer_that_panics_breaks_nothing() {
 
 /// Asks the client whatever it can be asked, from wherever it is called.
 #[derive(Default)]
-struct Curious(Mutex<Option<Client>>);
+struct Curious(Mutex<Option<(Client, Arc<Subscription>)>>);
 
 impl Curious {
     fn ask(&self) {
-        let client = self.0.lock().unwrap().clone();
-        if let Some(client) = client {
+        let known = self.0.lock().unwrap().clone();
+        if let Some((client, listening)) = known {
             let _ = (client.stats(), client.state(), format!("{client:?}"));
+            listening.unsubscribe("nothing");
         }
     }
 }
@@ -382,8 +384,11 @@ async fn observer_may_ask_the_client_anything() {
     let curious = Arc::new(Curious::default());
     let config = Config::dialer(server.dialer()).observer(curious.clone());
     let client = Client::with_config(config).await.unwrap();
-    *curious.0.lock().unwrap() = Some(client.clone());
+    let listening = Arc::new(client.subscribe("c").await.unwrap());
+    *curious.0.lock().unwrap() = Some((client.clone(), Arc::clone(&listening)));
     client.set("k", "v").await.unwrap();
+    listening.subscribe("d").await.unwrap();
+    listening.unsubscribe("d");
     let guard = client.lock("k").acquire().await.unwrap();
     server.kill_connections();
     eventually("a call that succeeds", async || client.ping().await.is_ok()).await;

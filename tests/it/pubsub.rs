@@ -307,6 +307,20 @@ fn subscription_whose_runtime_has_ended_says_so() {
     assert!(error.to_string().contains("runtime"), "{error}");
 }
 
+#[test]
+fn subscribing_after_the_end_of_the_runtime_is_an_error() {
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let (first, second) = (runtime(), runtime());
+    let server = Server::new(Profile::Valkey9);
+    let client = first.block_on(connect(&server));
+    drop(first);
+    for _ in 0..2 {
+        let error = second.block_on(client.subscribe("a")).unwrap_err();
+        assert_eq!((error.kind(), error.outcome()), (ErrorKind::Closed, Outcome::NotSent));
+        assert!(error.to_string().contains("runtime"), "{error}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn thousand_subscriptions_to_thousand_channels_share_one_connection() {
     let server = Server::new(Profile::Valkey9);

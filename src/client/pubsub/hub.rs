@@ -49,6 +49,8 @@ struct Book {
     generation: u64,
     last_number: u64,
     asks_later: bool,
+    /// Something was posted and is to be written.
+    posted: bool,
     last_failure: Option<Error>,
     ended: Option<Error>,
 }
@@ -126,27 +128,30 @@ impl Hub {
         act: impl FnOnce(&mut Book, &mut Vec<Effect>, &mut Mail) -> R,
     ) -> R {
         let (mut effects, mut mail) = (Vec::new(), Mail::default());
-        let (result, surplus) = {
+        let (result, posted, surplus) = {
             let mut book = self.book();
             let result = act(&mut book, &mut effects, &mut mail);
             self.perform(&mut book, effects, &mut mail);
+            let posted = std::mem::take(&mut book.posted).then(|| book.connection.clone());
             let surplus = if book.registry.is_empty() { book.disconnect() } else { None };
-            (result, surplus)
+            (result, posted.flatten(), surplus)
         };
+        if let Some(connection) = posted {
+            connection.settle(Flush::Auto);
+        }
         drop(surplus);
         mail.deliver();
         result
     }
 
     fn perform(self: &Arc<Self>, book: &mut Book, effects: Vec<Effect>, mail: &mut Mail) {
-        let mut posted = false;
         for effect in effects {
             match effect {
                 Effect::Subscribe(tag, key) => {
-                    posted |= self.ask(book, tag, key.0.subscribe(), &key);
+                    self.ask(book, tag, key.0.subscribe(), &key);
                 }
                 Effect::Unsubscribe(key) => {
-                    posted |= self.ask(book, NO_TAG, key.0.unsubscribe(), &key);
+                    self.ask(book, NO_TAG, key.0.unsubscribe(), &key);
                 }
                 Effect::Joined(ticket) => mail.answer(book.calls.remove(&ticket), Ok(())),
                 Effect::Denied(ticket, error) => {
@@ -159,24 +164,20 @@ impl Hub {
                 Effect::AskLater => self.ask_later(book),
             }
         }
-        if let (true, Some(connection)) = (posted, &book.connection) {
-            connection.settle(Flush::Auto);
-        }
     }
 
-    fn ask(self: &Arc<Self>, book: &mut Book, tag: Tag, command: &str, (_, name): &Key) -> bool {
-        let Some(connection) = &book.connection else { return false };
+    fn ask(self: &Arc<Self>, book: &mut Book, tag: Tag, command: &str, (_, name): &Key) {
+        let Some(connection) = &book.connection else { return };
         let patience = self.config.response_timeout;
         let encode = |out: &mut Ink| encode::command(&[command.as_bytes(), name], out);
         match connection.post(tag, patience, encode) {
-            Ok(()) => true,
+            Ok(()) => book.posted = true,
             Err(error) => {
                 let mut effects = Vec::new();
                 book.registry.denied(tag, &error, &mut effects);
                 if !effects.is_empty() {
                     self.ask_later(book);
                 }
-                false
             }
         }
     }
@@ -226,19 +227,21 @@ impl Hub {
     /// Lets a subscription listen to more, and waits until the server has confirmed that.
     pub(crate) async fn join(self: &Arc<Self>, seat: Seat, keys: Vec<Key>) -> Result<(), Error> {
         let (tell, told) = oneshot::channel();
-        let mut patience = self.config.response_timeout;
-        let (ticket, added) = self.act(|book, effects, _| {
+        let (ticket, added, open) = self.act(|book, effects, _| {
             if let Some(error) = &book.ended {
                 return Err(error.with_outcome(Outcome::NotSent));
             }
-            if !self.connect(book) {
-                patience = patience.saturating_add(self.config.connect_timeout);
-            }
+            let open = book.connection.as_ref().is_some_and(|open| open.session().is_some());
             let ticket = book.number();
             book.calls.insert(ticket, tell);
-            Ok((ticket, book.registry.join(seat, ticket, keys, effects)))
+            Ok((ticket, book.registry.join(seat, ticket, keys, effects), open))
         })?;
         let mut joining = Joining { hub: self, seat, ticket, added };
+        let mut patience = self.config.response_timeout;
+        if !open {
+            patience = patience.saturating_add(self.config.connect_timeout);
+            self.connect();
+        }
         let waits = async move { timeout(patience, told).await };
         match self.home.run(waits).await? {
             Ok(Ok(result)) => result?,
@@ -257,23 +260,30 @@ impl Hub {
         Ok(())
     }
 
-    /// Sees to it that there is a connection; tells whether it is open.
-    fn connect(self: &Arc<Self>, book: &mut Book) -> bool {
-        if let Some(connection) = &book.connection {
-            return connection.session().is_some();
-        }
-        book.generation += 1;
-        let ear = Ear { hub: Arc::downgrade(self), generation: book.generation };
-        let listener: Arc<dyn Listener> = Arc::new(ear);
-        let config = self.config.clone();
-        book.connection = Some(Connection::lazy(
-            &self.home,
-            config,
-            Purpose::Subscriptions,
-            |_| Vec::new(),
-            Some(listener),
-        ));
-        false
+    /// Sees to it that there is a connection. It may tell at once what became of it, so it is made without the lock.
+    fn connect(self: &Arc<Self>) {
+        let generation = {
+            let mut book = self.book();
+            if book.connection.is_some() || book.ended.is_some() {
+                return;
+            }
+            book.generation += 1;
+            book.generation
+        };
+        let listener: Arc<dyn Listener> = Arc::new(Ear { hub: Arc::downgrade(self), generation });
+        let (config, setup) = (self.config.clone(), |_: Option<&_>| Vec::new());
+        let listener = Some(listener);
+        let connection =
+            Connection::lazy(&self.home, config, Purpose::Subscriptions, setup, listener);
+        let surplus = {
+            let mut book = self.book();
+            if book.generation == generation && book.ended.is_none() {
+                book.connection.replace(connection)
+            } else {
+                Some(connection) // somebody else was faster, or nobody needs it any more
+            }
+        };
+        drop(surplus);
     }
 
     /// Ends all subscriptions.

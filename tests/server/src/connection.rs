@@ -60,6 +60,11 @@ async fn read<R: AsyncRead + Unpin>(shared: Arc<Shared>, id: ClientId, mut strea
     let mut buffer = BytesMut::new();
     loop {
         loop {
+            if shared.with(|core, _| core.state.is_stranger(id)) {
+                decoder.restrict();
+            } else {
+                decoder.trust();
+            }
             match decoder.decode(&mut buffer) {
                 Ok(Some(args)) => {
                     let goes_on = match execute(&shared, id, &args).await {

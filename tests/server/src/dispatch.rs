@@ -10,7 +10,7 @@ use crate::reply::Answer;
 use crate::session::{ClientId, ReplyMode};
 use crate::state::{Output, State};
 use bytes::{Bytes, BytesMut};
-use resp::{DecodeError, Frame};
+use resp::{DecodeError, DecodeErrorKind, Frame};
 use std::time::Duration;
 
 const NO_AUTH: Refusal = Refusal::fixed("NOAUTH Authentication required.");
@@ -77,9 +77,21 @@ impl State {
         }
     }
 
+    /// Whether somebody has yet to log in, and is not to make the server remember much. Redis 6.2 learned that late.
+    pub(crate) fn is_stranger(&self, id: ClientId) -> bool {
+        self.profile != Profile::Redis6_2
+            && self.sessions.get(&id).is_some_and(|session| !session.authenticated)
+    }
+
     /// Says that a request could not be read, and ends the connection.
     pub(crate) fn protocol_error(&mut self, id: ClientId, error: &DecodeError) {
-        let text = format!("ERR Protocol error: {error}").replace(['\r', '\n'], " ");
+        let stranger = self.is_stranger(id);
+        let text = match error.kind() {
+            DecodeErrorKind::TooMany if stranger => "unauthenticated multibulk length".to_owned(),
+            DecodeErrorKind::TooLong if stranger => "unauthenticated bulk length".to_owned(),
+            _ => error.to_string().replace(['\r', '\n'], " "),
+        };
+        let text = format!("ERR Protocol error: {text}");
         self.send(id, &Frame::Error(text.into()));
         self.close(id);
     }

@@ -90,6 +90,27 @@ async fn requests_before_the_end_are_executed_and_answered() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn somebody_who_has_yet_to_log_in_is_read_no_more_than_a_greeting_of() {
+    let many = b"*11\r\n$4\r\nPING\r\n";
+    let long = b"*2\r\n$4\r\nPING\r\n$16385\r\n";
+    let logged_in = b"*2\r\n$4\r\nAUTH\r\n$2\r\npw\r\n*1\r\n$4\r\nPING\r\n*11\r\n$4\r\nPING\r\n";
+    for (profile, request, answer) in [
+        (Profile::Redis7_0, &many[..], "-ERR Protocol error: unauthenticated multibulk length\r\n"),
+        (Profile::Valkey9, long, "-ERR Protocol error: unauthenticated bulk length\r\n"),
+        (Profile::Valkey9, logged_in, "+OK\r\n+PONG\r\n"),
+        (Profile::Redis6_2, many, ""),
+    ] {
+        let server = Server::builder(profile).password("pw").build();
+        let mut stream = server.connect();
+        stream.write_all(request).await.unwrap();
+        stream.shutdown().await.unwrap();
+        let mut heard = String::new();
+        stream.read_to_string(&mut heard).await.unwrap();
+        assert_eq!(heard, answer, "{profile:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn one_connection_too_many_is_told_so_and_closed() {
     let server = Server::builder(Profile::Redis7_0).max_clients(1).build();
     let mut first = Peer::new(&server);
