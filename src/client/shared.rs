@@ -5,6 +5,8 @@
 //! by itself, and so does a dropped guard that finds nothing queued: the bytes are with the kernel before the call
 //! returns. The lock is never held across a system call.
 
+mod told;
+
 use crate::client::canary::Canary;
 use crate::client::clock::{Clock, Span, Time};
 use crate::client::encode::Ink;
@@ -17,7 +19,7 @@ use crate::client::slots::SlotId;
 use crate::client::watch;
 use crate::config::{Config, Overflow};
 use crate::error::{Error, ErrorKind, Outcome};
-use crate::observe::{ConnectionEvent, Purpose, Witness};
+use crate::observe::{Purpose, Witness};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Waker};
@@ -98,15 +100,7 @@ impl Shared {
         if let Some(listener) = self.listener() {
             listener.changed(&phase);
         }
-        if let Some(witness) = &self.witness {
-            match &phase {
-                Phase::Connecting(None) => {}
-                Phase::Connecting(Some(error)) => witness.is_down(error),
-                Phase::Ready(_) => witness.opened(),
-                Phase::Refused(error) => witness.changed(&ConnectionEvent::Refused { error }),
-                Phase::Closed(_) => witness.changed(&ConnectionEvent::Closed),
-            }
-        }
+        self.tell_phase(&phase);
         self.phase.send(phase);
     }
 
@@ -139,14 +133,6 @@ impl Shared {
             None => self.lock().put_back(pen, wrote),
             Some(witness) => self.put_back_told(witness, pen, wrote),
         }
-    }
-
-    #[cold]
-    fn put_back_told(&self, witness: &Witness, pen: Box<Pen>, wrote: Wrote) -> Wrote {
-        let counts = pen.counts();
-        let wrote = self.lock().put_back(pen, wrote);
-        witness.wrote(counts);
-        wrote
     }
 
     fn wake_driver(&self) {
@@ -345,29 +331,6 @@ impl Shared {
         } else {
             state.rouse().map_or(Due::Nothing, Due::Wake)
         })
-    }
-
-    /// Tells that a command was queued, the last one, without the lock that is then taken again.
-    #[cold]
-    fn observe<'a>(
-        &'a self,
-        mut state: MutexGuard<'a, State>,
-        last: (usize, usize),
-    ) -> MutexGuard<'a, State> {
-        let trace = self.witness.as_ref().map(|witness| state.trace(witness, last));
-        drop(state);
-        if let Some(trace) = trace {
-            trace.start();
-        }
-        self.lock()
-    }
-
-    /// Tells what was posted, which could not be told while it was.
-    pub(crate) fn observe_posted(&self) {
-        if self.witness.is_some() {
-            let untold = std::mem::take(&mut self.lock().untold);
-            untold.iter().for_each(|trace| trace.start());
-        }
     }
 
     /// Sees to it that what was posted is written.
