@@ -185,6 +185,11 @@ pub(crate) fn plain_integer(rest: &[u8]) -> Option<(i64, usize)> {
     const CRLF: u64 = u16::from_le_bytes(*b"\r\n") as u64;
     let Some(word) = rest.first_chunk() else { return other_integer(rest, 0, 0) };
     let word = u64::from_le_bytes(*word);
+    let only = word as u8 ^ b'0';
+    if (word >> 8) & 0xffff == CRLF && only <= 9 {
+        look(3); // yes, no, or how many of few
+        return Some((i64::from(only), 3));
+    }
     let count = leading_digits(word);
     if count == 0 {
         return other_integer(rest, 0, 0);

@@ -201,7 +201,7 @@ impl Stack {
     }
 
     /// Takes the storage of a frame that is not needed any more.
-    #[inline]
+    #[inline(never)] // a frame of one value has none, and should not have to make room for this
     pub(crate) fn reuse(&mut self, frame: Frame) {
         match frame {
             Frame::Array(mut items) | Frame::Set(mut items) | Frame::Push(mut items)
