@@ -88,6 +88,12 @@ impl Canary {
 
     #[inline]
     fn sang(&self, reply: &Frame) -> bool {
+        // Most replies cannot be the words, and are asked by the thousand.
+        matches!(reply, Frame::Bulk(_) | Frame::Attributed(_) | Frame::Array(_))
+            && self.heard_in(reply)
+    }
+
+    fn heard_in(&self, reply: &Frame) -> bool {
         match (reply, &self.words) {
             (Frame::Bulk(heard), Some(said)) => heard.len() == LEN && heard[..] == said[..],
             (Frame::Attributed(attributed), _) => self.sang(&attributed.frame),

@@ -4,22 +4,22 @@
 //! writes, so that what they ask next leaves in one write; no timer delays a flush. One timer (`alarm.rs`) is for the
 //! deadlines of all callers and for a server that owes an answer and sends nothing (`pulse.rs`).
 
+mod delivery;
 mod losses;
 
 use crate::client::alarm::Alarm;
 use crate::client::clock::{Span, Time};
 use crate::client::handshake::Session;
 use crate::client::intake::{Intake, disconnected};
-use crate::client::listener::{Heard, Notice, Outbox, is_reply, sort};
+use crate::client::listener::Outbox;
 use crate::client::pen::{Pen, Wrote};
 use crate::client::pulse::{Pulse, Silence};
 use crate::client::queue::State;
 use crate::client::redial::{self, Link};
 use crate::client::shared::{Phase, Shared};
-use crate::client::slots::Slip;
 use crate::client::spin::Spin;
-use crate::error::{Error, ErrorKind, Outcome};
-use resp::{Frame, Protocol};
+use crate::error::{Error, Outcome};
+use resp::Protocol;
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -286,60 +286,4 @@ fn keep_time(state: &mut State, open: &mut Open, shared: &Shared, now: Time) -> 
             Err(disconnected(format!("the server owes an answer and sent nothing for {silence:?}")))
         }
     }
-}
-
-impl Open {
-    /// Gives what was read to whom it belongs.
-    fn give_out(&mut self, state: &mut State, now: Time) -> Result<(), Error> {
-        if self.intake.frames.is_empty() {
-            return Ok(());
-        }
-        if state.slots.must_vet(self.intake.frames.len()) {
-            let (listens, protocol) = (self.intake.listens, self.protocol);
-            let frames = self.intake.frames.iter();
-            let replies = frames.filter(|frame| !listens || is_reply(frame, protocol));
-            state.slots.vet(replies).map_err(|slip| slipped(&slip))?;
-        }
-        let mut smallest = Span::MAX;
-        let mut slip = None;
-        for frame in self.intake.frames.drain(..) {
-            let reply = if self.intake.listens {
-                match sort(frame, self.protocol) {
-                    Heard::Reply(reply) => reply,
-                    Heard::Push(items) => {
-                        self.out.notices.push(Notice::Push(items));
-                        continue;
-                    }
-                }
-            } else {
-                frame
-            };
-            match state.slots.complete(reply, now, &mut self.out) {
-                Ok(took) => {
-                    smallest = smallest.min(took);
-                    state.stats.took(took);
-                }
-                Err(wrong) => {
-                    slip = Some(wrong);
-                    break;
-                }
-            }
-        }
-        if smallest < Span::MAX {
-            state.note_round_trip(smallest.duration());
-        }
-        state.let_canary_sing();
-        slip.map_or(Ok(()), |slip| Err(slipped(&slip)))
-    }
-}
-
-fn slipped(slip: &Slip) -> Error {
-    let what = match slip {
-        Slip::Unasked(Frame::Error(text)) => {
-            format!("an error that nobody asked for: {}", String::from_utf8_lossy(text))
-        }
-        Slip::Unasked(_) => "an answer that nobody asked for".to_owned(),
-        Slip::Shifted => "an answer in the place of another: one was lost or came twice".to_owned(),
-    };
-    Error::new(ErrorKind::Protocol, Outcome::Unknown, format!("the server sent {what}"))
 }

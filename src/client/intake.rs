@@ -1,9 +1,10 @@
 //! The reading half of a socket: bytes to frames, as many as there are.
 
+use crate::client::arrivals::Arrivals;
 use crate::error::{Error, ErrorKind, Outcome};
 use crate::net::Reader;
 use bytes::BytesMut;
-use resp::{Decoder, Frame};
+use resp::Decoder;
 use std::pin::pin;
 use std::task::{Context, Poll};
 use tokio::io::AsyncReadExt as _;
@@ -12,8 +13,6 @@ use tokio::io::AsyncReadExt as _;
 /// pin.
 const LEAST: usize = 4 << 10;
 const MOST: usize = 32 << 10;
-/// So many frames at once are room enough.
-const KEPT_FRAMES: usize = 16;
 /// Reads per turn, so that a flood cannot keep the driver from writing.
 const READS_PER_TURN: usize = 16;
 
@@ -23,7 +22,7 @@ pub(crate) struct Intake {
     decoder: Decoder,
     received: BytesMut,
     /// Replies, and pushes if anybody listens, in order.
-    pub(crate) frames: Vec<Frame>,
+    pub(crate) frames: Arrivals,
     pub(crate) listens: bool,
     /// The room for the next read, and the largest read since memory was given back last.
     room: usize,
@@ -36,7 +35,7 @@ pub(crate) struct Intake {
 impl Intake {
     /// `received` has come already.
     pub(crate) fn new(reader: Reader, decoder: Decoder, received: BytesMut, listens: bool) -> Self {
-        let frames = Vec::new();
+        let frames = Arrivals::default();
         Self {
             reader,
             decoder,
@@ -63,7 +62,7 @@ impl Intake {
             self.received = BytesMut::new();
         }
         // No reply is shorter than three bytes.
-        self.frames.shrink_to((peak / 3).max(KEPT_FRAMES));
+        self.frames.trim(peak / 3);
     }
 
     /// Reads and decodes what is there; tells whether anything was. Gives the reason once nothing more can come; what came
@@ -101,19 +100,13 @@ impl Intake {
     }
 
     fn decode(&mut self) -> Result<(), Error> {
-        loop {
-            match self.decoder.decode(&mut self.received) {
-                Ok(Some(frame @ (Frame::Push(_) | Frame::Attributed(_))))
-                    if !self.listens && frame.is_push() => {} // nobody subscribes or tracks
-                Ok(Some(frame)) => self.frames.push(frame),
-                Ok(None) => return Ok(()),
-                Err(error) => {
-                    let message = format!("the server broke the protocol: {error}");
-                    let kind = ErrorKind::Protocol;
-                    return Err(Error::caused_by(kind, Outcome::Unknown, message, error));
-                }
-            }
-        }
+        let Self { decoder, received, frames, listens, .. } = self;
+        let listens = *listens; // otherwise nobody subscribes or tracks
+        let added = frames.add(decoder.frames(received), |frame| listens || !frame.is_push());
+        added.map_err(|error| {
+            let message = format!("the server broke the protocol: {error}");
+            Error::caused_by(ErrorKind::Protocol, Outcome::Unknown, message, error)
+        })
     }
 }
 

@@ -86,37 +86,32 @@ impl Outbox {
     }
 }
 
-/// What a frame is to a connection that listens.
-#[derive(Debug)]
-pub(crate) enum Heard {
-    /// It answers the oldest command.
-    Reply(Frame),
-    Push(Vec<Frame>),
-}
-
 /// Tells replies from pushes. The confirmation of a subscription is a push that answers its command, one for each channel;
 /// RESP2 has no pushes, and sends messages as arrays.
-pub(crate) fn sort(frame: Frame, protocol: Protocol) -> Heard {
-    match frame {
-        frame @ Frame::Attributed(_) if frame.is_push() => {
-            sort(frame.without_attributes(), protocol)
-        }
-        Frame::Push(items) if confirms(&items) => Heard::Reply(Frame::Push(items)),
-        Frame::Push(items) => Heard::Push(items),
-        Frame::Array(items) if protocol == Protocol::Resp2 && is_message(&items) => {
-            Heard::Push(items)
-        }
-        reply => Heard::Reply(reply),
-    }
-}
-
-/// Whether [`sort`] will take a frame for a reply.
 pub(crate) fn is_reply(frame: &Frame, protocol: Protocol) -> bool {
     match frame {
         Frame::Attributed(attributed) if frame.is_push() => is_reply(&attributed.frame, protocol),
         Frame::Push(items) => confirms(items),
         Frame::Array(items) => protocol != Protocol::Resp2 || !is_message(items),
         _ => true,
+    }
+}
+
+/// Takes a push out of its place; a reply stays there.
+#[inline]
+pub(crate) fn take_push(place: &mut Frame, protocol: Protocol) -> Option<Vec<Frame>> {
+    if !matches!(place, Frame::Push(_) | Frame::Array(_) | Frame::Attributed(_)) {
+        return None;
+    }
+    if place.is_push() {
+        *place = std::mem::take(place).without_attributes();
+    }
+    if is_reply(place, protocol) {
+        return None;
+    }
+    match std::mem::take(place) {
+        Frame::Push(items) | Frame::Array(items) => Some(items),
+        _ => None,
     }
 }
 
@@ -230,18 +225,20 @@ mod tests {
             ["subscribe", "unsubscribe", "psubscribe", "punsubscribe", "ssubscribe", "sunsubscribe"]
         {
             let confirmation = frame(&[word, "c", "1"]);
-            for frame in [Frame::Push(confirmation.clone()), Frame::Array(confirmation)] {
+            for mut frame in [Frame::Push(confirmation.clone()), Frame::Array(confirmation)] {
                 assert!(is_reply(&frame, Protocol::Resp2), "{frame:?}");
-                assert!(matches!(sort(frame, Protocol::Resp2), Heard::Reply(_)), "{word}");
+                let before = frame.clone();
+                assert_eq!(take_push(&mut frame, Protocol::Resp2), None);
+                assert_eq!(frame, before);
             }
         }
         for words in
             [&["message", "c", "x"][..], &["smessage", "c", "x"], &["pmessage", "*", "c", "x"]]
         {
             let message = frame(words);
-            for frame in [Frame::Push(message.clone()), Frame::Array(message)] {
+            for mut frame in [Frame::Push(message.clone()), Frame::Array(message.clone())] {
                 assert!(!is_reply(&frame, Protocol::Resp2), "{frame:?}");
-                assert!(matches!(sort(frame, Protocol::Resp2), Heard::Push(_)), "{words:?}");
+                assert_eq!(take_push(&mut frame, Protocol::Resp2).as_ref(), Some(&message));
             }
         }
     }
@@ -254,12 +251,13 @@ mod tests {
         };
         let words = |words: [&'static str; 3]| words.map(|word| Frame::Bulk(word.into())).to_vec();
         for protocol in [Protocol::Resp2, Protocol::Resp3] {
-            let message = annotated(Frame::Push(words(["message", "c", "x"])));
+            let mut message = annotated(Frame::Push(words(["message", "c", "x"])));
             assert!(!is_reply(&message, protocol));
-            assert!(matches!(sort(message, protocol), Heard::Push(_)));
-            let confirmation = annotated(Frame::Push(words(["subscribe", "c", "1"])));
+            assert_eq!(take_push(&mut message, protocol).map(|items| items.len()), Some(3));
+            let mut confirmation = annotated(Frame::Push(words(["subscribe", "c", "1"])));
             assert!(is_reply(&confirmation, protocol));
-            assert!(matches!(sort(confirmation, protocol), Heard::Reply(_)));
+            assert_eq!(take_push(&mut confirmation, protocol), None);
+            assert!(matches!(confirmation, Frame::Push(_)), "it has lost them");
             assert!(is_reply(&annotated(Frame::Null), protocol));
         }
     }

@@ -60,6 +60,7 @@
 
 mod alarm;
 mod args;
+mod arrivals;
 mod batch;
 mod blocking;
 mod call;

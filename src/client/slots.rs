@@ -22,7 +22,7 @@ use crate::client::gather::Gather;
 use crate::client::listener::{Outbox, Tag};
 use crate::client::slot::{Abandoned, Caller, Extra, Slot};
 use crate::client::trace::Trace;
-use crate::client::waves::Waves;
+use crate::client::waves::{Tally, Waves};
 use crate::error::{Error, Outcome};
 use resp::Frame;
 use std::collections::VecDeque;
@@ -202,7 +202,7 @@ impl Slots {
         self.stamp(now)
     }
 
-    /// Takes `reply` for the oldest command, and tells how long that took.
+    /// Takes the reply to the oldest command out of its place.
     ///
     /// # Errors
     ///
@@ -210,32 +210,33 @@ impl Slots {
     #[inline]
     pub(crate) fn complete(
         &mut self,
-        reply: Frame,
-        now: Time,
+        reply: &mut Frame,
+        tally: &mut Tally<'_>,
         out: &mut Outbox,
-    ) -> Result<Span, Slip> {
-        let oldest = self.order.front().filter(|_| self.sent > 0);
-        let Some(slot) = oldest.and_then(|&index| self.slots.get_mut(index)) else {
-            return Err(Slip::Unasked(reply));
+    ) -> Result<(), Slip> {
+        let oldest = if self.sent > 0 { self.order.pop_front() } else { None };
+        let Some((index, slot)) = oldest.and_then(|at| Some((at, self.slots.get_mut(at)?))) else {
+            return Err(Slip::Unasked(std::mem::take(reply)));
         };
-        let took = now.span_since(self.waves.time(slot.wave).unwrap_or(now));
+        tally.note(slot.wave, &self.waves);
         // One caller that waits for one reply: nearly always. The reply moves once.
         let (Caller::Waiting(waker), None) = (&mut slot.caller, &slot.extra) else {
-            return self.complete_unusual(reply, out).map(|()| took);
+            self.order.push_front(index);
+            return self.complete_unusual(std::mem::take(reply), out);
         };
-        if self.canary.is_shifted(&reply, false) {
+        if self.canary.is_shifted(reply, false) {
+            self.order.push_front(index);
             return Err(Slip::Shifted);
         }
         if let Some(waker) = waker.take() {
             out.wakers.push(waker);
         }
-        slot.fill(Ok(reply));
+        slot.fill(Ok(std::mem::take(reply)));
         slot.owed = false;
         self.bytes -= slot.len;
         self.waves.forget_before(slot.wave);
         self.sent -= 1;
-        self.order.pop_front();
-        Ok(took)
+        Ok(())
     }
 
     /// The same where the oldest command is a batch, is observed, or has no caller who waits.
@@ -354,6 +355,7 @@ mod tests {
     use super::*;
     use crate::client::listener::Notice;
     use crate::client::slots::ends::Expired;
+    use crate::client::stats::Stats;
     use crate::error::ErrorKind;
 
     use std::time::Duration;
@@ -383,8 +385,27 @@ mod tests {
         slots.poll(id, &Context::from_waker(Waker::noop()))
     }
 
+    fn try_complete(slots: &mut Slots, reply: Frame, now: Time) -> Result<Span, Slip> {
+        complete_into(slots, reply, now, &mut Outbox::default())
+    }
+
+    fn complete_into(
+        slots: &mut Slots,
+        mut reply: Frame,
+        now: Time,
+        out: &mut Outbox,
+    ) -> Result<Span, Slip> {
+        let mut stats = Stats::default();
+        let mut tally = Tally::new(now, &mut stats);
+        slots.complete(&mut reply, &mut tally, out).map(|()| tally.finish())
+    }
+
+    fn vet(slots: &Slots, replies: &[&Frame]) -> Result<(), Slip> {
+        slots.vet(replies.iter().copied(), replies.len())
+    }
+
     fn complete(slots: &mut Slots, reply: Frame, now: Time) {
-        slots.complete(reply, now, &mut Outbox::default()).unwrap();
+        try_complete(slots, reply, now).unwrap();
     }
 
     fn lost() -> Error {
@@ -426,7 +447,7 @@ mod tests {
         let (mut slots, now) = start();
         push(&mut slots);
         assert_eq!(
-            slots.complete(Frame::Integer(1), now, &mut Outbox::default()).unwrap_err(),
+            try_complete(&mut slots, Frame::Integer(1), now).unwrap_err(),
             Slip::Unasked(Frame::Integer(1))
         );
         assert_eq!(slots.len(), 1);
@@ -454,7 +475,7 @@ mod tests {
         let words = sing(&mut slots);
         slots.all_sent(now);
         // The answer to the canary comes where the lost one was expected.
-        assert_eq!(slots.complete(words, now, &mut Outbox::default()).unwrap_err(), Slip::Shifted);
+        assert_eq!(try_complete(&mut slots, words, now).unwrap_err(), Slip::Shifted);
     }
 
     #[test]
@@ -465,10 +486,7 @@ mod tests {
         let next = push(&mut slots);
         slots.all_sent(now);
         complete(&mut slots, Frame::Integer(1), now);
-        assert_eq!(
-            slots.complete(Frame::Integer(1), now, &mut Outbox::default()).unwrap_err(),
-            Slip::Shifted
-        );
+        assert_eq!(try_complete(&mut slots, Frame::Integer(1), now).unwrap_err(), Slip::Shifted);
         assert!(poll(&mut slots, next).is_pending(), "nobody was given it");
     }
 
@@ -479,14 +497,14 @@ mod tests {
         slots.all_sent(now);
         let [one, two] = [Frame::Integer(1), Frame::Integer(2)];
         assert!(!slots.must_vet(1) && slots.must_vet(2));
-        assert_eq!(slots.vet([&one, &two].into_iter()), Err(Slip::Unasked(two.clone())));
+        assert_eq!(vet(&slots, &[&one, &two]), Err(Slip::Unasked(two.clone())));
         let words = sing(&mut slots);
         push(&mut slots);
         slots.all_sent(now);
         assert!(slots.must_vet(1));
-        assert_eq!(slots.vet([&one, &words, &two].into_iter()), Ok(()));
-        assert_eq!(slots.vet([&one, &two, &words].into_iter()), Err(Slip::Shifted));
-        assert_eq!(slots.vet([&words].into_iter()), Err(Slip::Shifted));
+        assert_eq!(vet(&slots, &[&one, &words, &two]), Ok(()));
+        assert_eq!(vet(&slots, &[&one, &two, &words]), Err(Slip::Shifted));
+        assert_eq!(vet(&slots, &[&words]), Err(Slip::Shifted));
     }
 
     #[test]
@@ -496,9 +514,9 @@ mod tests {
         slots.all_sent(now);
         complete(&mut slots, Frame::Integer(1), now);
         let [two, three, four] = [2, 3, 4].map(Frame::Integer);
-        assert_eq!(slots.vet([&two, &three].into_iter()), Ok(()));
+        assert_eq!(vet(&slots, &[&two, &three]), Ok(()));
         let stray = Err(Slip::Unasked(four.clone()));
-        assert_eq!(slots.vet([&two, &three, &four].into_iter()), stray);
+        assert_eq!(vet(&slots, &[&two, &three, &four]), stray);
     }
 
     #[test]
@@ -567,7 +585,7 @@ mod tests {
         assert!(poll(&mut slots, unseen).is_pending(), "it has no deadline yet");
         let later = now.after(2 * PATIENCE);
         assert_eq!(slots.all_sent(later), later.after(PATIENCE));
-        let took = slots.complete(Frame::Null, later.after(PATIENCE / 4), &mut out).unwrap();
+        let took = try_complete(&mut slots, Frame::Null, later.after(PATIENCE / 4)).unwrap();
         assert_eq!(took.duration(), PATIENCE / 4);
         assert_eq!(slots.len(), 0);
     }
@@ -750,7 +768,7 @@ mod tests {
         slots.push_tagged(71, 10, Span::of(PATIENCE));
         slots.all_sent(now);
         for number in 1..=3 {
-            slots.complete(Frame::Integer(number), now, &mut out).unwrap();
+            complete_into(&mut slots, Frame::Integer(number), now, &mut out).unwrap();
         }
         assert_eq!(told(&mut out), [(70, Ok(1)), (71, Ok(3))]);
         assert_integer(poll(&mut slots, caller), 2);

@@ -60,10 +60,11 @@ impl Stats {
         bounds.zip(self.round_trips.0)
     }
 
-    pub(crate) fn took(&mut self, round_trip: Span) {
+    /// So many replies took so long each.
+    pub(crate) fn took(&mut self, round_trip: Span, replies: u64) {
         let power = round_trip.nanos().checked_ilog2().unwrap_or_default() as usize;
         if let Some(count) = self.round_trips.0.get_mut(power.min(BUCKETS - 1)) {
-            *count += 1;
+            *count += replies;
         }
     }
 
@@ -99,7 +100,7 @@ mod tests {
     fn round_trips_are_counted_by_powers_of_two_to_the_longest() {
         let mut stats = Stats::default();
         for nanos in [0, 1, 2, 3, 1024, 2047, u64::MAX] {
-            stats.took(Span::of(Duration::from_nanos(nanos)));
+            stats.took(Span::of(Duration::from_nanos(nanos)), 1);
         }
         let counted: Vec<_> = stats.round_trips().filter(|(_, count)| *count > 0).collect();
         let nanos = Duration::from_nanos;
