@@ -1,38 +1,73 @@
 //! How many user-space instructions does a call cost, with everything that runs in this process for it?
 //!
-//! A *pair* is one lock cycle as plain commands: `SET key token NX PX 10000` and `DELIFEQ key token`. The client runs under
-//! valgrind's callgrind, twice with different numbers of rounds; the difference is exact and does not drift with the
-//! machine. The server is a sink in a process of its own, which knows the answers without doing the work.
-//!
 //! ```text
-//! cargo bench --bench instructions
+//! cargo bench --bench instructions               prints them
+//! cargo bench --bench instructions -- --check    and fails where one is 5 % above the committed figure
+//! cargo bench --bench instructions -- --save     and commits them to the file for this compiler
 //! ```
+//!
+//! A *pair* is one lock cycle as plain commands: `SET key token NX PX 10000` and `DELIFEQ key token`; a *lock* is
+//! `acquire` and `release`, which does the same and more. The client runs under valgrind's callgrind, twice with different
+//! numbers of rounds; the difference is per round. The server is a sink in a process of its own, which knows the answers
+//! without doing the work.
+//!
+//! With the *server in memory* it is this process's own, on the same thread: no kernel and no other process has a say, so
+//! those figures are the same in every run, but they hold the server's work as well.
+//!
+//! What one round takes is exact. How many replies come in one read is the sink's and the kernel's doing, and moves a
+//! figure by up to 2 %; so the least of several counts is taken, as nothing makes a round cheaper than it is. Two workers
+//! also steal tasks from each other: those figures are printed, and not committed.
 #![allow(clippy::print_stdout, reason = "a benchmark prints what it measured")]
 
+mod baselines;
 mod sink;
 
+use baselines::{Failure, Figures};
 use std::io::{BufRead as _, BufReader};
 use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
-use tenure::Client;
 use tenure::client::SetOptions;
+use tenure::{Client, Config};
+use tenure_server::{Profile, Server};
 
-type Failure = Box<dyn std::error::Error>;
+/// One thing that is measured.
+struct Case {
+    runtime: &'static str,
+    workload: &'static str,
+    tasks: u32,
+    /// Two numbers of rounds.
+    rounds: [u32; 2],
+}
 
-/// What is measured: runtime, workload, tasks, and two numbers of rounds.
-const CASES: [(&str, &str, u32, u32, u32); 10] = [
-    ("one-thread", "pair", 1, 200, 1200),
-    ("one-thread", "pair", 64, 10, 60),
-    ("one-thread", "pair", 512, 4, 12),
-    ("one-thread", "get", 512, 4, 12),
-    ("two-workers", "pair", 1, 200, 1200),
-    ("two-workers", "pair", 512, 4, 12),
-    ("one-thread", "lock", 1, 200, 1200),
-    ("one-thread", "lock", 512, 4, 12),
-    ("two-workers", "lock", 1, 200, 1200),
-    ("two-workers", "lock", 512, 4, 12),
+const fn case(runtime: &'static str, workload: &'static str, tasks: u32) -> Case {
+    let rounds = match tasks {
+        1 => [200, 1200],
+        64 => [10, 60],
+        _ => [4, 12],
+    };
+    Case { runtime, workload, tasks, rounds }
+}
+
+const COMMITTED: [Case; 9] = [
+    case("one thread", "pair", 1),
+    case("one thread", "pair", 64),
+    case("one thread", "pair", 512),
+    case("one thread", "get", 512),
+    case("one thread", "lock", 1),
+    case("one thread", "lock", 64),
+    case("one thread", "lock", 512),
+    case("server in memory", "lock", 1),
+    case("server in memory", "lock", 64),
 ];
+const PRINTED: [Case; 4] = [
+    case("two workers", "pair", 1),
+    case("two workers", "pair", 512),
+    case("two workers", "lock", 1),
+    case("two workers", "lock", 512),
+];
+/// The least of so many counts is what a round takes.
+const COUNTS: usize = 3;
 
 fn main() -> Result<(), Failure> {
     let args: Vec<String> = std::env::args().skip(1).filter(|arg| arg != "--bench").collect();
@@ -41,43 +76,40 @@ fn main() -> Result<(), Failure> {
         ["client", runtime, workload, tasks, rounds, url] => {
             client(runtime, workload, tasks.parse()?, rounds.parse()?, url)
         }
-        _ => table(),
+        [] => {
+            baselines::print(&measure(COMMITTED.iter().chain(&PRINTED))?, &Figures::new());
+            Ok(())
+        }
+        ["--check"] => baselines::check("connection", &measure(&COMMITTED)?),
+        ["--save"] => baselines::save("connection", &measure(&COMMITTED)?),
+        _ => Err("expected nothing, --check or --save".into()),
     }
 }
 
-fn table() -> Result<(), Failure> {
+fn measure<'a>(cases: impl IntoIterator<Item = &'a Case>) -> Result<Figures, Failure> {
     let (mut sink, url) = start_sink()?;
-    println!("| runtime | workload | tasks | instructions per round |");
-    println!("|---|---|--:|--:|");
-    for (runtime, workload, tasks, few, many) in CASES {
-        let [less, more] = [few, many].map(|rounds| count(runtime, workload, tasks, rounds, &url));
-        let per_round = (more? - less?) / f64::from(tasks * (many - few));
-        println!("| {runtime} | {workload} | {tasks} | {per_round:.0} |");
+    let mut found = Figures::new();
+    for case in cases {
+        let Case { runtime, workload, tasks, .. } = case;
+        let mut least = f64::INFINITY;
+        for _ in 0..COUNTS {
+            least = least.min(per_round(case, &url)?);
+        }
+        found.insert(format!("{runtime}: {workload}, {tasks} tasks"), least);
     }
     sink.kill()?;
     sink.wait()?;
-    Ok(())
+    Ok(found)
 }
 
-/// All instructions of one client, from its first to its last.
-fn count(
-    runtime: &str,
-    workload: &str,
-    tasks: u32,
-    rounds: u32,
-    url: &str,
-) -> Result<f64, Failure> {
-    let out = Command::new("valgrind")
-        .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
-        .arg(std::env::current_exe()?)
-        .args(["client", runtime, workload, &tasks.to_string(), &rounds.to_string(), url])
-        .output()?;
-    let said = String::from_utf8_lossy(&out.stderr).into_owned();
-    let counted = said.lines().find_map(|line| line.split("Collected : ").nth(1));
-    match counted {
-        Some(count) if out.status.success() => Ok(count.trim().parse()?),
-        _ => Err(said.into()),
-    }
+/// What one round of one task takes.
+fn per_round(case: &Case, url: &str) -> Result<f64, Failure> {
+    let Case { runtime, workload, tasks, rounds: [few, many] } = case;
+    let [less, more] = [few, many].map(|rounds| {
+        let [tasks, rounds] = [tasks, rounds].map(u32::to_string);
+        baselines::count(&["client", runtime, workload, &tasks, &rounds, url])
+    });
+    Ok((more? - less?) / f64::from(tasks * (many - few)))
 }
 
 fn start_sink() -> Result<(Child, String), Failure> {
@@ -108,9 +140,10 @@ fn client(
     url: &str,
 ) -> Result<(), Failure> {
     let mut builder = match runtime {
-        "one-thread" => tokio::runtime::Builder::new_current_thread(),
+        "one thread" | "server in memory" => tokio::runtime::Builder::new_current_thread(),
         _ => tokio::runtime::Builder::new_multi_thread(),
     };
+    let in_memory = runtime == "server in memory";
     let runtime = builder.worker_threads(2).enable_all().build()?;
     let run = match workload {
         "pair" => |client, task, rounds| Box::pin(pairs(client, task, rounds)) as Run,
@@ -118,7 +151,11 @@ fn client(
         _ => |client, task, rounds| Box::pin(gets(client, task, rounds)) as Run,
     };
     runtime.block_on(async {
-        let client = Client::connect(url).await?;
+        let config = match in_memory {
+            true => Config::dialer(Server::new(Profile::Valkey9).dialer()),
+            false => Config::from_url(url)?,
+        };
+        let client = Client::with_config(config).await?;
         let running: Vec<_> =
             (0..tasks).map(|task| tokio::spawn(run(client.clone(), task, rounds))).collect();
         for task in running {
