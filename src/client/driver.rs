@@ -186,7 +186,7 @@ impl Driver {
         }
         let seen = shared.witness.as_ref().map(|witness| (witness, open.intake.seen()));
         let rang = self.alarm.rang();
-        let (given, due, closing, taken, owes) = {
+        let (given, due, closing, taken, owes, crowded) = {
             let mut state = shared.lock();
             state.begin_turn(cx.waker(), now);
             state.stats.reads += std::mem::take(&mut open.intake.reads);
@@ -200,9 +200,11 @@ impl Driver {
             }
             state.stamp(now);
             state.call_in(&mut open.out.wakers);
-            state.crowded = open.out.wakers.len() > 1;
+            // Pushes wake nobody who is about to ask.
+            let crowded = open.out.wakers.len() + std::mem::take(&mut open.out.replies) > 1;
+            state.crowded = crowded;
             // The listener comes first: what it posts leaves in the same write.
-            let write = given.is_ok() && !state.crowded && open.out.notices.is_empty();
+            let write = given.is_ok() && !crowded && open.out.notices.is_empty();
             let taken = if write { Some(state.take_pen(now)) } else { None };
             let owed = state.slots.owed(Span::of(shared.config.response_timeout));
             let due = state.sweep_at.min(open.pulse.due(owed));
@@ -211,9 +213,8 @@ impl Driver {
             if heard || written != open.writes {
                 open.spin.traffic(heard, now);
             }
-            (given, due, state.closing, taken, owed.is_some())
+            (given, due, state.closing, taken, owed.is_some(), crowded)
         };
-        let crowded = open.out.wakers.len() > 1;
         open.out.deliver(shared.listener());
         if let Some((witness, seen)) = seen {
             witness.read(seen);

@@ -43,6 +43,8 @@ const KEPT: usize = 64;
 pub(crate) struct Outbox {
     pub(crate) wakers: Vec<Waker>,
     pub(crate) notices: Vec<Notice>,
+    /// How many of them answer somebody.
+    pub(crate) replies: usize,
     /// Commands that are observed, and their ends.
     pub(crate) ends: Vec<(Arc<Trace>, End)>,
 }

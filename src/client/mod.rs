@@ -51,7 +51,7 @@
 //! | `handle.rs`, `verbs.rs`, `set.rs`, `command.rs`, `batch.rs`, `script.rs`, `typed.rs`, `state.rs`, `stats.rs` | what users call |
 //! | `blocking.rs`, `optimistic.rs`, `lease.rs`, `pops.rs` | what has a connection of its own for a while |
 //! | `args.rs`, `encode.rs`, `commands.rs`, `convert.rs`, `replies.rs`, `refused.rs` | values to arguments, replies to values |
-//! | `connection.rs`, `call.rs`, `shared.rs`, `queue.rs`, `room.rs`, `pen.rs`, `listener.rs`, `trace.rs` | what callers and driver share |
+//! | `connection.rs`, `call.rs`, `shared.rs`, `posting.rs`, `queue.rs`, `room.rs`, `pen.rs`, `listener.rs`, `trace.rs` | what callers and driver share |
 //! | `slot.rs`, `slots.rs`, `waves.rs`, `gather.rs`, `canary.rs` | which reply is whose, and when it is late |
 //! | `driver.rs`, `intake.rs`, `alarm.rs`, `clock.rs`, `pulse.rs`, `spin.rs`, `redial.rs`, `handshake.rs` | the task that owns the socket |
 //! | `pubsub/` | subscriptions |
@@ -83,6 +83,7 @@ mod listener;
 mod optimistic;
 mod pen;
 mod pops;
+mod posting;
 mod pubsub;
 mod pulse;
 mod queue;

@@ -223,21 +223,26 @@ impl State {
         wants && self.pen.as_deref().is_some_and(Pen::is_dry)
     }
 
+    /// Whether there is nothing to write, for whoever may write.
+    #[inline]
+    pub(crate) fn has_written_all(&self) -> bool {
+        self.out.is_empty() && self.pen.as_deref().is_some_and(Pen::is_dry)
+    }
+
     /// Takes the pen, with all that is queued in it.
     ///
     /// # Errors
     ///
     /// What writing comes to without: all is written, or nothing can be.
     pub(crate) fn take_pen(&mut self, now: Time) -> Result<Box<Pen>, Wrote> {
+        if self.has_written_all() {
+            return Err(Wrote::All);
+        }
         let mut pen = self.pen.take().ok_or(Wrote::NoPen)?;
         if let Some(error) = pen.take_broken() {
             return Err(Wrote::Broken(error));
         }
         if pen.is_dry() {
-            if self.out.is_empty() {
-                self.pen = Some(pen);
-                return Err(Wrote::All);
-            }
             self.peak = self.peak.max(self.out.len());
             pen.dip(&mut self.out, self.slots.len() - self.slots.sent());
             self.sweep_at = self.sweep_at.min(self.slots.all_sent(now));

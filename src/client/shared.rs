@@ -11,9 +11,9 @@ use crate::client::canary::Canary;
 use crate::client::clock::{Clock, Span, Time};
 use crate::client::encode::Ink;
 use crate::client::handshake::{Session, Setup};
-use crate::client::listener::{Listener, Tag};
+use crate::client::listener::Listener;
 use crate::client::pen::{Pen, Wrote};
-use crate::client::queue::{Due, Flush, Place, State};
+use crate::client::queue::{Flush, Place, State};
 use crate::client::room::Ticket;
 use crate::client::slots::SlotId;
 use crate::client::watch;
@@ -112,7 +112,15 @@ impl Shared {
     /// As the driver: writes all that is queued, as far as the socket takes it.
     pub(crate) fn flush(&self, cx: &mut Context<'_>) -> Wrote {
         for _ in 0..WRITES_PER_TURN {
-            let taken = self.lock().take_pen(self.clock.now());
+            let taken = {
+                let mut state = self.lock();
+                // Mostly there is nothing to write, and then nobody needs the time.
+                if state.has_written_all() {
+                    Err(Wrote::All)
+                } else {
+                    state.take_pen(self.clock.now())
+                }
+            };
             let wrote = match taken {
                 Ok(pen) => self.write(pen, cx),
                 Err(wrote) => wrote,
@@ -283,70 +291,9 @@ impl Shared {
         Ok(id)
     }
 
-    /// Queues one command whose reply the listener is told under `tag`. Nothing is written before [`Shared::settle`], or
-    /// before the driver's next turn: that is for the caller to see to.
-    ///
-    /// # Errors
-    ///
-    /// As [`Shared::submit`]; then the listener is not told.
-    pub(crate) fn post(
-        &self,
-        tag: Tag,
-        patience: Duration,
-        encode: impl FnOnce(&mut Ink),
-    ) -> Result<(), Error> {
-        let mut state = self.lock();
-        let len = state.enqueue(Place::End, encode)?;
-        state.slots.push_tagged(tag, len, Span::of(patience));
-        if let Some(witness) = &self.witness {
-            let trace = state.trace(witness, (len, 1));
-            state.untold.push(trace);
-        }
-        Ok(())
-    }
-
-    /// The same, and tells what is to be done so that this command, and those posted before it, are written.
-    ///
-    /// # Errors
-    ///
-    /// As [`Shared::post`].
-    pub(crate) fn post_last(
-        &self,
-        tag: Tag,
-        patience: Duration,
-        flush: Flush,
-        encode: impl FnOnce(&mut Ink),
-    ) -> Result<Due, Error> {
-        let mut state = self.lock();
-        let len = state.enqueue(Place::End, encode)?;
-        state.slots.push_tagged(tag, len, Span::of(patience));
-        if let Some(witness) = &self.witness {
-            let trace = state.trace(witness, (len, 1));
-            state.untold.push(trace);
-            return Ok(Due::Write);
-        }
-        let alone = state.slots.sent() == 0;
-        Ok(if state.writes_here(flush, alone) {
-            Due::Write
-        } else {
-            state.rouse().map_or(Due::Nothing, Due::Wake)
-        })
-    }
-
-    /// Sees to it that what was posted is written.
-    pub(crate) fn settle(&self, flush: Flush) {
-        self.observe_posted();
-        let state = self.lock();
-        if state.out.is_empty() {
-            return; // the driver was faster
-        }
-        let alone = state.slots.owed(Span::of(self.config.response_timeout)).is_none();
-        self.kick(state, flush, alone);
-    }
-
     /// Sees to it that what was queued is written, here or by the driver.
     #[inline]
-    fn kick(&self, mut state: MutexGuard<'_, State>, flush: Flush, alone: bool) {
+    pub(crate) fn kick(&self, mut state: MutexGuard<'_, State>, flush: Flush, alone: bool) {
         if !state.writes_here(flush, alone) {
             let driver = state.rouse();
             drop(state);

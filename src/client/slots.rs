@@ -19,7 +19,7 @@ pub(crate) use vet::Slip;
 use crate::client::canary::{Canary, Words};
 use crate::client::clock::{Span, Time};
 use crate::client::gather::Gather;
-use crate::client::listener::{Outbox, Tag};
+use crate::client::listener::{Notice, Outbox, Tag};
 use crate::client::slot::{Abandoned, Caller, Extra, Slot};
 use crate::client::trace::Trace;
 use crate::client::waves::{Tally, Waves};
@@ -219,8 +219,8 @@ impl Slots {
             return Err(Slip::Unasked(std::mem::take(reply)));
         };
         tally.note(slot.wave, &self.waves);
-        // One caller that waits for one reply: nearly always. The reply moves once.
-        let (Caller::Waiting(waker), None) = (&mut slot.caller, &slot.extra) else {
+        // One who waits for one reply: nearly always. The reply moves once.
+        let (Caller::Waiting(_) | Caller::Listener(_), None) = (&slot.caller, &slot.extra) else {
             self.order.push_front(index);
             return self.complete_unusual(std::mem::take(reply), out);
         };
@@ -228,10 +228,21 @@ impl Slots {
             self.order.push_front(index);
             return Err(Slip::Shifted);
         }
-        if let Some(waker) = waker.take() {
-            out.wakers.push(waker);
+        let reply = Ok(std::mem::take(reply));
+        match &mut slot.caller {
+            Caller::Listener(tag) => {
+                out.notices.push(Notice::Reply(*tag, reply));
+                out.replies += 1;
+                slot.caller = Caller::Gone;
+                self.free.push(index);
+            }
+            caller => {
+                if let Caller::Waiting(waker) = caller {
+                    out.wakers.extend(waker.take());
+                }
+                slot.fill(reply);
+            }
         }
-        slot.fill(Ok(std::mem::take(reply)));
         slot.owed = false;
         self.bytes -= slot.len;
         self.waves.forget_before(slot.wave);

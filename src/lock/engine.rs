@@ -149,13 +149,14 @@ impl Engine {
             entry.gate.on(event, &scene, &mut orders);
         }
         let mut reported = false;
-        for order in orders.drain(..) {
+        for &order in &orders {
             reported |= matches!(order, Order::Report { .. } | Order::Forget(_));
             if self.witness.is_some() {
                 book.watch_order(&order, scene.now);
             }
             self.perform(book, at, order, sent);
         }
+        orders.clear();
         book.orders = orders;
         if book.gates.note_use(at) {
             book.set_timer(at);
