@@ -6,7 +6,8 @@
 mod sink;
 
 use std::net::TcpListener;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tenure::client::SetOptions;
 use tenure::{Client, Config};
@@ -15,11 +16,15 @@ use tokio::sync::Barrier;
 const TASKS: usize = 64;
 const ROUNDS: usize = 100;
 
-/// A server on a thread of its own, until its one client has gone.
+/// A server with a thread of its own for each connection.
 fn start_sink() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let url = format!("redis://{}", listener.local_addr().expect("it is bound"));
-    std::thread::spawn(move || sink::serve(listener.accept().expect("a client").0));
+    std::thread::spawn(move || {
+        for client in listener.incoming() {
+            std::thread::spawn(move || sink::serve(client.expect("a client")));
+        }
+    });
     url
 }
 
@@ -81,6 +86,24 @@ fn reply_with_payload_costs_at_most_one() {
     for tasks in [1, TASKS] {
         let (allocations, calls) = (count(tasks, get), (tasks * ROUNDS) as u64);
         assert!(allocations <= calls + SLACK, "{allocations} for {calls} calls");
+    }
+}
+
+#[test]
+fn lock_that_nobody_contends_for_costs_no_allocation() {
+    for tasks in [1, TASKS] {
+        let names = Arc::new(AtomicUsize::new(0));
+        // Empty when it is cloned, so that each task makes a lock of its own.
+        let own = OnceLock::new();
+        let allocations = count(tasks, move |client| {
+            let name = || names.fetch_add(1, Ordering::Relaxed).to_string();
+            let lock = Arc::clone(own.get_or_init(|| Arc::new(client.lock(name()))));
+            async move {
+                let guard = lock.acquire().await.expect("nobody has it");
+                guard.release().await.expect("it was ours");
+            }
+        });
+        assert!(allocations <= SLACK, "{allocations} for {} locks", tasks * ROUNDS);
     }
 }
 

@@ -781,6 +781,7 @@ mod tests {
         for number in 1..=3 {
             complete_into(&mut slots, Frame::Integer(number), now, &mut out).unwrap();
         }
+        assert_eq!((out.replies, out.wakers.len()), (2, 0), "the caller had not been polled");
         assert_eq!(told(&mut out), [(70, Ok(1)), (71, Ok(3))]);
         assert_integer(poll(&mut slots, caller), 2);
         assert_eq!((slots.len(), slots.bytes(), slots.free.len()), (0, 0, 3));

@@ -145,6 +145,9 @@ pub(crate) struct Flight {
     replies: [Option<Reply>; 3],
 }
 
+/// Room for so many is kept.
+const KEPT_WAKERS: usize = 1 << 10;
+
 /// Wakers, of which there is mostly one.
 #[derive(Default)]
 pub(crate) struct Wakers {
@@ -160,11 +163,24 @@ impl Wakers {
         }
     }
 
-    /// Wakes them all; to be called without the lock.
-    pub(crate) fn wake(self) {
-        if let Some(first) = self.first {
+    /// All of them, if there are any.
+    pub(crate) fn take(&mut self) -> Option<Self> {
+        self.first.is_some().then(|| std::mem::take(self))
+    }
+
+    /// Wakes them all; to be called without the lock. Gives memory that is worth keeping.
+    pub(crate) fn wake(mut self) -> Option<Self> {
+        if let Some(first) = self.first.take() {
             first.wake();
-            self.rest.into_iter().for_each(Waker::wake);
+        }
+        self.rest.drain(..).for_each(Waker::wake);
+        (1..=KEPT_WAKERS).contains(&self.rest.capacity()).then_some(self)
+    }
+
+    /// Keeps the memory of others.
+    pub(crate) fn keep(&mut self, empty: Self) {
+        if self.rest.capacity() == 0 {
+            self.rest = empty.rest;
         }
     }
 }

@@ -5,7 +5,7 @@
 
 use crate::client::{Connection, Flush};
 use crate::lock::aside::Aside;
-use crate::lock::book::{Book, Mail, News};
+use crate::lock::book::{Book, Mail, News, Wakers};
 use crate::lock::gate::{Claim, Event, Order, Scene, Term};
 use crate::lock::hold::{Clocks, Hold, Status};
 use crate::observe::Witness;
@@ -79,7 +79,7 @@ impl Engine {
             let posted = std::mem::take(&mut book.posted);
             let seen = self.witness.as_ref().map(|witness| (witness, book.take_seen()));
             let aside = std::mem::take(&mut book.posted_aside);
-            (result, posted, aside, std::mem::take(&mut book.wakers), seen)
+            (result, posted, aside, book.wakers.take(), seen)
         };
         if let Some((witness, seen)) = seen {
             seen.iter().for_each(|sight| sight.tell(witness));
@@ -91,7 +91,9 @@ impl Engine {
             let connection = self.aside.get().and_then(Aside::existing);
             connection.into_iter().for_each(|connection| connection.settle(Flush::Later));
         }
-        wakers.wake();
+        if let Some(empty) = wakers.and_then(Wakers::wake) {
+            self.book().wakers.keep(empty);
+        }
         result
     }
 
