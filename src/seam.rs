@@ -1,4 +1,4 @@
-//! The one place where wall time and entropy enter: tests replace it.
+//! The one place where wall time, entropy and the name of the process enter: tests replace it.
 //!
 //! Monotonic time needs no seam of its own: the library reads tokio's clock, which tests pause.
 
@@ -15,25 +15,39 @@ pub(crate) fn after(at: Instant, by: Duration) -> Instant {
     at.checked_add(by.min(FAR)).unwrap_or(at)
 }
 
-/// Where wall time and random numbers come from.
+/// Where wall time and random numbers come from, and who this process is.
 #[derive(Clone)]
 pub(crate) struct Seam {
     wall: Arc<dyn Fn() -> SystemTime + Send + Sync>,
     entropy: Arc<dyn Fn() -> u64 + Send + Sync>,
+    process: Option<(Arc<str>, u32)>,
 }
 
 impl Seam {
     /// The machine's clock and this thread's generator, which the system seeds.
     pub(crate) fn system() -> Self {
-        Self { wall: Arc::new(SystemTime::now), entropy: Arc::new(rand::random::<u64>) }
+        Self {
+            wall: Arc::new(SystemTime::now),
+            entropy: Arc::new(rand::random::<u64>),
+            process: None,
+        }
     }
 
     pub(crate) fn with_wall(&self, wall: impl Fn() -> SystemTime + Send + Sync + 'static) -> Self {
-        Self { wall: Arc::new(wall), entropy: Arc::clone(&self.entropy) }
+        Self { wall: Arc::new(wall), ..self.clone() }
     }
 
     pub(crate) fn with_entropy(&self, entropy: impl Fn() -> u64 + Send + Sync + 'static) -> Self {
-        Self { wall: Arc::clone(&self.wall), entropy: Arc::new(entropy) }
+        Self { entropy: Arc::new(entropy), ..self.clone() }
+    }
+
+    pub(crate) fn with_process(&self, host: &str, id: u32) -> Self {
+        Self { process: Some((host.into(), id)), ..self.clone() }
+    }
+
+    /// The host and the process id to go by, unless they are the real ones.
+    pub(crate) fn process(&self) -> Option<(&str, u32)> {
+        self.process.as_ref().map(|(host, id)| (&**host, *id))
     }
 
     pub(crate) fn wall(&self) -> SystemTime {

@@ -362,6 +362,13 @@ impl Config {
         self.seam = self.seam.with_entropy(draw);
         self
     }
+
+    /// Replaces the host and the process id that lock values name. For tests.
+    #[doc(hidden)]
+    pub fn process(mut self, host: &str, id: u32) -> Self {
+        self.seam = self.seam.with_process(host, id);
+        self
+    }
 }
 
 impl fmt::Debug for Config {

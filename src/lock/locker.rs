@@ -28,6 +28,7 @@ pub(crate) struct Locker {
     pub(crate) connection: Connection,
     hasher: RandomState,
     host: String,
+    process: u32,
 }
 
 impl Locker {
@@ -63,7 +64,9 @@ impl Locker {
             let connection = connection.clone();
             home.spawn(async move { connection.close(Duration::ZERO).await });
         }
-        Self { engine, connection, hasher, host: host() }
+        let named = connection.config().seam.process().map(|(host, id)| (host.to_owned(), id));
+        let (host, process) = named.unwrap_or_else(|| (host(), std::process::id()));
+        Self { engine, connection, hasher, host, process }
     }
 
     pub(crate) fn config(&self) -> &Config {
@@ -77,7 +80,7 @@ impl Locker {
     /// If the options make no sense.
     pub(crate) fn plan(&self, key: String, options: &Options) -> Result<Plan, Error> {
         let fields = [options.label.as_str(), &self.host, &options.purpose];
-        let signature = Signature::new(fields, std::process::id());
+        let signature = Signature::new(fields, self.process);
         Plan::new(Key::new(Bytes::from(key), &self.hasher), options, signature, self.engine.number)
     }
 

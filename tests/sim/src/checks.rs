@@ -63,9 +63,7 @@ pub(crate) fn after(world: &World) {
         history.violations.extend(found);
         let at = world.now();
         for logged in &log {
-            // Values name the process id, which is another one in another run.
-            let key = logged.args.get(1).map(|key| String::from_utf8_lossy(key).into_owned());
-            let what = format!("server: #{} {} {key:?}", logged.connection, logged.name());
+            let what = format!("server: #{} {}", logged.connection, logged.line());
             history.note(at, None, what);
         }
     });

@@ -250,8 +250,6 @@ fn brief(error: &Error) -> String {
 fn describe(error: &AcquireError) -> String {
     match error {
         AcquireError::Client(error) => brief(error),
-        // The holder's process id is not the same in every run.
-        AcquireError::TimedOut { waited, .. } => format!("timed out after {waited:?}"),
         other => other.to_string(),
     }
 }

@@ -237,6 +237,7 @@ impl World {
         let (skew, begun) = (Arc::clone(&body.wall_ms), self.begun);
         Config::dialer(dial)
             .client_name(format!("p{process}"))
+            .process("simulated", u32::try_from(process).unwrap_or(u32::MAX))
             .connect_timeout(Duration::from_millis(700))
             .response_timeout(spec.response_timeout)
             .keepalive(Duration::from_secs(2))
