@@ -72,6 +72,7 @@ mod loss;
 mod net;
 pub mod observe;
 mod seam;
+mod sync;
 mod url;
 
 pub use backoff::Backoff;

@@ -80,6 +80,8 @@ mod intake;
 mod lanes;
 mod lease;
 mod listener;
+#[cfg(all(test, tenure_loom))]
+mod models;
 mod optimistic;
 mod pen;
 mod pops;

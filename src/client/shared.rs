@@ -20,8 +20,9 @@ use crate::client::watch;
 use crate::config::{Config, Overflow};
 use crate::error::{Error, ErrorKind, Outcome};
 use crate::observe::{Purpose, Witness};
+use crate::sync::{Mutex, MutexGuard};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::task::{Context, Waker};
 use std::time::Duration;
 
@@ -149,9 +150,7 @@ impl Shared {
             state.notified = true;
             state.driver.clone()
         };
-        if let Some(driver) = driver {
-            driver.wake();
-        }
+        driver.into_iter().for_each(Waker::wake);
     }
 
     /// Ends the connection once what is queued has been written and answered, or soon.

@@ -3,7 +3,8 @@
 //! Tokio's own wakes them in random order: good for a crowd, but here the callers that wait for a connection would overtake each
 //! other when it comes, and a simulated run would not repeat itself.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use crate::sync::{Mutex, MutexGuard};
+use std::sync::{Arc, PoisonError};
 use tokio::sync::Notify;
 
 /// Who changes the value; when it goes, the value is final.

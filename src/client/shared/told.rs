@@ -4,7 +4,7 @@ use super::{Phase, Shared};
 use crate::client::pen::{Pen, Wrote};
 use crate::client::queue::State;
 use crate::observe::{ConnectionEvent, Witness};
-use std::sync::MutexGuard;
+use crate::sync::MutexGuard;
 
 impl Shared {
     pub(super) fn tell_phase(&self, phase: &Phase) {
