@@ -60,6 +60,9 @@
 //! | `tls-rustls` | the same without cryptography, for a provider of your own: `Tls::provider` | 23 |
 //! | `tracing` | [`observe`]`::Spans`: spans and events under the names of OpenTelemetry, without arguments | 16 |
 
+#[macro_use]
+mod defects;
+
 mod backoff;
 #[cfg(feature = "blocking")]
 pub mod blocking;

@@ -88,6 +88,9 @@ impl Driver {
             if !was_open && !definite {
                 self.shared.announce(Phase::Connecting(Some(lost)));
             }
+            if definite && defect!(16) {
+                return;
+            }
             // What only a person can change is not asked about in haste.
             let tries = if definite { u32::MAX } else { failures };
             let config = &self.shared.config;

@@ -149,13 +149,13 @@ impl<'a> Handshake<'a> {
     fn on_hello(&mut self, reply: Frame) -> Result<Step, Error> {
         if let Frame::Error(text) = &reply {
             let error = ServerError::new(text);
-            let no_hello = error.is_unknown_command() || error.code() == "NOPROTO";
+            let no_hello = error.is_unknown_command() || error.code() == "NOPROTO" || defect!(13);
             if no_hello && self.config.protocol != ProtocolChoice::Resp3 {
                 return Ok(self.fall_back());
             }
             return Err(self.refusal(text));
         }
-        let mut protocol = None;
+        let mut protocol = defect!(4, Some(Protocol::Resp3), None);
         for (key, value) in pairs(reply).unwrap_or_default() {
             match (text(&key), value) {
                 ("proto", Frame::Integer(2)) => protocol = Some(Protocol::Resp2),
@@ -224,8 +224,12 @@ impl<'a> Handshake<'a> {
 
     fn on_settled(&mut self, reply: Frame) -> Result<Step, Error> {
         match (self.expected.pop(), reply) {
-            (Some(Expected::Select), Frame::Error(text)) => Err(self.refusal(&text)),
-            (Some(Expected::Ping), Frame::Error(text)) if text.starts_with(b"LOADING") => {
+            (Some(Expected::Select), Frame::Error(text)) if !defect!(14) => {
+                Err(self.refusal(&text))
+            }
+            (Some(Expected::Ping), Frame::Error(text))
+                if text.starts_with(b"LOADING") && !defect!(15) =>
+            {
                 Err(self.refusal(&text))
             }
             (Some(Expected::Setup), reply) => {

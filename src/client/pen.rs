@@ -98,7 +98,7 @@ impl Pen {
 
     /// What is left of bytes that were taken out of the queue.
     pub(crate) fn unwritten(&self) -> &[u8] {
-        self.ink.get(self.written..).unwrap_or_default()
+        self.ink.get(defect!(7, 0, self.written)..).unwrap_or_default()
     }
 
     /// Writes what it holds, as far as the socket takes it.

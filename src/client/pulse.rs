@@ -53,11 +53,11 @@ impl Pulse {
         if now < self.due(owed) {
             return Silence::Short;
         }
-        if owed.is_some() {
+        if owed.is_some() && !defect!(11) {
             return Silence::Dead(now.since(self.heard));
         }
         self.heard = now; // the next question comes a whole interval later
-        Silence::Doubtful
+        defect!(12, Silence::Short, Silence::Doubtful)
     }
 }
 

@@ -161,7 +161,7 @@ impl State {
     /// Whether so much is on its way that nothing more is taken.
     #[inline]
     fn is_full(&self) -> bool {
-        self.slots.bytes() + self.slots.len() * BYTES_PER_PLACE > self.max_bytes
+        self.slots.bytes() + self.slots.len() * BYTES_PER_PLACE > self.max_bytes && !defect!(6)
     }
 
     /// Whom to wake because there is room again, or because there will never be.
@@ -194,7 +194,7 @@ impl State {
 
     /// The driver begins a turn.
     pub(crate) fn begin_turn(&mut self, driver: &Waker, now: Time) {
-        self.notified = false;
+        self.notified = defect!(17);
         if !self.driver.as_ref().is_some_and(|waker| waker.will_wake(driver)) {
             self.driver = Some(driver.clone());
         }
@@ -347,7 +347,7 @@ impl State {
         self.slots.withdraw(out, |len, keep| {
             let (command, later) = rest.split_at(len.min(rest.len()));
             rest = later;
-            if keep {
+            if keep || defect!(18) {
                 kept.extend_from_slice(command);
             }
         });

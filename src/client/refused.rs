@@ -22,6 +22,7 @@ pub(crate) enum Tenancy {
 pub(crate) fn check(args: &Args, tenancy: Tenancy) -> Result<(), Error> {
     match refusal(args, tenancy) {
         None => Ok(()),
+        Some(_) if defect!(20) => Ok(()),
         Some(why) => Err(refused(args.name(), why)),
     }
 }

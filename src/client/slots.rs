@@ -216,7 +216,7 @@ impl Slots {
     ) -> Result<(), Slip> {
         let oldest = if self.sent > 0 { self.order.pop_front() } else { None };
         let Some((index, slot)) = oldest.and_then(|at| Some((at, self.slots.get_mut(at)?))) else {
-            return Err(Slip::Unasked(std::mem::take(reply)));
+            return defect!(3, Ok(()), Err(Slip::Unasked(std::mem::take(reply))));
         };
         tally.note(slot.wave, &self.waves);
         // One who waits for one reply: nearly always. The reply moves once.
@@ -260,6 +260,7 @@ impl Slots {
         }
         let wanted = matches!(slot.caller, Caller::Waiting(_));
         let reply = match slot.batch_mut() {
+            Some(_) if defect!(19) && !wanted => reply,
             None => reply,
             Some(batch) => match batch.take_in(reply, wanted) {
                 Some(replies) => Frame::Array(replies),
@@ -323,6 +324,11 @@ impl Slots {
             return None; // answered and fetched before
         }
         let left = std::mem::replace(&mut slot.caller, Caller::Gone);
+        if defect!(1) {
+            slot.owed = false;
+            self.order.retain(|&index| index != id.index);
+            self.sent = self.sent.saturating_sub(1);
+        }
         if !slot.owed {
             self.free.push(id.index);
         }

@@ -224,7 +224,7 @@ impl Drop for Acquiring<'_> {
             record.wanted = false;
             let (gate, mail) = (record.gate, std::mem::take(&mut record.mail));
             let event = match mail {
-                Mail::Granted => Event::Declined { claim },
+                Mail::Granted if !defect!(31) => Event::Declined { claim },
                 _ => Event::Left { claim },
             };
             if self.locker.engine.witness.is_some() && matches!(event, Event::Left { .. }) {

@@ -125,7 +125,7 @@ impl Dialect {
     fn taken(&self, set: Reply, value: &[u8]) -> Reading {
         match set {
             Ok(Frame::Null) => Said::Fresh.into(),
-            Ok(Frame::Bulk(found)) if found == value => Said::Earlier.into(),
+            Ok(Frame::Bulk(found)) if found == value && !defect!(40) => Said::Earlier.into(),
             Ok(Frame::Bulk(found)) => held(found.into(), Left::Unasked),
             Ok(other) => unreadable("SET", &other).into(),
             Err(error) => self.refused(error),

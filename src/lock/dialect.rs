@@ -70,7 +70,9 @@ pub(crate) enum Release {
 pub(crate) fn setup(previous: Option<&Session>) -> Vec<Vec<Vec<u8>>> {
     let words = |words: &[&str]| words.iter().map(|word| word.as_bytes().to_vec()).collect();
     let mut commands: Vec<Vec<Vec<u8>>> = Vec::new();
-    if let Some((id, address)) = previous.and_then(|session| Dialect::of(session).peer) {
+    if let (Some((id, address)), false) =
+        (previous.and_then(|session| Dialect::of(session).peer), defect!(34))
+    {
         // A command that the old connection still carries would otherwise run after what undoes it.
         commands.push(words(&["CLIENT", "KILL", "ID", &id, "ADDR", &address]));
     }

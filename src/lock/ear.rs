@@ -116,7 +116,7 @@ fn opened(book: &mut Book, session: &Arc<Session>) {
     let dialect = session.derived(|| Dialect::of(session));
     let run_id = dialect.run_id().map(str::to_owned);
     let link = &mut book.link;
-    let fenced = !link.opened_before || dialect.has_killed();
+    let fenced = !link.opened_before || dialect.has_killed() || defect!(35);
     let same = link.run_id.is_none() || run_id.is_none() || link.run_id == run_id;
     link.opened_before = true;
     link.run_id = run_id.or_else(|| link.run_id.take());

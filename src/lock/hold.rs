@@ -137,7 +137,7 @@ impl Hold {
             return Validity::Ended;
         }
         let slept = ahead(now, clocks.wall).saturating_sub(self.ahead.load(Ordering::Relaxed));
-        if u64::try_from(slept).is_ok_and(|slept| slept >= left) {
+        if u64::try_from(slept).is_ok_and(|slept| slept >= left && !defect!(36)) {
             Validity::Doubtful
         } else {
             Validity::Left(Duration::from_nanos(left))

@@ -66,7 +66,7 @@ impl Lease {
 
     /// Until when a lease whose command was sent at `sent` may be relied on.
     pub(crate) fn deadline(self, sent: Instant) -> Instant {
-        sent + self.length().saturating_sub(self.drift())
+        sent + self.length().saturating_sub(defect!(27, Duration::ZERO, self.drift()))
     }
 
     /// When the server has ended the lease for certain, if the command was sent at `sent` and ran within a round trip.

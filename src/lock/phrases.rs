@@ -48,6 +48,10 @@ impl Dialect {
             (Errand::Ask { lease, .. }, 0) => set_nx(key, value, *lease, whole < 3, out),
             (Errand::Ask { .. }, 1) if whole == 3 => encode::command(&[b"GET", key], out),
             (Errand::Verify { .. }, 0) => encode::command(&[b"GET", key], out),
+            (Errand::Renew { lease, .. }, 0) if defect!(22) => {
+                let lease = lease.ttl_ms().to_string();
+                encode::command(&[b"SET", key, value, b"PX", lease.as_bytes()], out);
+            }
             (Errand::Renew { lease, in_full, .. }, 0)
             | (Errand::Keep { rest: lease, in_full, .. }, _) => {
                 if self.has_set_ifeq() && !in_full {
@@ -97,6 +101,7 @@ impl Dialect {
     fn free(&self, matter: &Matter<'_>, in_full: bool, aloud: bool, out: &mut Ink) {
         let Matter { key, value, channel, speaker, .. } = *matter;
         match self.release() {
+            _ if defect!(21) => encode::command(&[b"DEL", key], out),
             Release::DelIfEq => {
                 out.extend_from_slice(b"*3\r\n$7\r\nDELIFEQ\r\n");
                 encode::bulk(key, out);

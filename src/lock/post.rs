@@ -181,7 +181,7 @@ impl Book {
             return Matter::default();
         };
         let next = match errand {
-            Errand::HandOver { to, .. } => self.value(*to),
+            Errand::HandOver { to, .. } => self.value(defect!(24, claim_of(errand), *to)),
             _ => &[],
         };
         let (value, speaker) = self.value_and_speaker(claim_of(errand));

@@ -339,3 +339,20 @@ async fn announcements_stop_when_nobody_contends_any_more() {
     guard.release().await.unwrap();
     assert_eq!(asked(&server), ["SET", "DELIFEQ"]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn grant_that_nobody_fetched_is_released_when_its_future_goes() {
+    let server = Server::new(Profile::Valkey9);
+    let (ours, theirs) = (connect(&server).await, connect(&server).await);
+    let guard = theirs.lock("l").acquire().await.unwrap();
+    let lock = ours.lock("l");
+    let mut waiting = Box::pin(lock.acquire());
+    assert!(poll_once(&mut waiting).await.is_pending());
+    sleep(MS).await;
+    guard.release().await.unwrap();
+    sleep(MS).await;
+    assert!(server.get("lk:l").is_some(), "the lock was granted to the one who waits");
+    drop(waiting);
+    sleep(MS).await;
+    assert!(server.keys().is_empty(), "it never looked, and has gone");
+}

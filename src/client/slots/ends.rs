@@ -37,15 +37,16 @@ impl Slots {
             };
             let Some(seen) = self.waves.time(slot.wave) else { break };
             let deadline = seen.later(slot.patience);
-            if deadline > now {
+            if deadline > now || defect!(10) && position < self.sent {
                 expired.next = expired.next.min(deadline);
                 continue;
             }
             let error = if position < self.sent {
                 self.canary.doubt();
-                Error::timed_out(slot.patience.duration(), Outcome::Unknown, None, known)
+                let outcome = defect!(9, Outcome::NotSent, Outcome::Unknown);
+                Error::timed_out(slot.patience.duration(), outcome, None, known)
             } else {
-                expired.unsent = true;
+                expired.unsent = !defect!(5);
                 Error::timed_out(slot.patience.duration(), Outcome::NotSent, cause, known)
             };
             expired.count += 1;
@@ -92,7 +93,7 @@ impl Slots {
             kept += len;
             self.sent -= 1;
         }
-        let lost = error.with_outcome(Outcome::Unknown);
+        let lost = error.with_outcome(defect!(8, Outcome::NotSent, Outcome::Unknown));
         for _ in 0..std::mem::take(&mut self.sent) {
             self.answer_oldest(Err(lost.clone()), out);
         }

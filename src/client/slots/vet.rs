@@ -18,7 +18,7 @@ impl Slots {
     /// Whether so many replies that came together are to be looked at before anybody is given the first: there is one too
     /// many, or the canary's may be among them.
     pub(crate) fn must_vet(&self, replies: usize) -> bool {
-        replies > self.sent || self.canary.is_out()
+        replies > self.sent && !defect!(3) || self.canary.is_out()
     }
 
     /// Looks at replies that came together, at most so many. What is wrong with one of them is wrong with all: nobody can tell

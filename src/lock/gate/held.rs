@@ -72,7 +72,7 @@ impl Held {
     /// A hold, or `None` if its lease was over before the answer came.
     pub(crate) fn begin(granted: &Granted, scene: &Scene) -> Option<Self> {
         let Granted { to: Waiter { claim, terms, .. }, haunted, sent } = *granted;
-        let limit = terms.max_hold.map(|most| after(sent, most));
+        let limit = terms.max_hold.filter(|_| !defect!(37)).map(|most| after(sent, most));
         let mut held = Self {
             claim,
             terms,
@@ -212,7 +212,7 @@ impl Held {
 
     /// The lease to ask for, unless the hold is to run out.
     fn next_lease(&self, now: Instant) -> Option<Lease> {
-        let silent = |most| now.saturating_duration_since(self.beat) > most;
+        let silent = |most| !defect!(38) && now.saturating_duration_since(self.beat) > most;
         if self.terms.renewal == Renewal::Off || self.terms.heartbeat.is_some_and(silent) {
             return None;
         }
@@ -260,10 +260,14 @@ impl Held {
             (_, Said::Gone) => return Some(LostCause::Deleted),
             (_, Said::NotOurs) => return Some(LostCause::TakenOver),
             (Doing::Renewing { .. }, Said::InFull) => self.renew(true, scene, orders),
+            (Doing::Renewing { .. }, _) if defect!(29) => return Some(LostCause::Unconfirmed),
             (Doing::Renewing { .. }, _) => {
                 self.unconfirmed = true;
                 let renew_at = after(scene.now, self.terms.lease.retry_after());
                 self.doing = Doing::Resting { renew_at: renew_at.min(self.deadline) };
+                if defect!(30) {
+                    self.doing = Doing::RunningOut;
+                }
             }
             _ => self.unconfirmed = true,
         }

@@ -129,6 +129,7 @@ impl Leaving {
     pub(crate) fn said(&mut self, said: Said, scene: &Scene, orders: &mut Vec<Order>) -> bool {
         match said {
             Said::Ours(_) | Said::Freed { .. } => self.tell(Released::Yes, orders),
+            Said::Gone | Said::NotOurs if defect!(39) => self.tell(Released::Yes, orders),
             Said::Gone | Said::NotOurs if self.doubt => self.tell(Released::Unconfirmed, orders),
             Said::Gone | Said::NotOurs => self.tell(Released::NotOurs, orders),
             Said::InFull => {

@@ -200,7 +200,7 @@ impl Gate {
         let Seat::Head(head) = std::mem::take(&mut self.seat) else { return };
         let Waiter { claim, terms, .. } = head.waiter;
         let sent = head.suspect();
-        if sent.is_none() && head.haunted().is_none() {
+        if sent.is_none() && head.haunted().is_none() || defect!(25) {
             orders.push(Order::Forget(claim));
             return;
         }
@@ -228,7 +228,7 @@ impl Gate {
 
     /// Empties the seat of a holder, whose key is released.
     fn leave(&mut self, held: &Held, scene: &Scene, orders: &mut Vec<Order>) {
-        self.seat = Seat::Empty;
+        self.seat = defect!(23, self.seat, Seat::Empty);
         let remains = held.remains(&self.rivals, scene.now);
         self.rivals.keep(false, scene.now);
         self.leaving.push(Leaving::begin(remains, scene, orders));
@@ -291,7 +291,8 @@ impl Gate {
         let Seat::Head(head) = self.seat else { return };
         match step {
             Step::Stay => {}
-            Step::Granted { sent } => {
+            Step::Granted { sent: asked } => {
+                let sent = defect!(26, scene.now, asked);
                 let granted = Granted { to: head.waiter, haunted: head.haunted(), sent };
                 self.grant(granted, scene, orders);
             }

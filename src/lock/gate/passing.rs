@@ -38,7 +38,7 @@ impl Turns {
     pub(crate) fn allow(&self, now: Instant) -> bool {
         let (most, longest) = TURNS;
         let began = self.since.unwrap_or(now);
-        self.count < most && now.saturating_duration_since(began) < longest
+        defect!(32) || self.count < most && now.saturating_duration_since(began) < longest
     }
 
     fn take(&mut self, now: Instant) {
