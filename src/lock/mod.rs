@@ -44,6 +44,22 @@
 //! * There is no order between waiters of different processes, and a data command whose future was dropped may still run after
 //!   the release.
 //!
+//! # What is proven, by what, and what is not
+//!
+//! Nothing here is proven as a theorem is; each line says what was searched for a counterexample, and how.
+//!
+//! | what holds | looked for by |
+//! |---|---|
+//! | one owner at most relies on a lock while the server keeps the key; nothing that was given up stays on the server; nobody waits for ever | every order of events in small worlds, up to three processes or four callers and one server: stateright over the shipped `gate/`, about thirty million states (`gate/tests/model`) |
+//! | the same of client, lock, network and server together, with crashes, cuts at any byte, clocks that differ, lost data; and that histories are those of a lock | simulated runs, from one seed each, checked for linearizability (`tests/sim`) |
+//! | the same of real servers and processes that are killed, stopped and started again; no leak, and back soon after a restart | `tests/soak`, half an hour at a time |
+//! | no wake-up between callers and the connection's driver is lost, and no answer goes to another caller, in any order of threads | loom over the shipped queue, slots and calls (`client/models.rs`); the driver's loop is modelled, tokio's own parts are taken as given |
+//! | whoever breaks one of forty rules on purpose is caught | `tests/DEFECTS.md` |
+//! | what each command means is what real servers make of it | one suite on Redis 6.2, Redis 7.0, Valkey 9.1 and the in-process server (`tests/it/contract`) |
+//!
+//! Not proven: worlds beyond those bounds; the commands of Redis 8.4, which no real server was asked about; clocks that differ by more than a
+//! lease allows for; and, as no lock on Redis can promise it, exclusion while the server has lost the key.
+//!
 //! # Files
 //!
 //! | file | what it does |
