@@ -53,6 +53,8 @@ impl Engine {
                 Ok(Due::Write) => book.posted = true,
                 Ok(Due::Wake(driver)) => book.wakers.push(driver),
                 Err(error) => {
+                    // Those before it, and what is to be listened for, go all the same.
+                    book.posted = true;
                     let news = self.answered(book, tag, Err(error));
                     book.news.extend(news);
                 }

@@ -120,3 +120,17 @@ async fn looking_at_the_socket_changes_nothing_but_the_time() {
     server.thaw();
     client.ping().await.unwrap();
 }
+
+#[tokio::test(start_paused = true)]
+async fn lock_for_whose_last_command_there_is_no_room_has_the_others_sent_at_once() {
+    // Before 7.0 it takes three commands to ask for a lock. The third only tells how long another one has it.
+    let server = Server::new(Profile::Redis6_2);
+    let config = Config::dialer(server.dialer()).max_queued_bytes(350);
+    let client = Client::with_config(config).await.unwrap();
+    let first = client.lock("a").acquire().await.unwrap();
+    let begun = Instant::now();
+    let second = client.lock("b").acquire().await.unwrap();
+    assert!(begun.elapsed() < 100 * MS, "{:?}", begun.elapsed());
+    assert_eq!(server.keys().len(), 2);
+    drop((first, second));
+}
