@@ -20,8 +20,23 @@
 //!
 //! If the server loses the key (a flush, an eviction, a failover that had not replicated it), somebody else can acquire it before
 //! the old holder learns of that, by the server's push or at its next renewal. And a holder that is paused between looking at its guard and
-//! acting may act too late: call [`Guard::check`] right before what must not happen twice, and keep that short. Locks are
-//! not reentrant. Data commands travel on another connection than locks: one whose future was dropped may still run after the
+//! acting may act too late: call [`Guard::check`] right before what must not happen twice, and keep that short. Or let
+//! what you act on refuse whoever came before: [`Lock::fenced`] gives each grant a number that only rises, also
+//! when the server loses its data.
+//!
+//! ```no_run
+//! # async fn run(client: tenure::Client) -> Result<(), Box<dyn std::error::Error>> {
+//! let guard = client.lock("invoice:42").fenced().acquire().await?;
+//! let work = async { client.fenced_set("total:42", guard.token(), 1_200).await };
+//! match guard.run(work).await {
+//!     Ok(written) => println!("nobody has held the lock since: {}", written?),
+//!     Err(cause) => println!("stopped where it stood: {cause}"),
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Locks are not reentrant. Data commands travel on another connection than locks: one whose future was dropped may still run after the
 //! release.
 //!
 //! The module [`lock`] says how it works and what is promised by what means.
@@ -85,8 +100,9 @@ pub use config::Tls;
 pub use config::{Config, Credentials, Overflow};
 pub use error::{Circumstances, Error, ErrorKind, Outcome, ServerError};
 pub use lock::{
-    AcquireError, AllGuard, CheckError, Durability, Guard, Holder, Lock, LockAll, LockAny,
-    LostCause, Options, ReleaseError, Renewal, Wakeup, WithError,
+    AcquireError, AllGuard, CheckError, Durability, FENCED_GET, FENCED_SET, FencedGuard,
+    FencedLock, FencingToken, Guard, Holder, Lock, LockAll, LockAny, LostCause, Options,
+    ReleaseError, Renewal, Wakeup, WithError,
 };
 pub use observe::Observer;
 pub use resp::Frame;

@@ -4,7 +4,8 @@ use crate::client::{Frame, answer, kind};
 use crate::error::{Error, ErrorKind, Outcome, ServerError};
 use crate::lock::dialect::Dialect;
 use crate::lock::elder;
-use crate::lock::gate::{Errand, Failure, Left, Said};
+use crate::lock::gate::{Errand, Failure, Fence, Left, Said};
+use crate::lock::minting;
 use crate::lock::token;
 use bytes::Bytes;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -19,6 +20,9 @@ pub(crate) struct Reading {
     /// Somebody else's value that was found in the key.
     pub(crate) found: Option<Bytes>,
 }
+
+/// What stands for a reply that was not asked for.
+const NONE: Reply = Ok(Frame::Null);
 
 /// What an errand was answered with.
 #[derive(Debug)]
@@ -60,7 +64,7 @@ impl From<Result<Said, Error>> for Reading {
 }
 
 impl Dialect {
-    /// Reads the `whole` replies to an errand of a claim with this value.
+    /// Reads the `whole` replies to an errand of a claim with this value; of a hand-over, it is the next one's.
     pub(crate) fn read(
         &self,
         errand: &Errand,
@@ -76,7 +80,13 @@ impl Dialect {
 
     fn read_one(&self, errand: &Errand, reply: Reply, value: &[u8]) -> Reading {
         match errand {
-            Errand::Ask { .. } => self.taken(reply, value),
+            Errand::Ask { fence: Fence::No, .. } => self.taken(reply, value),
+            Errand::Ask { fence, .. } if !self.mints_along(*fence) => self.taken(reply, value),
+            Errand::Ask { .. } => self.taken_with_fence([reply, NONE, NONE], value),
+            Errand::HandOver { in_full, fenced: true, .. } => {
+                self.passed_with_fence(*in_full, [reply, NONE, NONE], value).into()
+            }
+            Errand::Mint { .. } => minting::minted_or_when([reply, NONE, NONE], value).into(),
             Errand::Look { dated, .. } => {
                 looked(reply, Ok(Frame::Null), *dated).map(Said::Left).into()
             }
@@ -99,7 +109,17 @@ impl Dialect {
         replies: [Reply; 3],
         value: &[u8],
     ) -> Reading {
-        let [first, second, third] = replies.map(|reply| reply.and_then(answer));
+        let replies = replies.map(|reply| reply.and_then(answer));
+        match errand {
+            Errand::Ask { fence, .. } if self.mints_along(*fence) => {
+                return self.taken_with_fence(replies, value);
+            }
+            Errand::HandOver { in_full, fenced: true, .. } => {
+                return self.passed_with_fence(*in_full, replies, value).into();
+            }
+            _ => {}
+        }
+        let [first, second, third] = replies;
         match errand {
             Errand::Ask { .. } if whole < 3 => self.taken(first, value),
             Errand::Ask { .. } => self.taken_and_got(first, second, third, value),
@@ -118,11 +138,12 @@ impl Dialect {
             | Errand::Take { in_full, .. }
             | Errand::Keep { in_full, .. }
             | Errand::Release { in_full, .. } => compared(first, *in_full).into(),
+            Errand::Mint { .. } => minting::minted_or_when([first, second, third], value).into(),
         }
     }
 
     /// Reads the reply to `SET … NX … GET`.
-    fn taken(&self, set: Reply, value: &[u8]) -> Reading {
+    pub(crate) fn taken(&self, set: Reply, value: &[u8]) -> Reading {
         match set {
             Ok(Frame::Null) => Said::Fresh.into(),
             Ok(Frame::Bulk(found)) if found == value && !defect!(40) => Said::Earlier.into(),
@@ -155,7 +176,7 @@ impl Dialect {
     }
 
     /// A refusal may teach something.
-    fn refused(&self, error: Error) -> Reading {
+    pub(crate) fn refused(&self, error: Error) -> Reading {
         let Some(said) = error.server() else { return error.into() };
         if is_wrong_type(said) {
             return Said::KeyInUse.into();
@@ -185,7 +206,7 @@ fn held(found: Bytes, left: Left) -> Reading {
 }
 
 /// Reads the reply to whatever compares the owner first.
-fn compared(reply: Reply, in_full: bool) -> Result<Said, Error> {
+pub(crate) fn compared(reply: Reply, in_full: bool) -> Result<Said, Error> {
     match reply {
         Ok(Frame::Integer(1) | Frame::Simple(_)) => Ok(Said::Ours(Left::Unasked)),
         Ok(Frame::Integer(0) | Frame::Null) => Ok(Said::NotOurs),
@@ -265,6 +286,6 @@ fn wants_text(said: &ServerError) -> bool {
     said.code() == "NOSCRIPT" || said.message().contains("OOM command not allowed")
 }
 
-fn unreadable(command: &str, frame: &Frame) -> Error {
+pub(crate) fn unreadable(command: &str, frame: &Frame) -> Error {
     Error::unexpected(&format!("the answer to {command}"), kind(frame))
 }

@@ -248,6 +248,13 @@ impl Book {
         (&record.value, speaker)
     }
 
+    /// The stream of fences that a claim's fence is taken from; empty if it wants none.
+    pub(crate) fn fences(&self, claim: Claim) -> &[u8] {
+        let at = usize::try_from(claim.0 & 0xffff_ffff).unwrap_or(usize::MAX);
+        let plan = self.claims.get(at).and_then(|record| record.plan.as_ref());
+        plan.map(|plan| &plan.fences[..]).unwrap_or_default()
+    }
+
     /// Frees a claim that neither its gate nor its caller names any more.
     pub(crate) fn drop_if_done(&mut self, claim: Claim) {
         let Some(record) = self.record(claim) else { return };

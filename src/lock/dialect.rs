@@ -5,6 +5,8 @@
 //! | take | `SET NX PX GET` | `SET NX PX GET` | `SET NX PX GET` | `SET NX PX`, `GET`, `PTTL` |
 //! | release | `DELIFEQ` | `DELEX IFEQ` | script | script |
 //! | renew, hand over | `SET IFEQ PX` | `SET IFEQ PX` | script | script |
+//! | the same with a fence | script | script | script | script |
+//! | where scripts are refused | the same, `XADD`, `GET` | the same, `XADD`, `GET` | | |
 //!
 //! Commands are probed, not versions; what a probe cannot tell is learned from the first refusal. Pure.
 
@@ -13,17 +15,29 @@ use crate::lock::gate::Ears;
 use bytes::Bytes;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Compares the owner, then does something: one script for each thing to do.
+/// Looks at the owner, then does something: one script for each thing to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Script {
     Release,
     ReleaseAloud,
     Renew,
     Pass,
+    TakeFenced,
+    PassFenced,
 }
 
+/// How many scripts there are.
+const SCRIPTS: usize = 6;
+
 impl Script {
-    const ALL: [Self; 4] = [Self::Release, Self::ReleaseAloud, Self::Renew, Self::Pass];
+    const ALL: [Self; SCRIPTS] = [
+        Self::Release,
+        Self::ReleaseAloud,
+        Self::Renew,
+        Self::Pass,
+        Self::TakeFenced,
+        Self::PassFenced,
+    ];
 
     pub(crate) fn text(self) -> &'static str {
         match self {
@@ -31,6 +45,12 @@ impl Script {
             Self::ReleaseAloud => include_str!("scripts/release_aloud.lua"),
             Self::Renew => include_str!("scripts/renew.lua"),
             Self::Pass => include_str!("scripts/pass.lua"),
+            Self::TakeFenced => {
+                concat!(include_str!("scripts/mint.lua"), include_str!("scripts/take_fenced.lua"))
+            }
+            Self::PassFenced => {
+                concat!(include_str!("scripts/mint.lua"), include_str!("scripts/pass_fenced.lua"))
+            }
         }
     }
 }
@@ -42,7 +62,7 @@ pub(crate) struct Dialect {
     set_get: AtomicBool,
     release: Release,
     /// The digests of [`Script::ALL`], if the server takes scripts.
-    digests: Option<[Bytes; 4]>,
+    digests: Option<[Bytes; SCRIPTS]>,
     /// Why there are no scripts.
     refusal: Option<String>,
     ears: Ears,
@@ -85,17 +105,19 @@ pub(crate) fn setup(previous: Option<&Session>) -> Vec<Vec<Vec<u8>>> {
 }
 
 /// How many there are, without the one that depends on the connection before.
-const ANSWERS: usize = 8;
+const ANSWERS: usize = SCRIPTS + 4;
 
 impl Dialect {
     /// Reads the answers to [`setup`].
     pub(crate) fn of(session: &Session) -> Self {
         let answers = &session.setup;
         let kept = answers.len().saturating_sub(ANSWERS);
-        let [info, release, aloud, renew, pass, tracking, server, peer] = match answers.get(kept..)
-        {
-            Some([a, b, c, d, e, f, g, h]) => [a, b, c, d, e, f, g, h],
-            _ => [&Frame::Null; ANSWERS],
+        let none = &[][..];
+        let (info, loaded, [tracking, server, peer]) = match answers.get(kept..) {
+            Some([info, loaded @ .., tracking, server, peer]) => {
+                (info, loaded, [tracking, server, peer])
+            }
+            _ => (&Frame::Null, none, [&Frame::Null; 3]),
         };
         let known = |index: usize| match info {
             Frame::Array(items) => {
@@ -108,22 +130,21 @@ impl Dialect {
             (false, true) => Release::DelEx,
             (false, false) => Release::Script,
         };
-        let digests = match [release, aloud, renew, pass] {
-            [Frame::Bulk(a), Frame::Bulk(b), Frame::Bulk(c), Frame::Bulk(d)] => {
-                Some([a, b, c, d].map(|digest| digest.clone().into_bytes()))
-            }
+        let digest = |loaded: &Frame| match loaded {
+            Frame::Bulk(digest) => Some(digest.clone().into_bytes()),
             _ => None,
         };
-        let refusal = match release {
+        let digests: Option<Vec<_>> = loaded.iter().map(digest).collect();
+        let refusal = loaded.iter().find_map(|loaded| match loaded {
             Frame::Error(text) => Some(String::from_utf8_lossy(text).into_owned()),
             _ => None,
-        };
+        });
         let pushes = session.has_pushes();
         let modern = session.version >= (7, 0);
         Self {
             set_get: AtomicBool::new(modern),
             release: by,
-            digests,
+            digests: digests.and_then(|digests| digests.try_into().ok()),
             refusal,
             ears: Ears {
                 tracks: pushes && matches!(tracking, Frame::Simple(_)),
@@ -191,6 +212,11 @@ impl Dialect {
     /// The server has refused `SET … NX … GET`. True if that is news.
     pub(crate) fn unlearn_set_get(&self) -> bool {
         self.set_get.swap(false, Ordering::Relaxed)
+    }
+
+    /// Whether a fence is minted by the script that takes the lock; otherwise by commands beside it.
+    pub(crate) fn mints_in_scripts(&self) -> bool {
+        self.digests.is_some()
     }
 
     /// What the server knows a script by.

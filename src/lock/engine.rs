@@ -6,6 +6,7 @@
 use crate::client::{Connection, Flush};
 use crate::lock::aside::Aside;
 use crate::lock::book::{Book, Mail, News, Wakers};
+use crate::lock::fence::FencingToken;
 use crate::lock::gate::{Claim, Event, Order, Scene, Term};
 use crate::lock::hold::{Clocks, Hold, Status};
 use crate::observe::Witness;
@@ -179,8 +180,8 @@ impl Engine {
     fn perform(&self, book: &mut Book, at: usize, order: Order, sent: Option<Clocks>) {
         match order {
             Order::Send(errand) => self.send(book, at, errand),
-            Order::Grant { claim, term } => {
-                self.grant(book, claim, term, sent);
+            Order::Grant { claim, term, fence } => {
+                self.grant(book, (claim, fence), term, sent);
                 book.ring_bell(at);
             }
             Order::Refuse { claim, why } => {
@@ -212,14 +213,25 @@ impl Engine {
         }
     }
 
-    fn grant(&self, book: &mut Book, claim: Claim, term: Term, sent: Option<Clocks>) {
+    fn grant(
+        &self,
+        book: &mut Book,
+        (claim, fence): (Claim, Option<FencingToken>),
+        term: Term,
+        sent: Option<Clocks>,
+    ) {
         let clocks = self.clocks_of(term, sent);
         if let Some(record) = book.record(claim) {
             // Nearly always nobody has kept the hold of the claim that was here before.
             match record.hold.as_mut().and_then(Arc::get_mut) {
-                Some(hold) => hold.begin(term.deadline, clocks),
+                Some(hold) => {
+                    hold.begin(term.deadline, clocks);
+                    hold.fence = fence;
+                }
                 None => {
-                    record.hold = Some(Arc::new(Hold::new(self.start, term.deadline, clocks)));
+                    let mut hold = Hold::new(self.start, term.deadline, clocks);
+                    hold.fence = fence;
+                    record.hold = Some(Arc::new(hold));
                 }
             }
         }

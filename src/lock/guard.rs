@@ -4,6 +4,7 @@ use crate::client::Flush;
 use crate::error::{Error, Outcome};
 use crate::lock::acquire::Releasing;
 use crate::lock::error::{CheckError, LostCause, ReleaseError};
+use crate::lock::fence::FencingToken;
 use crate::lock::gate::{Claim, Event};
 use crate::lock::hold::{Clocks, Hold, Status, Validity};
 use crate::lock::locker::Locker;
@@ -40,6 +41,11 @@ pub struct Guard {
 impl Guard {
     pub(crate) fn new(locker: Arc<Locker>, plan: Arc<Plan>, hold: Arc<Hold>, claim: Claim) -> Self {
         Self { locker, plan, hold, claim, over: false }
+    }
+
+    /// Which grant of the lock this is, if the lock is a fenced one.
+    pub(crate) fn fence(&self) -> Option<FencingToken> {
+        self.hold.fence
     }
 
     /// The lock's key on the server, prefix included.

@@ -4,6 +4,7 @@ use crate::client::{Client, Flush, Typed};
 use crate::error::Error;
 use crate::lock::acquire::Acquiring;
 use crate::lock::error::{AcquireError, WithError};
+use crate::lock::fenced::FencedLock;
 use crate::lock::guard::Guard;
 use crate::lock::locker::Locker;
 use crate::lock::options::Options;
@@ -30,6 +31,8 @@ pub struct Lock {
     pub(crate) client: Client,
     pub(crate) name: String,
     pub(crate) options: Options,
+    /// Whether guards have fencing tokens; see [`FencedLock`].
+    fenced: bool,
     /// Made by the first acquire call.
     ready: OnceLock<Ready>,
 }
@@ -51,6 +54,7 @@ impl Client {
             client: self.clone(),
             name: name.into(),
             options: Options::default(),
+            fenced: false,
             ready: OnceLock::new(),
         }
     }
@@ -71,6 +75,17 @@ impl Lock {
         self
     }
 
+    /// The same lock, whose guards have a [`FencingToken`](crate::FencingToken): for what must not be written by a holder that has
+    /// lost the lock without knowing.
+    ///
+    /// The token comes in the same round trip as the lock. It takes another one on a server that refuses scripts, if somebody
+    /// else was seen to hold the lock or its fences begin.
+    pub fn fenced(mut self) -> FencedLock {
+        self.fenced = true;
+        self.ready = OnceLock::new();
+        FencedLock::new(self)
+    }
+
     /// What acquire calls need, made by the first of them.
     ///
     /// # Errors
@@ -82,7 +97,8 @@ impl Lock {
             None => {
                 self.check()?;
                 let locker = Locker::of(&self.client);
-                let plan = Arc::new(locker.plan(self.key(), &self.options)?);
+                let plan = locker.plan(self.key(), &self.options)?;
+                let plan = Arc::new(if self.fenced { plan.fenced() } else { plan });
                 self.ready.get_or_init(|| Ready { locker, plan })
             }
         };

@@ -4,6 +4,7 @@
 //! still while the machine sleeps; so the wall clock is looked at beside it.
 
 use crate::lock::error::LostCause;
+use crate::lock::fence::FencingToken;
 use crate::seam::after;
 use std::fmt;
 use std::pin::pin;
@@ -16,6 +17,8 @@ use tokio::time::Instant;
 pub(crate) struct Hold {
     /// All instants here count from it.
     start: Instant,
+    /// Which grant it is, if anybody asked.
+    pub(crate) fence: Option<FencingToken>,
     status: AtomicU8,
     /// Nanoseconds since `start`.
     deadline: AtomicU64,
@@ -63,6 +66,7 @@ impl Hold {
     pub(crate) fn new(start: Instant, deadline: Instant, clocks: Clocks) -> Self {
         let mut hold = Self {
             start,
+            fence: None,
             status: AtomicU8::new(HELD),
             deadline: AtomicU64::new(0),
             confirmed_by: AtomicU64::new(0),
@@ -77,6 +81,7 @@ impl Hold {
     /// Makes another hold, held until `deadline`, of one that nobody looks at any more.
     pub(crate) fn begin(&mut self, deadline: Instant, clocks: Clocks) {
         let now = self.nanos(clocks.now);
+        self.fence = None;
         *self.status.get_mut() = HELD;
         *self.ahead.get_mut() = ahead(now, clocks.wall);
         *self.deadline.get_mut() = self.nanos(deadline);

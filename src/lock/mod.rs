@@ -31,6 +31,8 @@
 //!   killed before the new one is used, and the release is sent again until the lease has ended. Where the server does not
 //!   let us kill it, what it may still bring is taken back until it cannot bring it any more.
 //! * A lost reply does not lock its own caller out: attempts repeat their value, and find it.
+//! * Every grant of a fenced lock ([`Lock::fenced`]) has a token that is greater than those of all grants before it, through
+//!   hand-overs, lost replies and lost data; it comes in the same round trip.
 //! * What a guard does not know it does not claim: a renewal without an answer is tried again, and the guard counts as lost at its
 //!   own deadline, which needs no network. A machine that slept is found out by its wall clock.
 //!
@@ -40,7 +42,10 @@
 //!   acquire before the old holder learns of it: within a round trip of the server's push, where it has one armed (from the
 //!   first renewal on, or with [`Options::watch_at_once`]), else at its next renewal.
 //! * A holder that is paused between looking at its guard and acting may act too late. Keep the act short, and call
-//!   [`Guard::check`] right before it.
+//!   [`Guard::check`] right before it, or have what is acted on check a fencing token.
+//! * Fencing tokens carry the server's time. They do not rise if its clock was set back together with a loss of its data.
+//!   A server that refuses scripts mints to the millisecond only: there, fences that begin, are lost and begin again within
+//!   two milliseconds may repeat themselves.
 //! * There is no order between waiters of different processes, and a data command whose future was dropped may still run after
 //!   the release.
 //!
@@ -68,11 +73,12 @@
 //! | `steal.rs`, `list.rs`, `watching.rs`, `bells.rs` | what operators call, and whom to tell of a key |
 //! | `durable.rs` | copies of a lock before it is handed out |
 //! | `all.rs`, `all_guard.rs`, `any.rs` | several locks at once |
+//! | `fenced.rs`, `fence.rs`, `fenced_set.rs` | the same with a number for each grant, and values that heed it |
 //! | `gate/`, `lease.rs` | what to do: pure |
 //! | `acquire.rs`, `hold.rs` | what callers and guards wait for and look at |
 //! | `engine.rs`, `post.rs`, `book.rs`, `gates.rs` | events to gates, orders to errands, answers to events |
 //! | `ear.rs`, `aside.rs`, `ticker.rs` | what the connection hears, or one beside it, and when it is time |
-//! | `dialect.rs`, `phrases.rs`, `answers.rs`, `token.rs`, `elder.rs`, `plan.rs` | what goes over the wire, and what comes back: pure |
+//! | `dialect.rs`, `phrases.rs`, `answers.rs`, `minting.rs`, `token.rs`, `elder.rs`, `plan.rs` | what goes over the wire, and what comes back: pure |
 //! | `locker.rs` | what all locks of a client share |
 //! | `sight.rs` | what an observer is told |
 //!
@@ -83,7 +89,7 @@
 //! its own (`gate::Errand`): `phrases.rs` says it in the server's words, `answers.rs` reads what comes back into
 //! `gate::Said`, and the gate decides on that. Everything else, timers, order, lost connections, callers that leave, is
 //! the same for each kind. A result beyond the lock itself, such as a fencing token, goes with the grant (`gate::Order::Grant`)
-//! into the book's record of the claim, where the caller's future finds it. A script is one file in `scripts/`; the test
+//! into the hold, where the guard finds it. A script is one file in `scripts/`; the test
 //! server knows its twin by its text.
 
 mod acquire;
@@ -100,6 +106,9 @@ mod ear;
 mod elder;
 mod engine;
 mod error;
+mod fence;
+mod fenced;
+mod fenced_set;
 mod gate;
 mod gates;
 mod guard;
@@ -109,6 +118,7 @@ mod inspect;
 mod lease;
 mod list;
 mod locker;
+mod minting;
 mod options;
 mod phrases;
 mod plan;
@@ -123,6 +133,9 @@ pub use all::LockAll;
 pub use all_guard::AllGuard;
 pub use any::LockAny;
 pub use error::{AcquireError, CheckError, LostCause, ReleaseError, WithError};
+pub use fence::FencingToken;
+pub use fenced::{FencedGuard, FencedLock};
+pub use fenced_set::{FENCED_GET, FENCED_SET};
 pub use guard::Guard;
 pub use handle::Lock;
 pub use inspect::Observed;

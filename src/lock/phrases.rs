@@ -18,14 +18,17 @@ pub(crate) struct Matter<'a> {
     /// Where releases are announced, and by whom.
     pub(crate) channel: &'a [u8],
     pub(crate) speaker: &'a [u8],
+    /// The stream of the lock's fences.
+    pub(crate) fences: &'a [u8],
 }
 
 impl Dialect {
     /// How many commands, and so replies, an errand takes.
     pub(crate) fn parts(&self, errand: &Errand) -> usize {
         match errand {
-            Errand::Ask { watch, .. } if self.has_set_get() => 1 + usize::from(*watch),
-            Errand::Ask { .. } => 3,
+            Errand::Ask { watch, fence, .. } => self.parts_of_asking(*watch, *fence),
+            Errand::HandOver { fenced: true, .. } if !self.mints_in_scripts() => 3,
+            Errand::Mint { .. } => 3,
             Errand::Look { dated, .. } => 1 + usize::from(dated.is_some()),
             Errand::HandOver { .. } | Errand::Take { .. } | Errand::Keep { .. } => 1,
             Errand::Renew { .. } | Errand::Verify { .. } => 2,
@@ -43,7 +46,10 @@ impl Dialect {
         matter: &Matter<'_>,
         out: &mut Ink,
     ) {
-        let Matter { key, value, next, seen, channel, speaker } = *matter;
+        let Matter { key, value, next, seen, channel, speaker, .. } = *matter;
+        if self.say_fenced(errand, part, matter, out) {
+            return;
+        }
         match (errand, part) {
             (Errand::Ask { lease, .. }, 0) => set_nx(key, value, *lease, whole < 3, out),
             (Errand::Ask { .. }, 1) if whole == 3 => encode::command(&[b"GET", key], out),
@@ -74,7 +80,7 @@ impl Dialect {
             (Errand::Release { .. }, _) => {
                 encode::command(&[b"PUBLISH", channel, speaker], out);
             }
-            (Errand::Look { .. } | Errand::Ask { .. }, _)
+            (Errand::Look { .. } | Errand::Ask { .. } | Errand::Mint { .. }, _)
             | (Errand::Renew { .. } | Errand::Verify { .. }, _) => {
                 encode::command(&[b"PTTL", key], out);
             }
@@ -123,7 +129,14 @@ impl Dialect {
 
     /// Appends all of a script's call but its arguments, of which there are `args`.
     fn run(&self, script: Script, in_full: bool, (key, args): (&[u8], usize), out: &mut Ink) {
-        encode::array_header(4 + args, out);
+        self.call(script, in_full, 4 + args, out);
+        encode::bulk(b"1", out);
+        encode::bulk(key, out);
+    }
+
+    /// Appends the beginning of a script's call, which has so many parts in all.
+    pub(crate) fn call(&self, script: Script, in_full: bool, parts: usize, out: &mut Ink) {
+        encode::array_header(parts, out);
         match self.digest(script) {
             Some(digest) if !in_full => {
                 encode::bulk(b"EVALSHA", out);
@@ -134,12 +147,10 @@ impl Dialect {
                 encode::bulk(script.text().as_bytes(), out);
             }
         }
-        encode::bulk(b"1", out);
-        encode::bulk(key, out);
     }
 }
 
-fn set_nx(key: &[u8], value: &[u8], lease: Lease, get: bool, out: &mut Ink) {
+pub(crate) fn set_nx(key: &[u8], value: &[u8], lease: Lease, get: bool, out: &mut Ink) {
     out.extend_from_slice(if get { b"*7\r\n$3\r\nSET\r\n" } else { b"*6\r\n$3\r\nSET\r\n" });
     encode::bulk(key, out);
     encode::bulk(value, out);
@@ -150,7 +161,7 @@ fn set_nx(key: &[u8], value: &[u8], lease: Lease, get: bool, out: &mut Ink) {
     }
 }
 
-fn set_ifeq(key: &[u8], value: &[u8], old: &[u8], lease: Lease, out: &mut Ink) {
+pub(crate) fn set_ifeq(key: &[u8], value: &[u8], old: &[u8], lease: Lease, out: &mut Ink) {
     encode::array_header(7, out);
     encode::bulk(b"SET", out);
     encode::bulk(key, out);

@@ -21,6 +21,8 @@ pub(crate) struct Plan {
     pub(crate) speaker: Bytes,
     /// Where the key's gate was last: a place to look first.
     gate: AtomicUsize,
+    /// The stream that fences are minted in; empty if none are.
+    pub(crate) fences: Bytes,
 }
 
 impl Plan {
@@ -40,13 +42,21 @@ impl Plan {
             heartbeat: options.heartbeat,
             at_least: options.at_least_for,
             watch_at_once: options.watch_at_once,
+            fenced: false,
             wakeup: options.wakeup,
             backoff: options.backoff,
         };
         let channel = side_key(&key.bytes, CHANNEL);
         let speaker = format!("{client:016x}{}", signature.process()).into();
-        let gate = AtomicUsize::new(usize::MAX);
-        Ok(Self { key, terms, signature, channel, speaker, gate })
+        let (gate, fences) = (AtomicUsize::new(usize::MAX), Bytes::new());
+        Ok(Self { key, terms, signature, channel, speaker, gate, fences })
+    }
+
+    /// The same, and each hold has a fence.
+    pub(crate) fn fenced(mut self) -> Self {
+        self.terms.fenced = true;
+        self.fences = side_key(&self.key.bytes, FENCES);
+        self
     }
 
     /// See [`Plan::note_gate`]; no place if it was never told.
@@ -129,8 +139,9 @@ pub(crate) fn speaker(message: &[u8]) -> Option<(u64, &[u8])> {
     Some((u64::from_str_radix(client, 16).ok()?, process))
 }
 
-/// The name of the channel beside a key.
+/// The names of the channel and of the stream beside a key.
 const CHANNEL: &[u8] = b"c";
+const FENCES: &[u8] = b"f";
 
 /// The keys that a channel may stand beside.
 pub(crate) fn keys_of_channel(channel: &Bytes) -> [Option<Bytes>; 2] {

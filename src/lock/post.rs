@@ -10,6 +10,7 @@ use crate::lock::engine::Engine;
 use crate::lock::gate::{Claim, Errand, Event, Failure, Left, Said};
 use crate::lock::gates::Entry;
 use crate::lock::lease::ROUND_TRIPS;
+use crate::lock::minting;
 use crate::lock::phrases::Matter;
 use crate::seam::after;
 use std::time::Duration;
@@ -43,6 +44,12 @@ impl Engine {
             let say = |out: &mut Ink| {
                 dialect.say(&errand, (part, whole), &book.matter(at, &errand), out);
             };
+            if part + 1 == whole && dialect.keeps_fences(&errand) {
+                // Without an answer, it ends by itself all the same: the next fence is kept again.
+                let _ = connection.post(NOBODY, patience, |out| {
+                    minting::keep(book.fences(owner_after(&errand)), out);
+                });
+            }
             let posted = if part + 1 < whole {
                 connection.post(tag, patience, say).map(|()| Due::Nothing)
             } else {
@@ -76,7 +83,7 @@ impl Engine {
         let part = usize::try_from(tag & 3).unwrap_or_default();
         let replies = book.land(flight, part, reply)?;
         let &Flight { gate, errand, sent, whole, .. } = book.flights.get(flight)?;
-        let value = book.value(claim_of(&errand));
+        let value = book.value(owner_after(&errand));
         let reading = match &book.dialect {
             Some(dialect) => dialect.read(&errand, whole, replies, value),
             // Nothing is answered while there is no connection.
@@ -194,7 +201,8 @@ impl Book {
             }
             _ => &[],
         };
-        Matter { key: &key.bytes, value, next, seen, channel, speaker }
+        let fences = self.fences(owner_after(errand));
+        Matter { key: &key.bytes, value, next, seen, channel, speaker, fences }
     }
 
     /// Remembers for people what an answer told.
@@ -222,7 +230,9 @@ impl Book {
                     *lease_over = over(left);
                 }
             }
-            Said::Fresh | Said::Ours(_) => (entry.seen, entry.last_error) = (None, None),
+            Said::Fresh | Said::Fenced(_) | Said::Ours(_) => {
+                (entry.seen, entry.last_error) = (None, None);
+            }
             _ => {}
         }
     }
@@ -231,6 +241,7 @@ impl Book {
 fn claim_of(errand: &Errand) -> Claim {
     match *errand {
         Errand::Ask { claim, .. }
+        | Errand::Mint { claim, .. }
         | Errand::Look { claim, .. }
         | Errand::Take { claim, .. }
         | Errand::Keep { claim, .. }
@@ -238,6 +249,14 @@ fn claim_of(errand: &Errand) -> Claim {
         | Errand::Verify { claim, .. }
         | Errand::Release { claim, .. } => claim,
         Errand::HandOver { from, .. } => from,
+    }
+}
+
+/// Whose the key is if an errand does what it is to do.
+fn owner_after(errand: &Errand) -> Claim {
+    match *errand {
+        Errand::HandOver { to, .. } => to,
+        _ => claim_of(errand),
     }
 }
 

@@ -287,6 +287,27 @@ async fn several_locks_dropped_at_any_poll_leave_nothing_behind() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn fenced_locks_and_values_dropped_at_any_poll_leave_nothing_behind() {
+    drop_at_every_poll("fenced", async |client| {
+        let lock = client.lock("l").fenced();
+        if let Ok(guard) = lock.acquire().await {
+            drop(client.fenced_get::<Option<i64>>("v", guard.token()).await);
+            drop(client.fenced_set("v", guard.token(), 5).await);
+            drop(guard.release().await);
+        }
+    })
+    .await;
+    drop_at_every_poll("two that hand a fenced lock over", async |client| {
+        let lock = client.lock("l").fenced();
+        let (first, second) = tokio::join!(lock.acquire(), async {
+            drop(client.lock("l").fenced().acquire_for(30 * MS).await);
+        });
+        drop((first, second));
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn operators_calls_dropped_at_any_poll_leave_nothing_behind() {
     drop_at_every_poll("inspect and force_release", async |client| {
         let lock = client.lock("l");

@@ -16,6 +16,7 @@ mod copies;
 mod credentials;
 mod exit;
 mod faults;
+mod fencing;
 mod ghosts;
 mod holding;
 mod lessons;

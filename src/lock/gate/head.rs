@@ -5,9 +5,12 @@
 //! who gives up leaves nothing behind.
 
 mod asking;
+mod contended;
+mod minting;
 
+use crate::lock::fence::FencingToken;
 use crate::lock::gate::rivals::Rivals;
-use crate::lock::gate::words::{Claim, Failure, Left, Order, Patience, Said, Scene, Terms, Why};
+use crate::lock::gate::words::{Claim, Failure, Fence, Order, Patience, Said, Scene, Terms, Why};
 use crate::lock::lease::Lease;
 use crate::lock::options::Wakeup;
 use crate::seam::after;
@@ -16,12 +19,6 @@ use tokio::time::Instant;
 
 /// How long the last attempt, begun at the caller's deadline, may take.
 const GRACE: Duration = Duration::from_millis(100);
-/// What a server rounds away from a lease that it tells in milliseconds.
-const ROUNDING: Duration = Duration::from_millis(1);
-/// How long a waiter relies on being told before it asks by itself.
-const NET: Duration = Duration::from_secs(15);
-/// The same where it does not know when the holder's lease is over.
-const SHORT_NET: Duration = Duration::from_secs(1);
 /// How long a process that has had its turn waits, at most, before it asks again.
 const COURTESY: Duration = Duration::from_millis(5);
 
@@ -65,6 +62,11 @@ enum Doing {
     Confirming {
         sent: Instant,
     },
+    /// The key is ours by a command sent when it was taken, and the fence is still missing.
+    Minting {
+        taken: Instant,
+        sent: Instant,
+    },
     Resting {
         until: Instant,
     },
@@ -83,6 +85,7 @@ pub(crate) enum Step {
     /// The lock is its own, by a command sent then.
     Granted {
         sent: Instant,
+        fence: Option<FencingToken>,
     },
     Refused(Why),
 }
@@ -131,6 +134,7 @@ impl Head {
     pub(crate) fn suspect(&self) -> Option<Instant> {
         match self.doing {
             Doing::Asking { sent } | Doing::Confirming { sent } => Some(sent),
+            Doing::Minting { taken, .. } => Some(taken),
             _ => self.doubt,
         }
     }
@@ -178,7 +182,16 @@ impl Head {
         let doing = std::mem::replace(&mut self.doing, Doing::Resting { until: scene.now });
         match (doing, said) {
             (Doing::Asking { sent }, Said::Fresh | Said::Ours(_))
-            | (Doing::Confirming { sent }, Said::Ours(_)) => return Step::Granted { sent },
+            | (Doing::Confirming { sent }, Said::Ours(_)) => {
+                return self.taken(sent, scene, orders);
+            }
+            (Doing::Asking { sent }, Said::Fenced(fence)) => {
+                return Step::Granted { sent, fence: Some(fence) };
+            }
+            (Doing::Minting { taken, .. }, said) => {
+                return self.minted(said, taken, scene, orders);
+            }
+            (Doing::Asking { .. }, Said::Forgotten) => self.ask_for(Fence::InFull, scene, orders),
             (Doing::Asking { .. }, Said::Earlier) => self.confirm(false, scene, orders),
             (Doing::Confirming { .. }, Said::InFull) => self.confirm(true, scene, orders),
             (Doing::Asking { .. }, Said::InFull) => self.take(true, scene, orders),
@@ -221,85 +234,6 @@ impl Head {
         Step::Stay
     }
 
-    /// Somebody else has the lock.
-    fn held(
-        &mut self,
-        left: Left,
-        rivals: &mut Rivals,
-        scene: &Scene,
-        orders: &mut Vec<Order>,
-    ) -> Step {
-        if let Left::Undated(until_ms) = left {
-            self.look(false, Some(until_ms), scene, orders);
-            return Step::Stay;
-        }
-        if self.waiter.patience.is_single() {
-            return Step::Refused(Why::Held);
-        }
-        let over = self.waiter.patience.is_over(scene.now);
-        let mode = self.waiter.terms.mode(scene.ears);
-        let listen = match mode {
-            Wakeup::Announce => true,
-            Wakeup::Auto => rivals.are_about(scene.now),
-            _ => false,
-        } && !rivals.listening;
-        if let Wakeup::Auto | Wakeup::Announce = mode {
-            rivals.met(scene.now);
-        }
-        if self.told && mode != Wakeup::Track && !over {
-            match std::mem::take(&mut self.news) {
-                true => self.ask(scene, orders),
-                false => self.rest(after(scene.now, SHORT_NET)),
-            }
-            return Step::Stay;
-        }
-        if left == Left::Unasked && !(over && self.looked) || listen {
-            rivals.listening |= listen;
-            self.look(listen, None, scene, orders);
-            return Step::Stay;
-        }
-        self.seen(left, rivals.listening, scene, orders)
-    }
-
-    /// It is known what is left of the holder's lease.
-    fn seen(
-        &mut self,
-        left: Left,
-        listening: bool,
-        scene: &Scene,
-        orders: &mut Vec<Order>,
-    ) -> Step {
-        self.looked = true;
-        if left == Left::Dated(Duration::ZERO) {
-            self.take(false, scene, orders);
-            return Step::Stay;
-        }
-        if self.waiter.patience.is_over(scene.now) {
-            let single = self.waiter.patience.is_single();
-            return Step::Refused(if single { Why::Held } else { Why::TimedOut });
-        }
-        if left == Left::Nothing || std::mem::take(&mut self.news) {
-            self.ask(scene, orders);
-            return Step::Stay;
-        }
-        let pushed = match self.waiter.terms.mode(scene.ears) {
-            Wakeup::Auto | Wakeup::Track => scene.ears.tracks,
-            // Who does not know that somebody listens is silent, unless that was agreed upon.
-            Wakeup::Announce => {
-                let agreed = self.waiter.terms.wakeup == Wakeup::Announce;
-                agreed && listening && matches!(left, Left::For(_))
-            }
-            Wakeup::Poll => false,
-        };
-        let rest = if pushed { NET } else { self.back_off(scene) };
-        let over = match left {
-            Left::For(left) | Left::Dated(left) => after(scene.now, left.saturating_add(ROUNDING)),
-            _ => after(scene.now, rest),
-        };
-        self.rest(after(scene.now, rest).min(over));
-        Step::Stay
-    }
-
     fn failed(&mut self, failure: Failure, scene: &Scene) -> Step {
         match (failure, self.waiter.patience) {
             (Failure::Closed, _) => Step::Refused(Why::Closed),
@@ -336,7 +270,10 @@ impl Head {
         match self.doing {
             Doing::Resting { .. } => self.ask(scene, orders),
             Doing::Asking { .. } | Doing::Looking { .. } => self.news = true,
-            Doing::Confirming { .. } | Doing::Yielding { .. } | Doing::Offline => {}
+            Doing::Confirming { .. }
+            | Doing::Minting { .. }
+            | Doing::Yielding { .. }
+            | Doing::Offline => {}
         }
     }
 
@@ -364,7 +301,10 @@ impl Head {
                 self.ask(scene, orders);
             }
             // Had not been sent, and is now.
-            Doing::Asking { .. } | Doing::Looking { .. } | Doing::Confirming { .. } => {}
+            Doing::Asking { .. }
+            | Doing::Looking { .. }
+            | Doing::Confirming { .. }
+            | Doing::Minting { .. } => {}
         }
     }
 

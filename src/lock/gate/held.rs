@@ -5,6 +5,7 @@
 //! find itself holding again.
 
 use crate::lock::error::LostCause;
+use crate::lock::fence::FencingToken;
 use crate::lock::gate::head::Waiter;
 use crate::lock::gate::leaving::Remains;
 use crate::lock::gate::rivals::Rivals;
@@ -26,6 +27,7 @@ pub(crate) struct Granted {
     pub(crate) haunted: Option<Instant>,
     /// Before the command was sent.
     pub(crate) sent: Instant,
+    pub(crate) fence: Option<FencingToken>,
 }
 
 /// A claim that has the lock.
@@ -71,7 +73,7 @@ enum Doing {
 impl Held {
     /// A hold, or `None` if its lease was over before the answer came.
     pub(crate) fn begin(granted: &Granted, scene: &Scene) -> Option<Self> {
-        let Granted { to: Waiter { claim, terms, .. }, haunted, sent } = *granted;
+        let Granted { to: Waiter { claim, terms, .. }, haunted, sent, .. } = *granted;
         let limit = terms.max_hold.filter(|_| !defect!(37)).map(|most| after(sent, most));
         let mut held = Self {
             claim,

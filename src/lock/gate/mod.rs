@@ -35,8 +35,8 @@ mod tests;
 mod words;
 
 pub(crate) use words::{
-    Claim, Ears, Errand, Event, Failure, Left, Order, Patience, Released, Said, Scene, Term, Terms,
-    Why,
+    Claim, Ears, Errand, Event, Failure, Fence, Left, Order, Patience, Released, Said, Scene, Term,
+    Terms, Why,
 };
 
 use crate::lock::error::LostCause;
@@ -291,9 +291,9 @@ impl Gate {
         let Seat::Head(head) = self.seat else { return };
         match step {
             Step::Stay => {}
-            Step::Granted { sent: asked } => {
+            Step::Granted { sent: asked, fence } => {
                 let sent = defect!(26, scene.now, asked);
-                let granted = Granted { to: head.waiter, haunted: head.haunted(), sent };
+                let granted = Granted { to: head.waiter, haunted: head.haunted(), sent, fence };
                 self.grant(granted, scene, orders);
             }
             Step::Refused(why) => {
@@ -305,9 +305,9 @@ impl Gate {
 
     /// The server gave the lock to a claim.
     fn grant(&mut self, granted: Granted, scene: &Scene, orders: &mut Vec<Order>) {
-        let Granted { to: Waiter { claim, terms, .. }, haunted, sent } = granted;
+        let Granted { to: Waiter { claim, terms, .. }, haunted, sent, fence } = granted;
         if let Some(held) = Held::begin(&granted, scene) {
-            orders.push(Order::Grant { claim, term: held.term(sent) });
+            orders.push(Order::Grant { claim, term: held.term(sent), fence });
             self.rivals.keep(true, scene.now);
             self.seat = Seat::Held(held);
             return;

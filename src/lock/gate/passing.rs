@@ -73,9 +73,10 @@ impl Passing {
     }
 
     fn send(&self, in_full: bool, orders: &mut Vec<Order>) {
-        let (from, to, lease) = (self.from.claim, self.to.claim, self.to.terms.lease);
-        let sent = self.sent;
-        orders.push(Order::Send(Errand::HandOver { from, to, sent, lease, in_full }));
+        let (from, sent) = (self.from.claim, self.sent);
+        let Waiter { claim: to, terms, .. } = self.to;
+        let (lease, fenced) = (terms.lease, terms.fenced);
+        orders.push(Order::Send(Errand::HandOver { from, to, sent, lease, in_full, fenced }));
     }
 }
 
@@ -100,11 +101,17 @@ impl Gate {
         let Seat::Passing(passing) = self.seat else { return };
         let Passing { from, to, sent, gone } = passing;
         match said {
-            Said::Ours(_) => {
+            Said::Ours(_) | Said::Fenced(_) => {
                 report(from.claim, Released::Yes, orders);
-                let granted = Granted { to, haunted: None, sent };
+                let fence = match said {
+                    Said::Fenced(fence) => Some(fence),
+                    _ => None,
+                };
+                let granted = Granted { to, haunted: None, sent, fence };
                 if gone {
                     self.pass_on_unwanted(granted, scene, orders);
+                } else if to.terms.fenced && fence.is_none() {
+                    self.seat = Seat::Head(Head::minting(to, sent, scene, orders));
                 } else {
                     self.grant(granted, scene, orders);
                 }

@@ -2,6 +2,7 @@
 
 use crate::backoff::Backoff;
 use crate::lock::error::LostCause;
+use crate::lock::fence::FencingToken;
 use crate::lock::lease::Lease;
 use crate::lock::options::{Renewal, Wakeup};
 use std::time::Duration;
@@ -21,6 +22,8 @@ pub(crate) struct Terms {
     /// How long the key stays at least, even if the lock is released before.
     pub(crate) at_least: Duration,
     pub(crate) watch_at_once: bool,
+    /// Whether each hold has a fence.
+    pub(crate) fenced: bool,
     pub(crate) wakeup: Wakeup,
     pub(crate) backoff: Backoff,
 }
@@ -100,7 +103,9 @@ pub(crate) enum Event {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Errand {
     /// Take the key if it is free, and tell who has it otherwise.
-    Ask { claim: Claim, sent: Instant, lease: Lease, watch: bool },
+    Ask { claim: Claim, sent: Instant, lease: Lease, watch: bool, fence: Fence },
+    /// Mint a fence, if the key is ours; where none was minted before, it begins at that time of the server's, if known.
+    Mint { claim: Claim, sent: Instant, begin: Option<Duration> },
     /// What is left of the holder's lease? The answer arms a push; `listen` also asks for announcements. A holder that is `dated`
     /// says itself until when it holds, in milliseconds since 1970.
     Look { claim: Claim, sent: Instant, listen: bool, dated: Option<u64> },
@@ -111,11 +116,23 @@ pub(crate) enum Errand {
     /// Is the key ours, and for how long?
     Verify { claim: Claim, sent: Instant },
     /// Another owner and a new lease, if the key is ours.
-    HandOver { from: Claim, to: Claim, sent: Instant, lease: Lease, in_full: bool },
+    HandOver { from: Claim, to: Claim, sent: Instant, lease: Lease, in_full: bool, fenced: bool },
     /// Leave the key to its end by itself, so much later, if it is ours.
     Keep { claim: Claim, rest: Lease, in_full: bool },
     /// Free the key, if it is ours; and tell those who wait, if `aloud`.
     Release { claim: Claim, in_full: bool, aloud: bool },
+}
+
+/// Whether a fence is minted when the key is taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Fence {
+    /// No fence is wanted.
+    No,
+    Along,
+    /// As `Along`, with the script's text.
+    InFull,
+    /// As `Along`, unless that costs others something when the key is not ours: then by an errand of its own.
+    Cheaply,
 }
 
 /// What became of an errand.
@@ -123,11 +140,17 @@ pub(crate) enum Errand {
 pub(crate) enum Said {
     /// `Ask`: the key was free and is ours.
     Fresh,
+    /// `Ask`, `HandOver`, `Mint`: the key is ours, by a lease that this errand began unless it was to mint only, with this fence.
+    Fenced(FencingToken),
+    /// `Ask`: the server has forgotten the script; the same again with its text.
+    Forgotten,
+    /// `Mint`: the key is ours, and no fence was ever minted; it is that time at the server.
+    Unbegun { now: Duration },
     /// `Ask`: the key had our value already, from an earlier attempt.
     Earlier,
     /// `Ask`: somebody else has it. Equal numbers stand for equal holders, and equal processes.
     Held { holder: u64, process: u64, left: Left },
-    /// `Ask`: in other words, please.
+    /// `Ask`, `Mint`: in other words, please.
     Rephrase,
     /// `Ask`: the key holds data that is not a lock.
     KeyInUse,
@@ -187,6 +210,8 @@ pub(crate) enum Order {
     Grant {
         claim: Claim,
         term: Term,
+        /// Always, if the claim's terms want one.
+        fence: Option<FencingToken>,
     },
     /// The caller gets no lock.
     Refuse {

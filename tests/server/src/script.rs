@@ -3,6 +3,8 @@
 //! There is no Lua here: each script of the table has a twin in Rust that makes the same calls in the same order, so
 //! that tracking, `WATCH` and errors come out as they do on a server.
 
+mod fencing;
+
 use crate::call::Call;
 use crate::command::{Spec, flag};
 use crate::profile::Profile;
@@ -30,6 +32,10 @@ const SCRIPTS: &[Script] = &[
     },
     Script { text: include_str!("../../../src/lock/scripts/renew.lua"), twin: renew },
     Script { text: include_str!("../../../src/lock/scripts/pass.lua"), twin: pass },
+    Script { text: fencing::TAKE, twin: fencing::take },
+    Script { text: fencing::PASS, twin: fencing::pass },
+    Script { text: fencing::SET, twin: fencing::set },
+    Script { text: fencing::GET, twin: fencing::get },
 ];
 
 /// The refusal of every other script.

@@ -75,6 +75,8 @@ pub(crate) struct State {
     pub(crate) journal: Journal,
     pub(crate) started: Now,
     pub(crate) commands_run: u64,
+    /// The time that `TIME` told last, in microseconds.
+    pub(crate) told_us: i64,
     next_id: ClientId,
     pub(crate) current: Option<ClientId>,
     held_back: Vec<Frame>,
@@ -106,6 +108,7 @@ impl State {
             journal: Journal::default(),
             started: now,
             commands_run: 0,
+            told_us: 0,
             next_id: 0,
             current: None,
             held_back: Vec::new(),

@@ -3,9 +3,10 @@
 use crate::history::{Attempt, History};
 use crate::linear;
 use crate::world::World;
+use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
-use tenure::Outcome;
+use tenure::{FencingToken, Outcome};
 use tenure_server::Logged;
 
 /// A lock of somebody who lives is gone once everybody has let go: nobody waits for a lease to end.
@@ -30,7 +31,8 @@ pub(crate) fn when_quiet(world: &World) {
 
 /// No key outlives its lease.
 pub(crate) fn when_leases_are_over(world: &World) {
-    for key in world.server.keys().into_iter().filter(|key| key.starts_with(b"lk:lock")) {
+    let of_a_lock = |key: &Bytes| key.starts_with(b"lk:lock") || key.starts_with(b"{lk:lock");
+    for key in world.server.keys().into_iter().filter(of_a_lock) {
         let is_fence = key.ends_with(b":f");
         let has_end = world.server.ttl(&key).is_some();
         if is_fence && has_end {
@@ -52,11 +54,14 @@ pub(crate) fn when_alone(world: &World) {
 /// What is looked for in the history once it is whole.
 pub(crate) fn after(world: &World) {
     let log = world.server.log();
+    let lost = world.register(|register| register.lost());
     world.history(|history| {
         let mut found = overlaps(history);
         found.extend(writes(history, &log));
         found.extend(foreign_deletes(&log));
         found.extend(late_renewals(&log));
+        found.extend(fences(history));
+        found.extend(lost);
         if history.losses.is_empty() {
             found.extend(linear::check(&history.attempts));
         }
@@ -146,6 +151,33 @@ fn foreign_deletes(log: &[Logged]) -> Vec<String> {
         deletes.contains(&logged.name().as_str()) && key.is_some_and(|key| key.starts_with(b"lk:"))
     });
     blind.map(|logged| format!("deleted without a look at the owner: {}", logged.line())).collect()
+}
+
+/// Fences rise from each grant to those that were asked for after it, and none is given twice: whatever the server has lost.
+fn fences(history: &History) -> Vec<String> {
+    let fenced = history.attempts.iter().filter(|attempt| attempt.fence.is_some());
+    let mut grants: Vec<_> = fenced.collect();
+    grants.sort_by_key(|grant| (grant.lock, grant.fence));
+    let mut found = Vec::new();
+    for (at, first) in grants.iter().enumerate() {
+        for second in grants[at + 1..].iter().filter(|second| second.lock == first.lock) {
+            if first.fence == second.fence || second.ended < Some(first.called) {
+                found.push(format!(
+                    "{} of {} comes before {} of {} on lock{}",
+                    told(first.fence),
+                    first.who,
+                    told(second.fence),
+                    second.who,
+                    first.lock
+                ));
+            }
+        }
+    }
+    found
+}
+
+fn told(fence: Option<FencingToken>) -> String {
+    fence.map_or_else(|| "no fence".to_owned(), |fence| format!("fence {fence}"))
 }
 
 /// What was released is not renewed any more.

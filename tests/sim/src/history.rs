@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::time::Duration;
-use tenure::Outcome;
+use tenure::{FencingToken, Outcome};
 
 /// Who did it: a process, its incarnation, and a task in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -53,6 +53,8 @@ pub(crate) struct Attempt {
     pub(crate) let_go: Option<Duration>,
     /// When the server confirmed the release.
     pub(crate) released: Option<Duration>,
+    /// Which grant it was, if it was asked for.
+    pub(crate) fence: Option<FencingToken>,
 }
 
 /// One data command with a payload of its own.

@@ -11,6 +11,7 @@ mod linear;
 mod net;
 mod picture;
 mod plan;
+mod register;
 mod sync;
 mod task;
 mod world;

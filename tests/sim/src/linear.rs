@@ -171,6 +171,7 @@ mod tests {
             claimed: MS * claimed,
             let_go: None,
             released: None,
+            fence: None,
         }
     }
 

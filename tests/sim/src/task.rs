@@ -5,9 +5,13 @@ use crate::sync::lock;
 use crate::world::World;
 use rand::RngExt as _;
 use rand::rngs::StdRng;
+use std::ops::Deref;
 use std::sync::Mutex;
 use std::time::Duration;
-use tenure::{AcquireError, Client, Config, Error, Guard, Lock, Options, Outcome, Renewal};
+use tenure::{
+    AcquireError, Client, Config, Error, FencedGuard, FencingToken, Guard, Lock, Options, Outcome,
+    ReleaseError, Renewal,
+};
 use tokio::time::{Instant, sleep, timeout};
 
 /// No task asks for a longer lease.
@@ -143,6 +147,7 @@ impl Task<'_> {
             claimed: Duration::ZERO,
             let_go: None,
             released: None,
+            fence: None,
         };
         let id = self.world.history(|history| {
             history.count("attempts");
@@ -151,9 +156,14 @@ impl Task<'_> {
         });
         let Some(guard) = self.ask_for(&lock, number, id).await else { return };
         let now = self.world.now();
+        let fence = guard.fence();
         self.record(id, |attempt| {
             (attempt.ended, attempt.answer) = (Some(now), Answer::Granted);
+            attempt.fence = fence;
         });
+        if let Some(fence) = fence {
+            self.note(format!("lock{number}: fence {fence}"));
+        }
         self.world.history(|history| history.count("grants"));
         self.hold(guard, number, id).await;
     }
@@ -166,14 +176,20 @@ impl Task<'_> {
     }
 
     /// Asks for the lock in one of the ways there are.
-    async fn ask_for(&mut self, lock: &Lock, number: usize, id: usize) -> Option<Guard> {
+    async fn ask_for(&mut self, lock: &Lock, number: usize, id: usize) -> Option<Hold> {
         let patience = Duration::from_millis(self.rng.random_range(0..3_000));
         let way = self.rng.random_range(0..6);
+        let fenced = self.rng.random_bool(0.4).then(|| lock.clone().fenced());
         let asked = async {
-            match way {
-                0 => lock.try_acquire().await,
-                1 => lock.acquire().await.map(Some),
-                _ => lock.acquire_for(patience).await.map(Some),
+            match (&fenced, way) {
+                (None, 0) => lock.try_acquire().await.map(|guard| guard.map(Hold::Plain)),
+                (None, 1) => lock.acquire().await.map(|guard| Some(Hold::Plain(guard))),
+                (None, _) => lock.acquire_for(patience).await.map(|guard| Some(Hold::Plain(guard))),
+                (Some(lock), 0) => lock.try_acquire().await.map(|guard| guard.map(Hold::Fenced)),
+                (Some(lock), 1) => lock.acquire().await.map(|guard| Some(Hold::Fenced(guard))),
+                (Some(lock), _) => {
+                    lock.acquire_for(patience).await.map(|guard| Some(Hold::Fenced(guard)))
+                }
             }
         };
         self.note(format!("ask for lock{number}, way {way}, {patience:?}"));
@@ -201,9 +217,24 @@ impl Task<'_> {
         self.world.history(|history| change(&mut history.attempts[id]));
     }
 
+    /// Writes what rests on what was read, some time later, whether or not the lock is still held.
+    async fn increment(&mut self, number: usize, fence: FencingToken, read: u64) {
+        if self.rng.random_bool(0.3) {
+            sleep(Duration::from_millis(self.rng.random_range(0..4_000))).await;
+        }
+        let written = self.world.register(|register| register.write(number, fence, read));
+        self.note(format!("counter of lock{number} at {read}: written {written}"));
+        let what = if written { "increments" } else { "increments refused by a fence" };
+        self.world.history(|history| history.count(what));
+    }
+
     /// Holds the lock for a while, looking at the guard all the time, and lets it go.
-    async fn hold(&mut self, guard: Guard, number: usize, id: usize) {
+    async fn hold(&mut self, guard: Hold, number: usize, id: usize) {
         let until = Instant::now() + Duration::from_micros(self.rng.random_range(0..1_500_000));
+        let read = match guard.fence() {
+            Some(fence) => self.world.register(|register| register.read(number, fence)),
+            None => None,
+        };
         loop {
             let (now, validity, held) = (self.world.now(), guard.validity(), guard.is_held());
             if !held {
@@ -217,6 +248,9 @@ impl Task<'_> {
             }
             let slice = Duration::from_micros(self.rng.random_range(100..50_000));
             sleep(slice.min(until.saturating_duration_since(Instant::now()))).await;
+        }
+        if let (Some(fence), Some(read)) = (guard.fence(), read) {
+            self.increment(number, fence, read).await;
         }
         let now = self.world.now();
         self.record(id, |attempt| attempt.let_go = Some(now));
@@ -232,6 +266,39 @@ impl Task<'_> {
         }
         let text = released.map(|result| result.map_err(|error| error.to_string()));
         self.note(format!("lock{number}: release {text:?}"));
+    }
+}
+
+/// A guard of either kind.
+enum Hold {
+    Plain(Guard),
+    Fenced(FencedGuard),
+}
+
+impl Hold {
+    fn fence(&self) -> Option<FencingToken> {
+        match self {
+            Self::Plain(_) => None,
+            Self::Fenced(guard) => Some(guard.token()),
+        }
+    }
+
+    async fn release(self) -> Result<(), ReleaseError> {
+        match self {
+            Self::Plain(guard) => guard.release().await,
+            Self::Fenced(guard) => guard.release().await,
+        }
+    }
+}
+
+impl Deref for Hold {
+    type Target = Guard;
+
+    fn deref(&self) -> &Guard {
+        match self {
+            Self::Plain(guard) => guard,
+            Self::Fenced(guard) => guard,
+        }
     }
 }
 

@@ -4,6 +4,7 @@ use crate::checks;
 use crate::history::{History, Who};
 use crate::net::{Net, Weather};
 use crate::plan::{Fault, Plan, Process, Told};
+use crate::register::Register;
 use crate::sync::lock;
 use crate::task;
 use rand::RngExt as _;
@@ -39,6 +40,7 @@ pub(crate) struct World {
     history: Mutex<History>,
     bodies: Mutex<Vec<Body>>,
     replica: Mutex<Option<Snapshot>>,
+    register: Mutex<Register>,
 }
 
 /// One process as it is now.
@@ -83,6 +85,7 @@ async fn simulate(plan: Plan) -> Run {
         history: Mutex::default(),
         bodies: Mutex::new(bodies.collect()),
         replica: Mutex::default(),
+        register: Mutex::default(),
         plan,
     });
     for process in 0..world.plan.processes.len() {
@@ -107,6 +110,11 @@ impl World {
     /// Reads or adds to what has happened.
     pub(crate) fn history<R>(&self, act: impl FnOnce(&mut History) -> R) -> R {
         act(&mut lock(&self.history))
+    }
+
+    /// What the locks protect.
+    pub(crate) fn register<R>(&self, act: impl FnOnce(&mut Register) -> R) -> R {
+        act(&mut lock(&self.register))
     }
 
     pub(crate) fn note(&self, who: Option<Who>, what: impl Into<String>) {

@@ -1,10 +1,14 @@
 //! What a head asks the server, and which answer is to which question.
 
 use super::{Doing, Head};
-use crate::lock::gate::words::{Errand, Order, Patience, Scene};
+use crate::lock::gate::words::{Errand, Fence, Order, Patience, Scene};
 
 impl Head {
     pub(super) fn ask(&mut self, scene: &Scene, orders: &mut Vec<Order>) {
+        self.ask_for(self.fence(), scene, orders);
+    }
+
+    pub(super) fn ask_for(&mut self, fence: Fence, scene: &Scene, orders: &mut Vec<Order>) {
         if !scene.online {
             self.doing = Doing::Offline;
             return;
@@ -16,7 +20,7 @@ impl Head {
         self.news = false;
         self.doing = Doing::Asking { sent };
         let (lease, watch) = (self.lease(), self.waiter.terms.watch_at_once);
-        orders.push(Order::Send(Errand::Ask { claim, sent, lease, watch }));
+        orders.push(Order::Send(Errand::Ask { claim, sent, lease, watch, fence }));
     }
 
     pub(super) fn look(
@@ -52,7 +56,8 @@ impl Head {
                 Errand::Ask { claim, sent, .. } | Errand::Take { claim, sent, .. },
             )
             | (Doing::Looking { sent: mine }, Errand::Look { claim, sent, .. })
-            | (Doing::Confirming { sent: mine }, Errand::Renew { claim, sent, .. }) => {
+            | (Doing::Confirming { sent: mine }, Errand::Renew { claim, sent, .. })
+            | (Doing::Minting { sent: mine, .. }, Errand::Mint { claim, sent, .. }) => {
                 mine == sent && claim == self.waiter.claim
             }
             _ => false,

@@ -1,7 +1,8 @@
 //! The invariants, under random histories of a process and a server with one key.
 
 use super::{Desk, MS, SECOND, terms};
-use crate::lock::gate::{Claim, Errand, Event, Failure, Left, Order, Patience, Said, Terms};
+use crate::lock::fence::FencingToken;
+use crate::lock::gate::{Claim, Errand, Event, Failure, Fence, Left, Order, Patience, Said, Terms};
 use crate::lock::lease::Lease;
 use crate::lock::options::Wakeup;
 use std::collections::BTreeMap;
@@ -18,6 +19,11 @@ struct World {
     elder_until: Instant,
     next: u64,
     dice: u64,
+    /// The last fence that the server minted, and the greatest that was granted.
+    minted: u64,
+    granted: Option<FencingToken>,
+    /// Whether the server mints without scripts.
+    native: bool,
 }
 
 #[derive(Debug, Default)]
@@ -28,6 +34,7 @@ struct History {
     released: bool,
     ended: bool,
     forgotten: bool,
+    fenced: bool,
     deadline: Option<Instant>,
 }
 
@@ -39,7 +46,13 @@ impl World {
     fn new(seed: u64) -> Self {
         let (desk, history) = (Desk::new(), BTreeMap::new());
         let elder_until = desk.now;
-        Self { desk, key: None, history, elder_until, next: 0, dice: seed }
+        let (minted, granted, native) = (0, None, seed % 3 == 0);
+        Self { desk, key: None, history, elder_until, next: 0, dice: seed, minted, granted, native }
+    }
+
+    fn mint(&mut self) -> Said {
+        self.minted += 1;
+        Said::Fenced(FencingToken::parse(format!("1-{}", self.minted).as_bytes()).unwrap())
     }
 
     fn roll(&mut self, sides: u64) -> u64 {
@@ -75,6 +88,7 @@ impl World {
             }
             Order::Send(
                 Errand::Ask { claim, .. }
+                | Errand::Mint { claim, .. }
                 | Errand::Look { claim, .. }
                 | Errand::Take { claim, .. }
                 | Errand::Renew { claim, .. }
@@ -100,7 +114,10 @@ impl World {
                 assert!(history.asked || !renews, "I3: renewed before it was asked for");
                 assert!(!(renews && history.ended), "I6: renewed after its end");
             }
-            Order::Grant { term, .. } => {
+            Order::Grant { term, fence, .. } => {
+                assert_eq!(fence.is_some(), history.fenced, "a grant without its fence");
+                assert!(fence.is_none() || *fence > self.granted, "fences do not rise");
+                self.granted = self.granted.max(*fence);
                 assert!(!history.told && !history.released, "granted twice, or to nobody");
                 assert!(now < term.deadline, "I2");
                 (history.told, history.deadline) = (true, Some(term.deadline));
@@ -147,25 +164,41 @@ impl World {
         }
     }
 
+    fn serve_ask(&mut self, claim: Claim, new: Lease, fence: Fence) -> Said {
+        let over = self.desk.now + new.length();
+        match self.holder() {
+            None => {
+                self.key = Some((claim, over));
+                let along = fence == Fence::Along || fence == Fence::Cheaply && !self.native;
+                if along { self.mint() } else { Said::Fresh }
+            }
+            Some(holder) if holder == claim && fence != Fence::No && !self.native => {
+                self.key = Some((claim, over));
+                self.mint()
+            }
+            Some(holder) if holder == claim => Said::Earlier,
+            Some(ELDER) => {
+                let left = Left::Undated(0);
+                Said::Held { holder: ELDER.0, process: ELDER.0, left }
+            }
+            Some(holder) => {
+                let process = u64::from(holder == STRANGER);
+                Said::Held { holder: holder.0, process, left: Left::Unasked }
+            }
+        }
+    }
+
     /// The server carries an errand out.
     fn serve(&mut self, errand: Errand) -> Said {
         let (now, holder) = (self.desk.now, self.holder());
-        let lease = |lease: Lease| now + lease.length();
         match errand {
-            Errand::Ask { claim, lease: new, .. } => match holder {
-                None => {
-                    self.key = Some((claim, lease(new)));
-                    Said::Fresh
+            Errand::Ask { claim, lease: new, fence, .. } => self.serve_ask(claim, new, fence),
+            Errand::Mint { claim, begin, .. } => match self.compared(claim) {
+                Said::Ours(_) if begin.is_none() && self.minted == 0 => {
+                    Said::Unbegun { now: SECOND }
                 }
-                Some(holder) if holder == claim => Said::Earlier,
-                Some(ELDER) => {
-                    let left = Left::Undated(0);
-                    Said::Held { holder: ELDER.0, process: ELDER.0, left }
-                }
-                Some(holder) => {
-                    let process = u64::from(holder == STRANGER);
-                    Said::Held { holder: holder.0, process, left: Left::Unasked }
-                }
+                Said::Ours(_) => self.mint(),
+                said => said,
             },
             Errand::Look { .. } => Said::Left(match self.key {
                 Some((ELDER, _)) => Left::Dated(self.elder_until.saturating_duration_since(now)),
@@ -184,7 +217,12 @@ impl World {
                 Said::Ours(_) => Said::Ours(Left::For(self.key.unwrap().1 - now)),
                 said => said,
             },
-            Errand::HandOver { from, to, lease, .. } => self.replace(from, to, lease),
+            Errand::HandOver { from, to, lease: new, fenced, .. } => {
+                let said = self.replace(from, to, new);
+                let ours = matches!(said, Said::Ours(_));
+                let mints = ours && fenced && !(self.native && self.minted == 0);
+                if mints { self.mint() } else { said }
+            }
             Errand::Release { claim, aloud, .. } => match self.compared(claim) {
                 Said::Ours(_) if aloud => {
                     self.key = None;
@@ -259,7 +297,9 @@ impl World {
                     1 => Wakeup::Announce,
                     _ => Wakeup::Auto,
                 };
-                let terms = Terms { wakeup, ..terms() };
+                let fenced = self.roll(2) == 0;
+                self.history.entry(claim).or_default().fenced = fenced;
+                let terms = Terms { wakeup, fenced, ..terms() };
                 self.happen(Event::Came { claim, terms, patience });
             }
             2 => {

@@ -1,6 +1,7 @@
 //! A gate on a desk, to be told and asked: `rows.rs` and `undoing.rs` go through the state table, `histories.rs` through random
 //! histories.
 
+mod fences;
 mod hearing;
 mod histories;
 mod model;
@@ -10,7 +11,8 @@ mod undoing;
 
 use crate::backoff::Backoff;
 use crate::lock::gate::{
-    Claim, Ears, Errand, Event, Failure, Gate, Left, Order, Patience, Said, Scene, Term, Terms,
+    Claim, Ears, Errand, Event, Failure, Fence, Gate, Left, Order, Patience, Said, Scene, Term,
+    Terms,
 };
 use crate::lock::lease::Lease;
 use crate::lock::options::{Renewal, Wakeup};
@@ -30,6 +32,7 @@ fn terms() -> Terms {
         heartbeat: None,
         at_least: Duration::ZERO,
         watch_at_once: false,
+        fenced: false,
         wakeup: Wakeup::Track,
         backoff: Backoff::new(100 * MS, 1.0, 100 * MS),
     }
@@ -82,7 +85,14 @@ impl Desk {
     fn words(&self, order: &Order) -> String {
         match order {
             Order::Send(errand) => match errand {
-                Errand::Ask { claim, .. } => format!("ask {}", claim.0),
+                Errand::Ask { claim, fence, .. } => match fence {
+                    Fence::No => format!("ask {}", claim.0),
+                    fence => format!("ask {} for a fence {fence:?}", claim.0),
+                },
+                Errand::Mint { claim, begin: None, .. } => format!("mint {}", claim.0),
+                Errand::Mint { claim, begin: Some(at), .. } => {
+                    format!("mint {} at {at:?}", claim.0)
+                }
                 Errand::Look { claim, listen, dated, .. } => {
                     let how = if *listen { " and listen" } else { "" };
                     format!("look {}{how}{}", claim.0, dated.map_or("", |_| " at the clock"))
@@ -104,7 +114,10 @@ impl Desk {
                     format!("release {}{how}{}", claim.0, if *aloud { " aloud" } else { "" })
                 }
             },
-            Order::Grant { claim, term } => format!("grant {} until {}", claim.0, self.at(*term)),
+            Order::Grant { claim, term, fence } => {
+                let fence = fence.map_or_else(String::new, |fence| format!(", fence {fence}"));
+                format!("grant {} until {}{fence}", claim.0, self.at(*term))
+            }
             Order::Extend { claim, term } => format!("extend {} until {}", claim.0, self.at(*term)),
             Order::Refuse { claim, why } => format!("refuse {}: {why:?}", claim.0),
             Order::Lose { claim, cause } => format!("lose {}: {cause:?}", claim.0),

@@ -207,7 +207,9 @@ fn select(call: &mut Call<'_>, args: &[Bytes]) -> Result<Frame, Refusal> {
 }
 
 fn time(call: &mut Call<'_>, _: &[Bytes]) -> Result<Frame, Refusal> {
-    let us = call.now.us();
+    // Two commands never run in the same microsecond.
+    let us = call.now.us().max(call.state.told_us + 1);
+    call.state.told_us = us;
     let parts = [us / 1_000_000, us % 1_000_000];
     Ok(Frame::Array(parts.map(|part| bulk(number::print(part))).into()))
 }

@@ -169,6 +169,7 @@ fn caller(claim: Claim) -> usize {
 fn claim_of(errand: &Errand) -> Claim {
     match *errand {
         Errand::Ask { claim, .. }
+        | Errand::Mint { claim, .. }
         | Errand::Look { claim, .. }
         | Errand::Take { claim, .. }
         | Errand::Keep { claim, .. }
@@ -338,7 +339,7 @@ impl World {
                     _ => None,
                 }
             }
-            Order::Grant { claim, term } => {
+            Order::Grant { claim, term, .. } => {
                 let stage = &mut process.callers[caller(claim)].stage;
                 let waited = *stage == Stage::Waits && self.now < term.deadline;
                 *stage = Stage::Holds(term.deadline);
@@ -403,6 +404,10 @@ impl World {
                 self.processes[at].listens |= listen;
                 self.processes[at].tracks = setting.ears.tracks;
                 Said::Left(self.ttl())
+            }
+            Errand::Mint { .. } => {
+                self.broken = Some("a fence is minted that nobody has asked for");
+                Said::NotOurs
             }
             Errand::Take { .. } => {
                 self.broken = Some("somebody's lock is taken over");
