@@ -192,11 +192,7 @@ impl Driver {
         let (given, due, closing, taken, owes, crowded) = {
             let mut state = shared.lock();
             state.begin_turn(cx.waker(), now);
-            state.stats.reads += std::mem::take(&mut open.intake.reads);
-            state.stats.bytes_in += std::mem::take(&mut open.intake.bytes);
-            if heard {
-                state.last_byte = Some(now);
-            }
+            open.account(&mut state, heard, now);
             let mut given = open.give_out(&mut state, now).and(ended.map_or(Ok(()), Err));
             if rang && given.is_ok() {
                 given = keep_time(&mut state, open, &shared, now);

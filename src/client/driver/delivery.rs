@@ -11,6 +11,15 @@ use crate::error::{Error, ErrorKind, Outcome};
 use resp::Frame;
 
 impl Open {
+    /// Counts what was read in this turn.
+    pub(super) fn account(&mut self, state: &mut State, heard: bool, now: Time) {
+        state.stats.reads += std::mem::take(&mut self.intake.reads);
+        state.stats.bytes_in += std::mem::take(&mut self.intake.bytes);
+        if heard {
+            state.last_byte = Some(now);
+        }
+    }
+
     /// Gives what was read to whom it belongs.
     pub(super) fn give_out(&mut self, state: &mut State, now: Time) -> Result<(), Error> {
         let Self { intake: Intake { frames, listens, .. }, protocol, out, .. } = self;
