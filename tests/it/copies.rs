@@ -8,31 +8,35 @@ use tenure::{AcquireError, Client, Config, Durability};
 const MS: Duration = Duration::from_millis(1);
 
 /// A server and one that follows it.
-async fn pair(kind: Kind) -> (RealServer, RealServer, Client) {
-    let leader = RealServer::start(kind, Options::default());
+async fn pair(kind: Kind) -> (RealServer, RealServer, [Client; 2]) {
+    let config = vec!["repl-diskless-sync-delay 0".to_owned()];
+    let leader = RealServer::start(kind, Options { config, ..Options::default() });
     let follows = format!("replicaof 127.0.0.1 {}", leader.port());
     let config = vec![follows];
     let follower = RealServer::start(kind, Options { config, ..Options::default() });
-    let client = Client::with_config(Config::from_url(&leader.url()).unwrap()).await.unwrap();
+    let connect = async |server: &RealServer| {
+        Client::with_config(Config::from_url(&server.url()).unwrap()).await.unwrap()
+    };
+    let clients = [connect(&leader).await, connect(&follower).await];
+    // A replica that is online may still be loading: what is written has to arrive.
+    clients[0].set("first", "1").await.unwrap();
     eventually("the replica follows", async || {
-        let role: String = client.command("INFO").arg("replication").send().await.unwrap();
-        role.contains("state=online")
+        clients[1].exists("first").await.is_ok_and(|count| count == 1)
     })
     .await;
-    (leader, follower, client)
+    (leader, follower, clients)
 }
 
 async fn lock_is_handed_out_when_the_replica_has_it(kind: Kind) {
     if !RealServer::available() {
         return;
     }
-    let (_leader, follower, client) = pair(kind).await;
+    let (_leader, follower, [client, there]) = pair(kind).await;
     let lock = |count| {
         let wanted = Durability::Replicas { count, timeout: 200 * MS };
         client.lock("l").options(tenure::Options::new().durability(wanted))
     };
     let guard = lock(1).acquire().await.unwrap();
-    let there = Client::with_config(Config::from_url(&follower.url()).unwrap()).await.unwrap();
     assert_eq!(there.exists("lk:l").await.unwrap(), 1, "it was there before it was handed out");
     guard.release().await.unwrap();
 
