@@ -8,10 +8,13 @@ use tenure::{FencingToken, Outcome};
 
 /// Who did it: a process, its incarnation, and a task in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct Who {
-    pub(crate) process: usize,
-    pub(crate) life: usize,
-    pub(crate) task: usize,
+pub struct Who {
+    /// Which process.
+    pub process: usize,
+    /// Another one after each of its crashes.
+    pub life: usize,
+    /// Which of its tasks.
+    pub task: usize,
 }
 
 impl fmt::Display for Who {
@@ -30,7 +33,9 @@ pub(crate) struct Event {
 
 /// How an attempt to acquire ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Answer {
+#[expect(clippy::exhaustive_enums, reason = "an answer is yes, no, or none")]
+pub enum Answer {
+    /// The lock was had.
     Granted,
     /// Somebody else held the lock.
     Denied,
@@ -40,21 +45,43 @@ pub(crate) enum Answer {
 
 /// One attempt to acquire a lock, and the hold that came of it.
 #[derive(Debug, Clone)]
-pub(crate) struct Attempt {
-    pub(crate) who: Who,
-    pub(crate) lock: usize,
-    pub(crate) called: Duration,
+#[non_exhaustive]
+pub struct Attempt {
+    /// Whose attempt it was.
+    pub who: Who,
+    /// Which lock it was about.
+    pub lock: usize,
+    /// When it began.
+    pub called: Duration,
     /// When it ended; never, if the process crashed.
-    pub(crate) ended: Option<Duration>,
-    pub(crate) answer: Answer,
+    pub ended: Option<Duration>,
+    /// How it ended.
+    pub answer: Answer,
     /// Until when the guard said that the lock was held.
-    pub(crate) claimed: Duration,
+    pub claimed: Duration,
     /// When the release was begun, by whatever means.
-    pub(crate) let_go: Option<Duration>,
+    pub let_go: Option<Duration>,
     /// When the server confirmed the release.
-    pub(crate) released: Option<Duration>,
+    pub released: Option<Duration>,
     /// Which grant it was, if it was asked for.
-    pub(crate) fence: Option<FencingToken>,
+    pub fence: Option<FencingToken>,
+}
+
+impl Attempt {
+    /// One that has just begun, of which nobody knows yet what comes of it.
+    pub fn new(who: Who, lock: usize, called: Duration) -> Self {
+        Self {
+            who,
+            lock,
+            called,
+            ended: None,
+            answer: Answer::Unknown,
+            claimed: Duration::ZERO,
+            let_go: None,
+            released: None,
+            fence: None,
+        }
+    }
 }
 
 /// One data command with a payload of its own.

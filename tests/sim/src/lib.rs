@@ -3,7 +3,8 @@
 //!
 //! A run draws a plan from its seed (`plan.rs`), lives through it (`world.rs`, `task.rs`, over the links of `net.rs`), and records what
 //! happened (`history.rs`). Faults come and go; then everything heals, everybody finishes, and what must always hold is looked
-//! for (`checks.rs`, `linear.rs`). The same seed gives the same run, event by event.
+//! for (`checks.rs`, `linear.rs`). The same seed gives the same run, event by event. Histories of real servers are judged by the same
+//! [`check_history`].
 
 mod checks;
 mod history;
@@ -15,6 +16,9 @@ mod register;
 mod sync;
 mod task;
 mod world;
+
+pub use history::{Answer, Attempt, Who};
+pub use linear::check as check_history;
 
 use std::collections::BTreeMap;
 use std::fmt;

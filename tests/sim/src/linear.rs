@@ -34,8 +34,8 @@ enum Effect {
     FindHeld,
 }
 
-/// Complaints about locks whose history no lock could have had.
-pub(crate) fn check(attempts: &[Attempt]) -> Vec<String> {
+/// Complaints about locks whose history no lock could have had; attempts may come in any order.
+pub fn check(attempts: &[Attempt]) -> Vec<String> {
     let mut by_lock: BTreeMap<usize, Vec<&Attempt>> = BTreeMap::new();
     for attempt in attempts {
         by_lock.entry(attempt.lock).or_default().push(attempt);
@@ -162,17 +162,9 @@ mod tests {
     const MS: Duration = Duration::from_millis(1);
 
     fn attempt(answer: Answer, called: u32, ended: u32, claimed: u32) -> Attempt {
-        Attempt {
-            who: Who { process: 0, life: 1, task: 0 },
-            lock: 0,
-            called: MS * called,
-            ended: Some(MS * ended),
-            answer,
-            claimed: MS * claimed,
-            let_go: None,
-            released: None,
-            fence: None,
-        }
+        let who = Who { process: 0, life: 1, task: 0 };
+        let begun = Attempt::new(who, 0, MS * called);
+        Attempt { ended: Some(MS * ended), answer, claimed: MS * claimed, ..begun }
     }
 
     fn granted(called: u32, ended: u32, claimed: u32) -> Attempt {

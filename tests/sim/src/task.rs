@@ -138,17 +138,7 @@ impl Task<'_> {
         let number = self.rng.random_range(0..self.world.plan.locks);
         let options = self.options();
         let lock = self.client.lock(lock_name(number)).options(options);
-        let attempt = Attempt {
-            who: self.who,
-            lock: number,
-            called: self.world.now(),
-            ended: None,
-            answer: Answer::Unknown,
-            claimed: Duration::ZERO,
-            let_go: None,
-            released: None,
-            fence: None,
-        };
+        let attempt = Attempt::new(self.who, number, self.world.now());
         let id = self.world.history(|history| {
             history.count("attempts");
             history.attempts.push(attempt);
