@@ -2,9 +2,8 @@
 
 use crate::ledger;
 use crate::line::{Line, Nanos, now};
-use crate::worker::Job;
 use rustix::process::{Pid, Signal, kill_process};
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::Sender;
 use std::thread::{self, JoinHandle};
@@ -22,15 +21,11 @@ pub(crate) struct Body {
 }
 
 impl Body {
-    /// Starts this program once more, as a worker.
-    pub(crate) fn start(number: ledger::Body, job: &Job, heard: &Sender<Heard>) -> Self {
+    /// Starts this program once more, with these words.
+    pub(crate) fn start(number: ledger::Body, words: &[String], heard: &Sender<Heard>) -> Self {
         let program = std::env::current_exe().expect("a program knows its file");
-        let steps = job.steps.unwrap_or_default();
-        let punctual = u8::from(job.punctual);
         let mut child = Command::new(program)
-            .args(["worker", &job.url])
-            .args([job.seed, job.locks, job.tasks as u64, job.callers as u64, steps].map(text))
-            .arg(punctual.to_string())
+            .args(words)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -51,6 +46,13 @@ impl Body {
 
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Tells it what to do next.
+    pub(crate) fn tell(&mut self, order: &str) {
+        let input = self.child.stdin.as_mut();
+        // Whoever is dead does not listen, and is missed elsewhere.
+        let _ = input.map(|input| writeln!(input, "{order}"));
     }
 
     /// Lets it end in order.
@@ -80,10 +82,6 @@ impl Body {
 pub(crate) fn send(pid: u32, signal: Signal) {
     let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).expect("processes have numbers");
     kill_process(pid, signal).expect("a child that was not waited for can be sent a signal");
-}
-
-fn text(number: u64) -> String {
-    number.to_string()
 }
 
 impl Drop for Body {

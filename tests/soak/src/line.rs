@@ -73,6 +73,10 @@ pub(crate) enum Line {
         grants: u64,
         tasks: usize,
     },
+    /// What was ordered is done; so many commands are still on their way, and will be for ever.
+    Played {
+        busy: usize,
+    },
     /// Every task has ended, and the client is closed: what is left.
     End {
         tasks: usize,
@@ -103,6 +107,7 @@ impl fmt::Display for Line {
             Self::Count { commands, grants, tasks } => {
                 write!(f, "count {commands} {grants} {tasks}")
             }
+            Self::Played { busy } => write!(f, "played {busy}"),
             Self::End { tasks, descriptors } => write!(f, "end {tasks} {descriptors}"),
             Self::Wrong(what) => write!(f, "wrong {}", what.escape_debug()),
         }
@@ -139,6 +144,7 @@ impl FromStr for Line {
             ("count", &[commands, grants, tasks]) => {
                 Self::Count { commands, grants, tasks: size(tasks) }
             }
+            ("played", &[busy]) => Self::Played { busy: size(busy) },
             ("end", &[tasks, descriptors]) => {
                 Self::End { tasks: size(tasks), descriptors: size(descriptors) }
             }
@@ -164,6 +170,7 @@ mod tests {
             Line::Up { lane: Lane::Data, at: 1 },
             Line::Up { lane: Lane::Locks, at: 1 },
             Line::Count { commands: 1, grants: 2, tasks: 3 },
+            Line::Played { busy: 1 },
             Line::End { tasks: 0, descriptors: 9 },
             Line::Wrong("asked a and got b".to_owned()),
         ] {

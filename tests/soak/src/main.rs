@@ -1,23 +1,37 @@
 //! Real servers and client processes under churn: locks are held, handed over, given up and lost while servers and clients are
 //! killed, stopped, restarted and cut off. What the processes tell is checked, and what they use is measured.
 //!
-//! `line.rs` is what a worker process tells and `worker.rs` what it does; `body.rs` starts and ends workers; `ledger.rs` knows
-//! who relied on which lock; `meter.rs` measures; `soak.rs` brings it all together.
+//! | file | what it does |
+//! |---|---|
+//! | `line.rs`, `worker.rs`, `player.rs` | what a worker process tells, and what it does: one job, or one after another |
+//! | `body.rs` | starts and ends workers |
+//! | `ledger.rs` | knows who relied on which lock |
+//! | `meter.rs`, `soak.rs` | one long life, and what is used in it |
+//! | `plan.rs` | what goes wrong in a history, from its seed: pure |
+//! | `record.rs` | what workers tell, as a history that can be judged |
+//! | `stage.rs`, `histories.rs` | a server and its workers, through links that go wrong, for one history after another; many such stages |
 #![allow(clippy::print_stdout, reason = "a program prints what it finds")]
 
 mod body;
+mod histories;
 mod ledger;
 mod line;
 mod meter;
+mod plan;
+mod player;
 #[path = "../../it/real.rs"]
 mod real;
+mod record;
 mod soak;
+mod stage;
 mod worker;
 
 use std::process::ExitCode;
 
 const USAGE: &str = "usage:
-  tenure-soak soak --minutes N [--server redis|valkey] [--seed N]    churn on a real server";
+  tenure-soak soak --minutes N [--server redis|valkey] [--seed N]    churn on a real server
+  tenure-soak histories COUNT [--server redis|valkey] [--seed N] [--stages N]
+      so many short histories, from seed N on, each checked; `histories 1 --seed N` plays one again";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -27,6 +41,11 @@ fn main() -> ExitCode {
             worker::work(job);
             true
         }),
+        Some((&"player", &[url])) => {
+            player::play(url);
+            Some(true)
+        }
+        Some((&"histories", rest)) => histories::Options::read(rest).map(histories::run),
         Some((&"soak", rest)) => soak::Options::read(rest).map(soak::run),
         _ => None,
     };
@@ -47,6 +66,8 @@ fn job(words: &[&str]) -> Option<worker::Job> {
     let &[seed, locks, tasks, callers, steps, punctual] = &numbers[..] else { return None };
     Some(worker::Job {
         url: (*url).to_owned(),
+        prefix: String::new(),
+        tempo: worker::Tempo::SOAK,
         seed,
         locks,
         tasks: usize::try_from(tasks).ok()?,

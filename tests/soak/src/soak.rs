@@ -7,7 +7,7 @@ use crate::ledger::Ledger;
 use crate::line::{Lane, Line, Nanos, now};
 use crate::meter::{self, Meter};
 use crate::real::{Kind, Options as ServerOptions, RealServer};
-use crate::worker::{Job, descriptors};
+use crate::worker::{Job, Tempo, descriptors};
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use rustix::process::Signal;
@@ -89,7 +89,7 @@ pub(crate) fn run(options: Options) -> bool {
         options,
         begun: Instant::now(),
         rng: StdRng::seed_from_u64(seed),
-        veteran: Body::start(0, &job, &ears),
+        veteran: Body::start(0, &words(&job), &ears),
         server,
         heard,
         ears,
@@ -124,6 +124,8 @@ pub(crate) fn run(options: Options) -> bool {
 fn job(server: &RealServer, seed: u64, veteran: bool) -> Job {
     Job {
         url: server.url(),
+        prefix: String::new(),
+        tempo: Tempo::SOAK,
         seed,
         locks: LOCKS,
         tasks: if veteran { 12 } else { 4 },
@@ -133,11 +135,19 @@ fn job(server: &RealServer, seed: u64, veteran: bool) -> Job {
     }
 }
 
+/// What the program is started with to do a job.
+fn words(job: &Job) -> Vec<String> {
+    let (steps, punctual) = (job.steps.unwrap_or_default(), u64::from(job.punctual));
+    let numbers = [job.seed, job.locks, job.tasks as u64, job.callers as u64, steps, punctual];
+    let numbers = numbers.iter().map(ToString::to_string);
+    ["worker".to_owned(), job.url.clone()].into_iter().chain(numbers).collect()
+}
+
 impl Soak {
     fn victim(&mut self) -> Body {
         self.bodies += 1;
         let seed = self.options.seed + 1_000_000 * self.bodies as u64;
-        Body::start(self.bodies, &job(&self.server, seed, false), &self.ears)
+        Body::start(self.bodies, &words(&job(&self.server, seed, false)), &self.ears)
     }
 
     /// Takes in what the workers tell, for so long.
@@ -319,7 +329,7 @@ impl Soak {
 }
 
 /// One command and the first packet of its answer.
-fn ask(port: u16, command: &str) -> Result<String, String> {
+pub(crate) fn ask(port: u16, command: &str) -> Result<String, String> {
     let say = |error: std::io::Error| error.to_string();
     let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).map_err(say)?;
     stream.set_read_timeout(Some(Duration::from_secs(10))).map_err(say)?;

@@ -6,6 +6,7 @@ use crate::line::{Lane, Line, Nanos, Without, now};
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use std::io::{self, Read as _, Write as _};
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -21,6 +22,9 @@ const SILENCE: Duration = Duration::from_millis(20);
 #[derive(Debug, Clone)]
 pub(crate) struct Job {
     pub(crate) url: String,
+    /// What stands in front of the names of the locks.
+    pub(crate) prefix: String,
+    pub(crate) tempo: Tempo,
     pub(crate) seed: u64,
     /// How many locks there are to choose from.
     pub(crate) locks: u64,
@@ -34,7 +38,38 @@ pub(crate) struct Job {
     pub(crate) punctual: bool,
 }
 
-struct Worker {
+/// How long things take.
+#[derive(Debug, Clone)]
+pub(crate) struct Tempo {
+    pub(crate) lease_ms: Range<u64>,
+    pub(crate) patience_ms: Range<u64>,
+    pub(crate) hold_us: Range<u64>,
+    pub(crate) pause_us: Range<u64>,
+    /// Between two questions of a caller.
+    pub(crate) ask_ms: Range<u64>,
+}
+
+impl Tempo {
+    /// For life: much happens to a hold.
+    pub(crate) const SOAK: Self = Self {
+        lease_ms: 150..2_000,
+        patience_ms: 0..2_000,
+        hold_us: 0..300_000,
+        pause_us: 0..40_000,
+        ask_ms: 20..100,
+    };
+    /// For a short history, of which there are many. The longest lease is what is waited for where a process was killed.
+    pub(crate) const HISTORY: Self = Self {
+        lease_ms: 80..400,
+        patience_ms: 0..250,
+        hold_us: 0..40_000,
+        pause_us: 0..8_000,
+        ask_ms: 1..10,
+    };
+}
+
+/// Does one job.
+pub(crate) struct Worker {
     job: Job,
     client: Client,
     stop: AtomicBool,
@@ -43,7 +78,7 @@ struct Worker {
     grants: AtomicU64,
 }
 
-fn tell(line: &Line) {
+pub(crate) fn tell(line: &Line) {
     // The supervisor has gone if this fails, and nobody listens.
     let _ = writeln!(io::stdout().lock(), "{line}");
 }
@@ -57,26 +92,14 @@ pub(crate) fn descriptors(pid: u32) -> usize {
     std::fs::read_dir(format!("/proc/{pid}/fd")).map_or(0, Iterator::count)
 }
 
-/// Works until its standard input ends, or its steps are done.
-pub(crate) fn work(job: Job) {
+/// The life of a process, and what is left of it at its end.
+pub(crate) fn live(life: impl AsyncFnOnce()) {
     let before = descriptors(std::process::id());
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let runtime = runtime.expect("a process that has just begun can have a runtime");
     let tasks = runtime.block_on(async {
-        let config = Config::from_url(&job.url).expect("the supervisor knows its server");
-        let client = connect(config).await;
-        let worker = Arc::new(Worker {
-            job,
-            client,
-            stop: AtomicBool::new(false),
-            attempts: AtomicU64::new(0),
-            commands: AtomicU64::new(0),
-            grants: AtomicU64::new(0),
-        });
-        worker.live().await;
-        worker.client.close(Duration::from_secs(5)).await;
-        drop(worker);
+        life().await;
         let metrics = tokio::runtime::Handle::current().metrics();
         for _ in 0..100 {
             if metrics.num_alive_tasks() == 0 {
@@ -91,7 +114,24 @@ pub(crate) fn work(job: Job) {
     tell(&Line::End { tasks, descriptors });
 }
 
-async fn connect(config: Config) -> Client {
+/// Works until its standard input ends, or its steps are done.
+pub(crate) fn work(job: Job) {
+    live(async || {
+        let config = Config::from_url(&job.url).expect("the supervisor knows its server");
+        let client = connect(config).await;
+        let worker = Worker::new(job, client.clone());
+        let watched = Arc::clone(&worker);
+        std::thread::spawn(move || {
+            // Whatever ends the input ends the work.
+            let _ = io::stdin().lock().read_to_end(&mut Vec::new());
+            watched.stop.store(true, Ordering::Relaxed);
+        });
+        worker.work().await;
+        client.close(Duration::from_secs(5)).await;
+    });
+}
+
+pub(crate) async fn connect(config: Config) -> Client {
     loop {
         match Client::with_config(config.clone()).await {
             Ok(client) => return client,
@@ -101,13 +141,19 @@ async fn connect(config: Config) -> Client {
 }
 
 impl Worker {
-    async fn live(self: &Arc<Self>) {
-        let watched = Arc::clone(self);
-        std::thread::spawn(move || {
-            // Whatever ends the input ends the work.
-            let _ = io::stdin().lock().read_to_end(&mut Vec::new());
-            watched.stop.store(true, Ordering::Relaxed);
-        });
+    pub(crate) fn new(job: Job, client: Client) -> Arc<Self> {
+        Arc::new(Self {
+            job,
+            client,
+            stop: AtomicBool::new(false),
+            attempts: AtomicU64::new(0),
+            commands: AtomicU64::new(0),
+            grants: AtomicU64::new(0),
+        })
+    }
+
+    /// Does the job.
+    pub(crate) async fn work(self: &Arc<Self>) {
         let mut tasks = tokio::task::JoinSet::new();
         for task in 0..self.job.tasks {
             let worker = Arc::clone(self);
@@ -118,7 +164,7 @@ impl Worker {
             let worker = Arc::clone(self);
             company.spawn(async move { worker.ask_back(caller).await });
         }
-        if self.job.callers > 0 {
+        if self.job.punctual {
             let [data, locks, count] = [(); 3].map(|()| Arc::clone(self));
             company.spawn(async move { data.probe(Lane::Data).await });
             company.spawn(async move { locks.probe(Lane::Locks).await });
@@ -163,7 +209,7 @@ impl Worker {
                     tell(&Line::Wrong(format!("asked {words} and got {back}")));
                 }
             }
-            sleep(Duration::from_millis(rng.random_range(20..100))).await;
+            sleep(Duration::from_millis(rng.random_range(self.job.tempo.ask_ms.clone()))).await;
         }
     }
 
@@ -210,18 +256,19 @@ impl Worker {
                 return;
             }
             self.take_one(task, &mut rng).await;
-            sleep(Duration::from_micros(rng.random_range(0..40_000))).await;
+            sleep(Duration::from_micros(rng.random_range(self.job.tempo.pause_us.clone()))).await;
         }
     }
 
     async fn take_one(&self, task: usize, rng: &mut StdRng) {
         let number = rng.random_range(0..self.job.locks);
-        let lease = Duration::from_millis(rng.random_range(150..2_000));
+        let Tempo { lease_ms, patience_ms, .. } = self.job.tempo.clone();
+        let lease = Duration::from_millis(rng.random_range(lease_ms));
         let renewal = if rng.random_bool(0.3) { Renewal::Off } else { Renewal::Auto };
         let options = Options::new().lease(lease).renewal(renewal);
-        let lock = self.client.lock(format!("lock{number}")).options(options);
+        let lock = self.client.lock(format!("{}lock{number}", self.job.prefix)).options(options);
         let attempt = self.attempts.fetch_add(1, Ordering::Relaxed);
-        let patience = Duration::from_millis(rng.random_range(0..2_000));
+        let patience = Duration::from_millis(rng.random_range(patience_ms));
         let way = rng.random_range(0..6);
         let called = now();
         let number = usize::try_from(number).unwrap_or_default();
@@ -264,7 +311,8 @@ impl Worker {
 
     /// Holds the lock for a while, looking at the guard all the time, and lets it go.
     async fn hold(&self, attempt: u64, guard: Guard, rng: &mut StdRng) {
-        let until = Instant::now() + Duration::from_micros(rng.random_range(0..300_000));
+        let until = Instant::now()
+            + Duration::from_micros(rng.random_range(self.job.tempo.hold_us.clone()));
         loop {
             // The time first: a process that is stopped in between claims less, and not more.
             let (at, validity) = (now(), guard.validity());
