@@ -10,9 +10,10 @@ use crate::client::call::Call;
 use crate::client::encode::{self, Ink};
 use crate::client::listener::Outbox;
 use crate::client::pen::{Pen, Wrote};
-use crate::client::queue::Flush;
+use crate::client::queue::{Flush, State};
 use crate::client::shared::Shared;
 use crate::client::watch;
+use crate::client::waves::Tally;
 use crate::config::{Config, Overflow};
 use crate::net::Stream;
 use crate::observe::Purpose;
@@ -141,9 +142,12 @@ fn drive(shared: &Shared, socket: &Socket, mut commands: usize) {
         let taken = {
             let mut state = shared.lock();
             state.begin_turn(cx.waker(), now);
-            for answer in answers {
-                state.slots.complete(answer, now, &mut out).unwrap();
+            let State { slots, stats, .. } = &mut *state;
+            let mut tally = Tally::new(now, stats);
+            for mut answer in answers {
+                slots.complete(&mut answer, &mut tally, &mut out).unwrap();
             }
+            tally.finish();
             state.call_in(&mut out.wakers);
             state.crowded = out.wakers.len() > 1;
             let write = !state.crowded;
