@@ -189,7 +189,7 @@ impl Driver {
         }
         let seen = shared.witness.as_ref().map(|witness| (witness, open.intake.seen()));
         let rang = self.alarm.rang();
-        let (given, due, closing, taken, owes, crowded) = {
+        let (given, due, closing, taken, crowded) = {
             let mut state = shared.lock();
             state.begin_turn(cx.waker(), now);
             open.account(&mut state, heard, now);
@@ -210,9 +210,10 @@ impl Driver {
             state.looks_at = due;
             let written = std::mem::replace(&mut open.writes, state.stats.writes);
             if heard || written != open.writes {
-                open.spin.traffic(heard, now);
+                open.spin.traffic(now);
             }
-            (given, due, state.closing, taken, owed.is_some(), crowded)
+            state.looks = open.spin.looks();
+            (given, due, state.closing, taken, crowded)
         };
         open.out.deliver(shared.listener());
         if let Some((witness, seen)) = seen {
@@ -239,7 +240,7 @@ impl Driver {
             return Poll::Ready(disconnected(format!("writing failed: {error}")));
         }
         self.alarm.set(due, &shared.clock, cx);
-        if open.spin.goes_on(owes, now) {
+        if open.spin.goes_on(now) {
             look_again(cx);
         }
         if closing && self.has_lingered(open, cx) {

@@ -54,6 +54,8 @@ pub(crate) struct State {
     pub(crate) sweep_at: Time,
     /// When the driver will look by itself.
     pub(crate) looks_at: Time,
+    /// Whether it is to look at the socket for a while after each write.
+    pub(crate) looks: bool,
     /// In nanoseconds; the most that there is while none was measured. Read without the lock.
     pub(crate) smallest_rtt: Arc<AtomicU64>,
     /// Counters; what the slots know is not in them.
@@ -116,6 +118,7 @@ impl State {
             notified: false,
             sweep_at: Time::NEVER,
             looks_at: Time::NEVER,
+            looks: false,
             smallest_rtt: Arc::new(AtomicU64::new(u64::MAX)),
             stats: Stats::default(),
             peak: 0,

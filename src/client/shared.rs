@@ -302,7 +302,7 @@ impl Shared {
         let Ok(pen) = state.take_pen(now) else { return };
         // The driver sleeps on, unless its timer would ring too late or it is to look at the socket.
         let due = state.sweep_at.min(now.after(self.config.stall_timeout));
-        let wake = due < state.looks_at || !self.config.spin.is_zero();
+        let wake = due < state.looks_at || state.looks;
         let driver = if wake { state.rouse() } else { None };
         drop(state);
         match self.write(pen, &mut Context::from_waker(Waker::noop())) {

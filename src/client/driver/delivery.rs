@@ -43,6 +43,7 @@ impl Open {
         let shortest = tally.finish();
         if shortest < Span::MAX {
             state.note_round_trip(shortest.duration());
+            self.spin.answered(shortest);
         }
         state.let_canary_sing();
         slip.map_or(Ok(()), |slip| Err(slipped(&slip)))
