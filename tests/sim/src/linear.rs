@@ -82,13 +82,14 @@ fn steps(attempts: &[&Attempt]) -> Vec<Step> {
     steps
 }
 
-/// Whether a call was under way in the same process when another one began.
+/// Whether another call was under way in the same process: it may have come first, also where it was noted later.
 fn is_ahead(other: &Attempt, attempt: &Attempt) -> bool {
     let process = |attempt: &Attempt| (attempt.who.process, attempt.who.life);
-    let under_way = other.called..=other.ended.unwrap_or(NEVER);
+    let ended = |attempt: &Attempt| attempt.ended.unwrap_or(NEVER);
     process(other) == process(attempt)
         && other.who != attempt.who
-        && under_way.contains(&attempt.called)
+        && other.called <= ended(attempt)
+        && attempt.called <= ended(other)
 }
 
 /// Depth-first over which steps are done and who holds the lock.
@@ -196,6 +197,18 @@ mod tests {
         assert_eq!(check(&[first.clone(), denied]).len(), 1);
         let denied = attempt(Answer::Denied, 11, 25, 0);
         assert!(check(&[first, denied]).is_empty(), "the release may have come after it");
+    }
+
+    #[test]
+    fn denial_behind_someone_who_waits_in_the_same_process_needs_no_holder() {
+        for (process, task, complaints) in [(0, 2, 0), (0, 0, 1), (3, 2, 1)] {
+            let denied = attempt(Answer::Denied, 0, 2, 0);
+            let mut holds = granted(3, 4, 100);
+            (holds.who.process, holds.let_go, holds.released) = (1, Some(MS * 10), Some(MS * 12));
+            let mut waits = granted(1, 50, 90);
+            (waits.who.process, waits.who.task) = (process, task);
+            assert_eq!(check(&[denied, holds, waits]).len(), complaints, "{process}/{task}");
+        }
     }
 
     #[test]
