@@ -232,6 +232,10 @@ impl<'a> Handshake<'a> {
             {
                 Err(self.refusal(&text))
             }
+            // Whoever asked would take it for what the server cannot do, as long as the connection lasts.
+            (Some(Expected::Setup), Frame::Error(text)) if passes(&text) => {
+                Err(self.refusal(&text))
+            }
             (Some(Expected::Setup), reply) => {
                 self.session.setup.push(reply);
                 Ok(self.progress())
@@ -281,6 +285,11 @@ impl<'a> Handshake<'a> {
         };
         Error::handshake(error, cure)
     }
+}
+
+/// Whether a refusal says nothing of the command: the server does not serve just now, and may again before the next one.
+fn passes(refusal: &[u8]) -> bool {
+    matches!(ServerError::new(refusal).code(), "LOADING" | "MASTERDOWN" | "BUSY")
 }
 
 fn shifted() -> Error {
@@ -479,5 +488,20 @@ mod tests {
         let refusal = ping(error("LOADING Redis is loading the dataset in memory")).unwrap_err();
         assert!(refusal.is_transient(), "{refusal}");
         assert!(matches!(ping(error("NOPERM no permissions to run ping")), Ok(Step::Ready(_))));
+    }
+
+    #[test]
+    fn server_that_became_ready_within_a_handshake_is_asked_everything_again() {
+        let config = config("redis://h");
+        let asked = |answer| {
+            let (mut handshake, _) = start(&config, vec![vec![b"SCRIPT".to_vec()]]);
+            handshake.on_reply(hello("7.0.15", 3)).unwrap();
+            handshake.on_reply(answer)
+        };
+        for state in ["LOADING data", "BUSY running a script", "MASTERDOWN no link"] {
+            let refusal = asked(error(state)).unwrap_err();
+            assert!(refusal.is_transient(), "{refusal}");
+        }
+        assert!(matches!(asked(error("NOPERM no scripts")), Ok(Step::Wait)));
     }
 }
