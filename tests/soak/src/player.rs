@@ -11,7 +11,7 @@ use tokio::sync::mpsc::unbounded_channel;
 use tokio::time::sleep;
 
 /// For so long a client may have something on its way after its work is done.
-const SETTLES: Duration = Duration::from_secs(5);
+const SETTLES: Duration = Duration::from_secs(60);
 
 /// The order for one job.
 pub(crate) fn order(prefix: &str, job: [u64; 4]) -> String {
@@ -40,10 +40,10 @@ fn config(url: &str) -> Config {
     let ms = Duration::from_millis;
     Config::from_url(url)
         .expect("the supervisor knows its server")
-        .connect_timeout(ms(300))
-        .response_timeout(ms(300))
+        .connect_timeout(ms(1_000))
+        .response_timeout(ms(500))
         .keepalive(ms(150))
-        .stall_timeout(ms(300))
+        .stall_timeout(ms(500))
         .reconnect(Backoff::new(ms(5), 2.0, ms(50)))
 }
 

@@ -17,8 +17,8 @@ use tenure_server::{Ending, Flaw, Link, Proxy, Way};
 use tenure_sim::Answer;
 use tokio::runtime::Handle;
 
-/// Once all is well everybody comes to an end, and every lease does, within that.
-const QUIET: Duration = Duration::from_secs(15);
+/// Once all is well everybody comes to an end, and every lease does, within that: also on a machine that has hardly any time for it.
+const QUIET: Duration = Duration::from_secs(120);
 const WAYS: [Way; 2] = [Way::ToServer, Way::ToClient];
 
 /// What became of the server.

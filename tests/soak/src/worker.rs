@@ -44,6 +44,8 @@ pub(crate) struct Tempo {
     pub(crate) lease_ms: Range<u64>,
     pub(crate) patience_ms: Range<u64>,
     pub(crate) hold_us: Range<u64>,
+    /// How many holds last ten times as long: a good deal of them longer than a lease that is not renewed.
+    pub(crate) long_holds: f64,
     pub(crate) pause_us: Range<u64>,
     /// Between two questions of a caller.
     pub(crate) ask_ms: Range<u64>,
@@ -55,6 +57,7 @@ impl Tempo {
         lease_ms: 150..2_000,
         patience_ms: 0..2_000,
         hold_us: 0..300_000,
+        long_holds: 0.0,
         pause_us: 0..40_000,
         ask_ms: 20..100,
     };
@@ -62,7 +65,8 @@ impl Tempo {
     pub(crate) const HISTORY: Self = Self {
         lease_ms: 80..400,
         patience_ms: 0..250,
-        hold_us: 0..40_000,
+        hold_us: 0..30_000,
+        long_holds: 0.08,
         pause_us: 0..8_000,
         ask_ms: 1..10,
     };
@@ -311,8 +315,10 @@ impl Worker {
 
     /// Holds the lock for a while, looking at the guard all the time, and lets it go.
     async fn hold(&self, attempt: u64, guard: Guard, rng: &mut StdRng) {
-        let until = Instant::now()
-            + Duration::from_micros(rng.random_range(self.job.tempo.hold_us.clone()));
+        let Tempo { hold_us, long_holds, .. } = self.job.tempo.clone();
+        let lasts = Duration::from_micros(rng.random_range(hold_us));
+        let times = if rng.random_bool(long_holds) { 10 } else { 1 };
+        let until = Instant::now() + lasts * times;
         loop {
             // The time first: a process that is stopped in between claims less, and not more.
             let (at, validity) = (now(), guard.validity());
