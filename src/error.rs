@@ -129,10 +129,13 @@ impl ServerError {
             "NOSCRIPT",
             "UNBLOCKED",
         ];
-        // Redis 6.2 wraps what a script ran into; full memory is then named further in.
+        // Redis 6.2 wraps what a script ran into, and names it further in: `… @user_script: 14: -READONLY You can't …`.
+        let wrapped = self.text.starts_with("ERR Error running script");
+        let mut inner = self.text.split(": -").skip(1).filter_map(|rest| rest.split(' ').next());
         PASSING.contains(&self.code())
             || self.text.starts_with("ERR max number of clients reached")
             || self.text.contains("OOM command not allowed")
+            || wrapped && inner.any(|code| PASSING.contains(&code))
     }
 }
 
@@ -315,5 +318,29 @@ impl fmt::Debug for Error {
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         self.0.source.as_deref().map(|source| source as _)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_passes_by_itself_is_known_also_from_within_a_script() {
+        let script =
+            "ERR Error running script (call to f_0a1b): @user_script:14: @user_script: 14: ";
+        let passes = |text: String| ServerError::new(text.as_bytes()).is_transient();
+        for bare in [
+            "READONLY You can't write against a read only replica.",
+            "OOM command not allowed when used memory > 'maxmemory'.",
+            "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.",
+        ] {
+            assert!(passes(bare.to_owned()), "{bare}");
+            assert!(passes(format!("{script}-{bare} ")), "{bare}, in a script");
+        }
+        let wrong = "WRONGTYPE Operation against a key holding the wrong kind of value";
+        assert!(!passes(wrong.to_owned()));
+        assert!(!passes(format!("{script}-{wrong}")));
+        assert!(!passes("ERR unknown: -READONLY is no option".to_owned()), "not of a script");
     }
 }
