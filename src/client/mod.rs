@@ -80,8 +80,6 @@ mod intake;
 mod lanes;
 mod lease;
 mod listener;
-#[cfg(all(test, tenure_loom))]
-mod models;
 mod optimistic;
 mod pen;
 mod pops;
@@ -102,6 +100,8 @@ mod slots;
 mod spin;
 mod state;
 mod stats;
+#[cfg(all(test, tenure_loom))]
+mod tests;
 mod trace;
 mod typed;
 mod verbs;

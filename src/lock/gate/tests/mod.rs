@@ -1,6 +1,7 @@
-//! A gate on a desk, to be told and asked: `rows.rs` and `undoing.rs` go through the state table, `histories.rs` through random
+//! A gate on a desk, to be told and asked: `rows.rs`, `dated.rs` and `undoing.rs` go through the state table, `histories.rs` through random
 //! histories.
 
+mod dated;
 mod fences;
 mod hearing;
 mod histories;

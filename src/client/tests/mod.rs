@@ -186,19 +186,24 @@ fn assert_answered(answer: Result<Frame, crate::Error>, word: u8) {
     assert!(matches!(answer, Ok(Frame::Integer(said)) if said == i64::from(word)), "{answer:?}");
 }
 
+/// Two threads that each send a word, while this one is the driver.
+fn two_callers(shared: &Arc<Shared>, socket: &Socket, call: fn(&Arc<Shared>, u8)) {
+    let callers = [b'1', b'2'].map(|word| {
+        let shared = Arc::clone(shared);
+        thread::spawn(move || call(&shared, word))
+    });
+    drive(shared, socket, 2);
+    callers.into_iter().for_each(|caller| caller.join().unwrap());
+}
+
 #[test]
 fn each_caller_is_woken_with_its_own_answer_whoever_writes() {
     explore(2, || {
         let socket = Socket::new(usize::MAX);
         let shared = connection(&socket, config());
-        let callers = [b'1', b'2'].map(|word| {
-            let shared = Arc::clone(&shared);
-            thread::spawn(move || {
-                assert_answered(block_on(Call::new(&shared, PATIENCE, say(word))), word);
-            })
+        two_callers(&shared, &socket, |shared, word| {
+            assert_answered(block_on(Call::new(shared, PATIENCE, say(word))), word);
         });
-        drive(&shared, &socket, 2);
-        callers.into_iter().for_each(|caller| caller.join().unwrap());
         assert_nothing_left(&shared);
     });
 }
@@ -208,15 +213,10 @@ fn what_callers_leave_to_the_driver_is_written() {
     explore(2, || {
         let socket = Socket::new(usize::MAX);
         let shared = connection(&socket, config());
-        let callers = [b'1', b'2'].map(|word| {
-            let shared = Arc::clone(&shared);
-            thread::spawn(move || {
-                let id = shared.submit(PATIENCE, Flush::Later, None, say(word)).unwrap();
-                drop(shared.lock().slots.abandon(id));
-            })
+        two_callers(&shared, &socket, |shared, word| {
+            let id = shared.submit(PATIENCE, Flush::Later, None, say(word)).unwrap();
+            drop(shared.lock().slots.abandon(id));
         });
-        drive(&shared, &socket, 2);
-        callers.into_iter().for_each(|caller| caller.join().unwrap());
         assert_nothing_left(&shared);
     });
 }
@@ -272,14 +272,9 @@ fn caller_in_line_is_called_when_there_is_room_also_if_the_one_before_it_goes() 
     explore(1, || {
         let socket = Socket::new(usize::MAX);
         let shared = connection(&socket, config().max_queued_bytes(0).overflow(Overflow::Wait));
-        let callers = [b'1', b'2'].map(|word| {
-            let shared = Arc::clone(&shared);
-            thread::spawn(move || {
-                assert_answered(block_on(Call::new(&shared, PATIENCE, say(word))), word);
-            })
+        two_callers(&shared, &socket, |shared, word| {
+            assert_answered(block_on(Call::new(shared, PATIENCE, say(word))), word);
         });
-        drive(&shared, &socket, 2);
-        callers.into_iter().for_each(|caller| caller.join().unwrap());
     });
 }
 

@@ -1,0 +1,112 @@
+//! The server with its one key: what it does with each command, and whom it tells.
+
+use super::{Key, Setting, Stage, Word, World, caller};
+use crate::lock::gate::tests::MS;
+use crate::lock::gate::{Claim, Errand, Left, Said};
+use crate::lock::lease::Lease;
+
+impl World {
+    pub(super) fn execute(&mut self, at: usize, errand: Errand, setting: &Setting) -> Said {
+        let until = |lease: Lease| match setting.fast {
+            true => lease.deadline(self.now),
+            false => lease.surely_over(self.now),
+        };
+        let owns = |claim: Claim| match self.key {
+            Some(key) if (key.process, key.claim) == (at, claim) => Said::Ours(Left::Unasked),
+            Some(_) => Said::NotOurs,
+            None => Said::Gone,
+        };
+        match errand {
+            Errand::Ask { claim, lease, .. } => match owns(claim) {
+                Said::Gone => {
+                    self.set(Some(Key { process: at, claim, until: until(lease) }));
+                    Said::Fresh
+                }
+                Said::NotOurs => {
+                    let holder = self.key.filter(|_| !setting.alike);
+                    let process = holder.map_or(0, |key| key.process as u64);
+                    Said::Held { holder: process, process, left: Left::Unasked }
+                }
+                _ => Said::Earlier,
+            },
+            Errand::Look { listen, .. } => {
+                self.processes[at].listens |= listen;
+                self.processes[at].tracks = setting.ears.tracks;
+                Said::Left(self.ttl())
+            }
+            Errand::Mint { .. } => {
+                self.broken = Some("a fence is minted that nobody has asked for");
+                Said::NotOurs
+            }
+            Errand::Take { .. } => {
+                self.broken = Some("somebody's lock is taken over");
+                Said::NotOurs
+            }
+            Errand::Keep { .. } => {
+                self.broken = Some("a key is kept that is to be freed");
+                Said::NotOurs
+            }
+            Errand::Renew { claim, lease, .. } => {
+                let said = owns(claim);
+                if let Said::Ours(_) = said {
+                    self.set(Some(Key { process: at, claim, until: until(lease) }));
+                }
+                said
+            }
+            Errand::Verify { claim, .. } => match owns(claim) {
+                Said::Ours(_) => Said::Ours(self.ttl()),
+                said => said,
+            },
+            Errand::HandOver { from, to, lease, .. } => {
+                let said = owns(from);
+                if let Said::Ours(_) = said {
+                    self.set(Some(Key { process: at, claim: to, until: until(lease) }));
+                }
+                said
+            }
+            Errand::Release { claim, aloud, .. } => match owns(claim) {
+                Said::Ours(left) => {
+                    if let Stage::Holds(_) = self.processes[at].callers[caller(claim)].stage {
+                        self.broken = Some("a lock was released under its holder");
+                    }
+                    self.set(None);
+                    if aloud { self.announce(at, setting) } else { Said::Ours(left) }
+                }
+                said => said,
+            },
+        }
+    }
+
+    /// The key as told by a server that counts whole milliseconds.
+    fn ttl(&self) -> Left {
+        self.key.map_or(Left::Nothing, |key| {
+            let left = (key.until - self.now).as_millis();
+            Left::For(MS * u32::try_from(left).unwrap())
+        })
+    }
+
+    /// Changes the key, and tells those who have looked at it; whoever changed it is not told.
+    fn set(&mut self, key: Option<Key>) {
+        let by = key.or(self.key).map(|key| key.process);
+        self.key = key;
+        for (at, process) in self.processes.iter_mut().enumerate() {
+            if std::mem::take(&mut process.tracks) && Some(at) != by && process.online {
+                process.inbound.push_back(Word::Changed);
+            }
+        }
+    }
+
+    fn announce(&mut self, by: usize, setting: &Setting) -> Said {
+        let mut told = 0;
+        let from = if setting.alike { 0 } else { by as u64 };
+        for (at, process) in self.processes.iter_mut().enumerate() {
+            if process.listens && process.online {
+                told += 1;
+                if at != by {
+                    process.inbound.push_back(Word::Announced { process: from });
+                }
+            }
+        }
+        Said::Freed { told }
+    }
+}
