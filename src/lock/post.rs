@@ -7,7 +7,7 @@ use crate::lock::aside::Aside;
 use crate::lock::book::{Book, Flight, News};
 use crate::lock::dialect::Dialect;
 use crate::lock::engine::Engine;
-use crate::lock::gate::{Claim, Errand, Event, Failure, Left, Said};
+use crate::lock::gate::{Errand, Event, Failure, Left, Said};
 use crate::lock::gates::Entry;
 use crate::lock::lease::ROUND_TRIPS;
 use crate::lock::minting;
@@ -47,7 +47,7 @@ impl Engine {
             if part + 1 == whole && dialect.keeps_fences(&errand) {
                 // Without an answer, it ends by itself all the same: the next fence is kept again.
                 let _ = connection.post(NOBODY, patience, |out| {
-                    minting::keep(book.fences(owner_after(&errand)), out);
+                    minting::keep(book.fences(errand.owner_after()), out);
                 });
             }
             let posted = if part + 1 < whole {
@@ -83,7 +83,7 @@ impl Engine {
         let part = usize::try_from(tag & 3).unwrap_or_default();
         let replies = book.land(flight, part, reply)?;
         let &Flight { gate, errand, sent, whole, .. } = book.flights.get(flight)?;
-        let value = book.value(owner_after(&errand));
+        let value = book.value(errand.owner_after());
         let reading = match &book.dialect {
             Some(dialect) => dialect.read(&errand, whole, replies, value),
             // Nothing is answered while there is no connection.
@@ -190,10 +190,10 @@ impl Book {
             return Matter::default();
         };
         let next = match errand {
-            Errand::HandOver { to, .. } => self.value(defect!(24, claim_of(errand), *to)),
+            Errand::HandOver { to, .. } => self.value(defect!(24, errand.claim(), *to)),
             _ => &[],
         };
-        let (value, speaker) = self.value_and_speaker(claim_of(errand));
+        let (value, speaker) = self.value_and_speaker(errand.claim());
         let seen = match errand {
             Errand::Take { claim, .. } => {
                 let seen = seen.as_ref().map(|(value, _)| &value[..]);
@@ -201,7 +201,7 @@ impl Book {
             }
             _ => &[],
         };
-        let fences = self.fences(owner_after(errand));
+        let fences = self.fences(errand.owner_after());
         Matter { key: &key.bytes, value, next, seen, channel, speaker, fences }
     }
 
@@ -235,28 +235,6 @@ impl Book {
             }
             _ => {}
         }
-    }
-}
-
-fn claim_of(errand: &Errand) -> Claim {
-    match *errand {
-        Errand::Ask { claim, .. }
-        | Errand::Mint { claim, .. }
-        | Errand::Look { claim, .. }
-        | Errand::Take { claim, .. }
-        | Errand::Keep { claim, .. }
-        | Errand::Renew { claim, .. }
-        | Errand::Verify { claim, .. }
-        | Errand::Release { claim, .. } => claim,
-        Errand::HandOver { from, .. } => from,
-    }
-}
-
-/// Whose the key is if an errand does what it is to do.
-fn owner_after(errand: &Errand) -> Claim {
-    match *errand {
-        Errand::HandOver { to, .. } => to,
-        _ => claim_of(errand),
     }
 }
 

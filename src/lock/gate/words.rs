@@ -123,6 +123,31 @@ pub(crate) enum Errand {
     Release { claim: Claim, in_full: bool, aloud: bool },
 }
 
+impl Errand {
+    /// For whom it is sent.
+    pub(crate) fn claim(&self) -> Claim {
+        match *self {
+            Self::Ask { claim, .. }
+            | Self::Mint { claim, .. }
+            | Self::Look { claim, .. }
+            | Self::Take { claim, .. }
+            | Self::Keep { claim, .. }
+            | Self::Renew { claim, .. }
+            | Self::Verify { claim, .. }
+            | Self::Release { claim, .. } => claim,
+            Self::HandOver { from, .. } => from,
+        }
+    }
+
+    /// Whose the key is if it does what it is to do.
+    pub(crate) fn owner_after(&self) -> Claim {
+        match *self {
+            Self::HandOver { to, .. } => to,
+            _ => self.claim(),
+        }
+    }
+}
+
 /// Whether a fence is minted when the key is taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Fence {

@@ -166,20 +166,6 @@ fn caller(claim: Claim) -> usize {
     usize::try_from(claim.0).unwrap() - 1
 }
 
-fn claim_of(errand: &Errand) -> Claim {
-    match *errand {
-        Errand::Ask { claim, .. }
-        | Errand::Mint { claim, .. }
-        | Errand::Look { claim, .. }
-        | Errand::Take { claim, .. }
-        | Errand::Keep { claim, .. }
-        | Errand::Renew { claim, .. }
-        | Errand::Verify { claim, .. }
-        | Errand::Release { claim, .. } => claim,
-        Errand::HandOver { to, .. } => to,
-    }
-}
-
 /// What processes do and suffer.
 impl World {
     pub(super) fn come(&mut self, at: usize, number: usize, setting: &Setting) {
@@ -329,7 +315,7 @@ impl World {
             Order::Send(errand) => {
                 process.requests.push_back(Request { errand, overdue: false });
                 process.hurry += 1;
-                let caller = &mut process.callers[caller(claim_of(&errand))];
+                let caller = &mut process.callers[caller(errand.owner_after())];
                 let late = caller.released && !matches!(errand, Errand::Release { .. });
                 caller.released |= matches!(errand, Errand::Release { .. });
                 match (late, caller.forgotten, process.hurry > HURRY) {
