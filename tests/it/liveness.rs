@@ -37,6 +37,11 @@ async fn noticed(link: &Link) -> Duration {
     begun.elapsed()
 }
 
+/// As it is, or so that silence is noticed within a second.
+fn paced(config: Config, quick: bool) -> Config {
+    if quick { config.keepalive(SECOND / 2).stall_timeout(SECOND / 2 - 20 * MS) } else { config }
+}
+
 async fn works(client: &Client) {
     client.ping().await.unwrap();
     assert!(is_quiet(client), "{client:?}");
@@ -46,11 +51,7 @@ async fn works(client: &Client) {
 async fn half_open_connection_is_noticed_while_nobody_calls() {
     for (quick, limit) in [(false, 5 * SECOND), (true, SECOND)] {
         let (server, link) = (Server::new(Profile::Valkey9), Link::new());
-        let mut config = config(&server, &link);
-        if quick {
-            config = config.keepalive(SECOND / 2).stall_timeout(SECOND / 2 - 20 * MS);
-        }
-        let client = connect(config).await;
+        let client = connect(paced(config(&server, &link), quick)).await;
         for idle in [0, 900, 12_345] {
             sleep(idle * MS).await;
             link.cut(Ending::Silence);
@@ -66,11 +67,7 @@ async fn half_open_connection_is_noticed_while_nobody_calls() {
 async fn frozen_server_is_noticed_while_many_call() {
     for (quick, limit) in [(false, 5 * SECOND), (true, SECOND)] {
         let (server, link) = (Server::new(Profile::Valkey9), Link::new());
-        let mut config = config(&server, &link);
-        if quick {
-            config = config.keepalive(SECOND / 2).stall_timeout(SECOND / 2 - 20 * MS);
-        }
-        let client = connect(config).await;
+        let client = connect(paced(config(&server, &link), quick)).await;
         let callers: Vec<_> = (0..10)
             .map(|caller| {
                 let client = client.clone();
