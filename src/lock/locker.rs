@@ -94,7 +94,7 @@ impl Locker {
         let until = after(Instant::now(), patience);
         self.engine.act(Flush::Auto, |book| {
             book.barred = Some(AcquireError::Closed);
-            book.tell_all(Event::Closed);
+            book.tell_all(Event::Closing);
         });
         let quiet = async {
             loop {

@@ -137,7 +137,8 @@ impl Gate {
                 self.turn_away(Why::Failed, orders);
                 self.step(Step::Refused(Why::Failed), scene, orders);
             }
-            Event::Closed => self.close(scene, orders),
+            Event::Closing => self.close(false, scene, orders),
+            Event::Closed => self.close(true, scene, orders),
             Event::Tick => self.tick(scene, orders),
         }
         self.advance(scene, orders);
@@ -379,7 +380,8 @@ impl Gate {
         }
     }
 
-    fn close(&mut self, scene: &Scene, orders: &mut Vec<Order>) {
+    fn close(&mut self, for_good: bool, scene: &Scene, orders: &mut Vec<Order>) {
+        self.closed |= for_good;
         self.turn_away(Why::Closed, orders);
         self.rivals.forget();
         match &mut self.seat {
@@ -391,6 +393,5 @@ impl Gate {
             }
             Seat::Passing(passing) => passing.turn_away(Why::Closed, orders),
         }
-        self.closed = true;
     }
 }

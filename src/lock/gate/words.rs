@@ -94,6 +94,8 @@ pub(crate) enum Event {
     /// No call will be answered by the server, until it opens again.
     Refused,
     /// No more locks: what is held is released.
+    Closing,
+    /// The same, and no connection will come any more.
     Closed,
     /// Time has passed.
     Tick,

@@ -357,7 +357,7 @@ impl World {
             self.desk.online = true;
             self.happen(Event::Opened { fenced: true, same: true });
         }
-        self.happen(Event::Closed);
+        self.happen(Event::Closing);
         while !self.desk.gate.is_vacant() {
             match self.desk.flying.pop_front() {
                 Some(errand) => {

@@ -258,7 +258,7 @@ fn causes_of_a_loss_are_told_apart() {
     assert_eq!(desk.answer(Said::Ours(Left::Unasked)), "extend 1 until 12s");
     assert_eq!(desk.after(8 * SECOND), "lose 1: MaxHold, release 1");
     let mut desk = holding(1);
-    assert_eq!(desk.told(Event::Closed), "lose 1: Closed, release 1");
+    assert_eq!(desk.told(Event::Closing), "lose 1: Closed, release 1");
 }
 
 #[test]

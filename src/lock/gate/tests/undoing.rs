@@ -82,6 +82,19 @@ fn value_that_is_stuck_on_its_way_is_taken_back_also_when_it_comes_after_its_lea
 }
 
 #[test]
+fn value_that_is_stuck_on_its_way_is_taken_back_also_by_a_client_that_is_closing() {
+    let mut desk = Desk::new();
+    desk.come(1);
+    assert_eq!(desk.leave(1), "release 1");
+    assert_eq!(desk.told(Event::Closing), "");
+    assert_eq!(desk.after(30 * SECOND), "report 1: Unconfirmed", "whoever waits is told");
+    desk.cut();
+    assert_eq!(desk.open(true), "release 1");
+    assert_eq!(desk.answer(Said::Ours(Left::Unasked)), "forget 1");
+    assert!(desk.gate.is_vacant());
+}
+
+#[test]
 fn what_a_closed_client_has_left_is_not_waited_for_beyond_its_lease() {
     let mut desk = holding(1);
     desk.come(2);
