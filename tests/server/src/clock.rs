@@ -3,10 +3,11 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::time::Instant;
 
-/// A moment on the server's wall clock, in microseconds since 1970.
+/// A moment on the server's wall clock, in microseconds since 1970, and on tokio's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Now {
     us: i64,
+    at: Instant,
 }
 
 impl Now {
@@ -18,13 +19,19 @@ impl Now {
     /// So many milliseconds later.
     pub(crate) fn after_ms(self, ms: u64) -> Self {
         let us = i64::try_from(ms.saturating_mul(1000)).unwrap_or(i64::MAX);
-        Self { us: self.us.saturating_add(us) }
+        let at = self.at.checked_add(Duration::from_millis(ms)).unwrap_or(self.at);
+        Self { us: self.us.saturating_add(us), at }
     }
 
     /// How long it is until `later`; nothing if that has passed.
     pub(crate) fn until(self, later: Self) -> Duration {
         let us = later.us.saturating_sub(self.us);
         Duration::from_micros(u64::try_from(us).unwrap_or(0))
+    }
+
+    /// The same moment on tokio's clock.
+    pub(crate) fn at(self) -> Instant {
+        self.at
     }
 
     /// Microseconds since 1970.
@@ -50,9 +57,10 @@ impl Clock {
     }
 
     pub(crate) fn now(&self) -> Now {
-        let elapsed = micros(Instant::now().saturating_duration_since(self.origin));
+        let at = Instant::now();
+        let elapsed = micros(at.saturating_duration_since(self.origin));
         let gained = elapsed.saturating_mul(self.gains_us) / 1_000_000;
-        Now { us: self.wall_us.saturating_add(elapsed).saturating_add(gained) }
+        Now { us: self.wall_us.saturating_add(elapsed).saturating_add(gained), at }
     }
 
     pub(crate) fn advance(&mut self, by: Duration) {

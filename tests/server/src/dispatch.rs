@@ -59,7 +59,7 @@ impl State {
             }
             _ => {}
         }
-        self.journal.note(id, args);
+        self.journal.note(now.at(), id, args);
         self.commands_run += 1;
         if self.commands_run % SWEEP == 0 {
             self.expire_all(now);

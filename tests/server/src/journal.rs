@@ -3,6 +3,7 @@
 use crate::session::ClientId;
 use bytes::Bytes;
 use std::collections::VecDeque;
+use tokio::time::Instant;
 
 /// Requests kept; older ones are forgotten.
 const REQUESTS: usize = 65_536;
@@ -15,6 +16,8 @@ const ARGUMENT: usize = 4096;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Logged {
+    /// When it was taken up.
+    pub at: Instant,
     /// The connection's number, as `CLIENT ID` says it.
     pub connection: u64,
     /// The command's name and its arguments, each cut after 4096 bytes.
@@ -42,9 +45,9 @@ pub(crate) struct Journal {
 }
 
 impl Journal {
-    pub(crate) fn note(&mut self, connection: ClientId, args: &[Bytes]) {
+    pub(crate) fn note(&mut self, at: Instant, connection: ClientId, args: &[Bytes]) {
         let cut = |arg: &Bytes| Bytes::copy_from_slice(&arg[..arg.len().min(ARGUMENT)]);
-        let logged = Logged { connection, args: args.iter().map(cut).collect() };
+        let logged = Logged { at, connection, args: args.iter().map(cut).collect() };
         self.bytes += size(&logged);
         self.requests.push_back(logged);
         while self.requests.len() > REQUESTS || self.bytes > BYTES {
@@ -73,16 +76,16 @@ mod tests {
 
     #[test]
     fn the_journal_forgets_the_oldest_instead_of_growing() {
-        let mut journal = Journal::default();
+        let (mut journal, at) = (Journal::default(), Instant::now());
         for number in 0..=REQUESTS {
-            journal.note(1, &[Bytes::from(number.to_string())]);
+            journal.note(at, 1, &[Bytes::from(number.to_string())]);
         }
         assert_eq!(journal.all().len(), REQUESTS);
         assert_eq!(journal.all()[0].line(), "1");
         let large = vec![Bytes::from(vec![b'x'; 10_000]); BYTES / ARGUMENT];
-        journal.note(1, &large[..10]);
-        journal.note(2, &large[..large.len() / 2]);
-        journal.note(3, &large[..large.len() / 2]);
+        journal.note(at, 1, &large[..10]);
+        journal.note(at, 2, &large[..large.len() / 2]);
+        journal.note(at, 3, &large[..large.len() / 2]);
         assert!(journal.bytes <= BYTES);
         assert_eq!(journal.all().last().unwrap().connection, 3);
         assert_eq!(journal.all().last().unwrap().args[0].len(), ARGUMENT);

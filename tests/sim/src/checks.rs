@@ -66,11 +66,11 @@ pub(crate) fn after(world: &World) {
             found.extend(linear::check(&history.attempts));
         }
         history.violations.extend(found);
-        let at = world.now();
         for logged in &log {
             let what = format!("server: #{} {}", logged.connection, logged.line());
-            history.note(at, None, what);
+            history.note(world.since_begin(logged.at), None, what);
         }
+        history.events.sort_by_key(|event| event.at);
     });
 }
 

@@ -107,6 +107,11 @@ impl World {
         self.begun.elapsed()
     }
 
+    /// When that was, in this run.
+    pub(crate) fn since_begin(&self, at: Instant) -> Duration {
+        at.saturating_duration_since(self.begun)
+    }
+
     /// Reads or adds to what has happened.
     pub(crate) fn history<R>(&self, act: impl FnOnce(&mut History) -> R) -> R {
         act(&mut lock(&self.history))
