@@ -26,6 +26,11 @@ impl Lock {
         Self { inner: self.inner.options(options) }
     }
 
+    /// The same lock, waited for in one line with all other processes; see [`tenure::Lock::fair`](crate::Lock::fair).
+    pub fn fair(self) -> Self {
+        Self { inner: self.inner.fair() }
+    }
+
     /// The name, without the prefix.
     pub fn name(&self) -> &str {
         self.inner.name()

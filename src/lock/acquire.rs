@@ -146,6 +146,11 @@ impl<'a> Acquiring<'a> {
                 AcquireError::KeyInUse { key }
             }
             Why::TooShort { took } => AcquireError::LeaseTooShort { rtt: took },
+            Why::NoScripts => {
+                let reason = "a fair lock needs scripts, and the server refuses them: allow \
+                              SCRIPT LOAD, EVAL and EVALSHA";
+                AcquireError::Unsupported { reason: reason.to_owned() }
+            }
             Why::NoAnswer => {
                 let timeout = self.timeout.unwrap_or(waited);
                 let cause = unasked();

@@ -4,6 +4,7 @@ use crate::client::{Frame, answer, kind};
 use crate::error::{Error, ErrorKind, Outcome, ServerError};
 use crate::lock::dialect::Dialect;
 use crate::lock::elder;
+use crate::lock::fairness;
 use crate::lock::gate::{Errand, Failure, Fence, Left, Said};
 use crate::lock::minting;
 use crate::lock::token;
@@ -87,6 +88,8 @@ impl Dialect {
                 self.passed_with_fence(*in_full, [reply, NONE, NONE], value).into()
             }
             Errand::Mint { .. } => minting::minted_or_when([reply, NONE, NONE], value).into(),
+            Errand::Queue { .. } => self.stood_in_line(reply),
+            Errand::Leave { .. } => fairness::left_the_line(reply).into(),
             Errand::Look { dated, .. } => {
                 looked(reply, Ok(Frame::Null), *dated).map(Said::Left).into()
             }
@@ -97,6 +100,7 @@ impl Dialect {
             | Errand::Take { in_full, .. }
             | Errand::Keep { in_full, .. }
             | Errand::Release { in_full, .. }
+            | Errand::Confirm { in_full, .. }
             | Errand::Renew { in_full, .. } => compared(reply, *in_full).into(),
             Errand::Verify { .. } => verified(reply, Ok(Frame::Integer(-1)), value).into(),
         }
@@ -134,6 +138,9 @@ impl Dialect {
             Errand::Release { in_full, aloud: true, .. } => {
                 freed(first, second, whole, *in_full).into()
             }
+            Errand::Queue { .. } => self.stood_in_line(first),
+            Errand::Leave { .. } => fairness::left_the_line(first).into(),
+            Errand::Confirm { in_full, .. } => compared(first, *in_full).into(),
             Errand::HandOver { in_full, .. }
             | Errand::Take { in_full, .. }
             | Errand::Keep { in_full, .. }

@@ -8,6 +8,7 @@ use crate::lock::answers::{Replies, Reply};
 use crate::lock::bells::Bells;
 use crate::lock::dialect::Dialect;
 use crate::lock::error::AcquireError;
+use crate::lock::fairness::Line;
 use crate::lock::gate::{Claim, Errand, Event, Order, Released, Why};
 use crate::lock::gates::Gates;
 use crate::lock::hold::{Clocks, Hold};
@@ -67,6 +68,10 @@ pub(crate) struct Link {
     /// Names the last server, and its life, where it told.
     pub(crate) run_id: Option<String>,
     pub(crate) opened_before: bool,
+    /// Whether grants of fair locks are listened for.
+    pub(crate) inbox: bool,
+    /// At how many gates they are.
+    pub(crate) heeding: usize,
 }
 
 /// One thing that happened at one gate; of an answer, when its question was sent.
@@ -253,6 +258,12 @@ impl Book {
         let at = usize::try_from(claim.0 & 0xffff_ffff).unwrap_or(usize::MAX);
         let plan = self.claims.get(at).and_then(|record| record.plan.as_ref());
         plan.map(|plan| &plan.fences[..]).unwrap_or_default()
+    }
+
+    /// What the fair lock of a claim has beside its key.
+    pub(crate) fn line(&self, claim: Claim) -> Option<&Line> {
+        let at = usize::try_from(claim.0 & 0xffff_ffff).ok()?;
+        self.claims.get(at)?.plan.as_ref()?.line.as_deref()
     }
 
     /// Frees a claim that neither its gate nor its caller names any more.

@@ -24,10 +24,12 @@ pub(crate) enum Script {
     Pass,
     TakeFenced,
     PassFenced,
+    FairAsk,
+    FairLeave,
 }
 
 /// How many scripts there are.
-const SCRIPTS: usize = 6;
+const SCRIPTS: usize = 8;
 
 impl Script {
     const ALL: [Self; SCRIPTS] = [
@@ -37,6 +39,8 @@ impl Script {
         Self::Pass,
         Self::TakeFenced,
         Self::PassFenced,
+        Self::FairAsk,
+        Self::FairLeave,
     ];
 
     pub(crate) fn text(self) -> &'static str {
@@ -51,6 +55,16 @@ impl Script {
             Self::PassFenced => {
                 concat!(include_str!("scripts/mint.lua"), include_str!("scripts/pass_fenced.lua"))
             }
+            Self::FairAsk => concat!(
+                include_str!("scripts/mint.lua"),
+                include_str!("scripts/fair.lua"),
+                include_str!("scripts/fair_ask.lua")
+            ),
+            Self::FairLeave => concat!(
+                include_str!("scripts/mint.lua"),
+                include_str!("scripts/fair.lua"),
+                include_str!("scripts/fair_leave.lua")
+            ),
         }
     }
 }
@@ -149,6 +163,7 @@ impl Dialect {
             ears: Ears {
                 tracks: pushes && matches!(tracking, Frame::Simple(_)),
                 hears: true,
+                told: pushes,
                 echoes: !modern,
             },
             hears_here: pushes,
@@ -174,7 +189,8 @@ impl Dialect {
 
     /// What the connection is told without asking.
     pub(crate) fn ears(&self) -> Ears {
-        Ears { hears: self.may_subscribe.load(Ordering::Relaxed), ..self.ears }
+        let hears = self.may_subscribe.load(Ordering::Relaxed);
+        Ears { hears, told: hears && self.hears_here, ..self.ears }
     }
 
     /// Whether announcements are heard on the lock connection itself.

@@ -7,6 +7,7 @@ use crate::lock::book::{Book, News};
 use crate::lock::dialect::Dialect;
 use crate::lock::engine::Engine;
 use crate::lock::error::AcquireError;
+use crate::lock::fairness::Turn;
 use crate::lock::gate::Event;
 use crate::lock::plan::{self, Key};
 use bytes::Bytes;
@@ -21,6 +22,8 @@ pub(crate) struct Ear {
     pub(crate) hasher: RandomState,
     /// The engine's number: it need not listen to itself.
     pub(crate) number: u64,
+    /// Where it is told of grants.
+    pub(crate) inbox: Bytes,
 }
 
 impl Listener for Ear {
@@ -88,7 +91,12 @@ impl Ear {
                 }
             }
             // Everything was flushed.
-            (b"invalidate", Some(Frame::Null)) => book.tell_all(Event::Changed),
+            (b"invalidate", Some(Frame::Null)) => book.tell_all(Event::Flushed),
+            (b"message", Some(Frame::Bulk(channel))) if channel == self.inbox => {
+                if let Some(Frame::Bulk(message)) = message {
+                    self.turn(book, &message.into());
+                }
+            }
             (b"message", Some(Frame::Bulk(channel))) => {
                 let Some(Frame::Bulk(message)) = message else { return };
                 let Some((client, process)) = plan::speaker(&message) else { return };
@@ -101,6 +109,14 @@ impl Ear {
                 }
             }
             _ => {}
+        }
+    }
+
+    /// The server has given a fair lock to one of ours.
+    fn turn(&self, book: &mut Book, message: &Bytes) {
+        let Some(Turn { key, value, given }) = Turn::read(message) else { return };
+        if book.value(given.claim) == value {
+            self.tell(book, key, Event::Given(given));
         }
     }
 

@@ -240,7 +240,11 @@ impl Engine {
 
     /// Both clocks from when a term's command was sent.
     fn clocks_of(&self, term: Term, sent: Option<Clocks>) -> Clocks {
-        let wall = sent.map_or_else(|| self.seam.wall(), |clocks| clocks.wall);
+        let wall = match sent {
+            Some(clocks) => clocks.wall,
+            // What was not asked for, the clocks are set back to its beginning for.
+            None => self.seam.wall() - Instant::now().saturating_duration_since(term.sent),
+        };
         Clocks { now: term.sent, wall }
     }
 }

@@ -37,6 +37,8 @@ pub(crate) struct Entry {
     pub(crate) armed: Option<Instant>,
     /// Whether releases of it are listened for.
     pub(crate) listening: bool,
+    /// Whether grants of it are.
+    pub(crate) heeding: bool,
     in_use: bool,
     /// Whether it is among the vacated ones.
     vacated: bool,

@@ -33,6 +33,8 @@ pub struct Lock {
     pub(crate) options: Options,
     /// Whether guards have fencing tokens; see [`FencedLock`].
     fenced: bool,
+    /// Whether all processes wait in one line.
+    fair: bool,
     /// Made by the first acquire call.
     ready: OnceLock<Ready>,
 }
@@ -55,6 +57,7 @@ impl Client {
             name: name.into(),
             options: Options::default(),
             fenced: false,
+            fair: false,
             ready: OnceLock::new(),
         }
     }
@@ -71,6 +74,22 @@ impl Lock {
     /// The same lock with other options.
     pub fn options(mut self, options: Options) -> Self {
         self.options = options;
+        self.ready = OnceLock::new();
+        self
+    }
+
+    /// The same lock, waited for in one line with all other processes: first come, first served.
+    ///
+    /// The line stands on the server. Whoever releases the lock gives it to the first in line, which is told so and holds it from then
+    /// on; there is no race, and nobody asks in vain. Whoever has gone is passed over: at once if its connection is closed,
+    /// within two seconds if it is stopped. Whoever is without a connection when its turn comes loses its place. Options hold as ever,
+    /// but there is nothing to choose of [`Options::wakeup`].
+    ///
+    /// Those who share a lock should all call this, or none: others barge in when a holder has died, and those in line learn only
+    /// from their timers, within five seconds, that somebody else has released it, or that [`Options::at_least_for`] is over. It needs
+    /// scripts. Without RESP3 those in line ask for their turn at intervals ([`Options::backoff`]).
+    pub fn fair(mut self) -> Self {
+        self.fair = true;
         self.ready = OnceLock::new();
         self
     }
@@ -98,6 +117,8 @@ impl Lock {
                 self.check()?;
                 let locker = Locker::of(&self.client);
                 let plan = locker.plan(self.key(), &self.options)?;
+                let number = locker.engine.number;
+                let plan = if self.fair { plan.fair(number) } else { plan };
                 let plan = Arc::new(if self.fenced { plan.fenced() } else { plan });
                 self.ready.get_or_init(|| Ready { locker, plan })
             }

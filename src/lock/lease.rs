@@ -55,6 +55,18 @@ impl Lease {
         (millis > 0).then_some(Self { millis, ..self })
     }
 
+    /// The same, but no longer than this; with all of its delay.
+    pub(crate) fn no_longer_than(self, most: Duration) -> Self {
+        let most = u64::try_from(most.as_millis()).unwrap_or(u64::MAX).max(1);
+        Self { millis: self.millis.min(most), ..self }
+    }
+
+    /// The same, but no shorter than this.
+    pub(crate) fn no_shorter_than(self, least: Duration) -> Self {
+        let least = u64::try_from(least.as_millis()).unwrap_or(u64::MAX).min(MAX_MILLIS);
+        Self { millis: self.millis.max(least), ..self }
+    }
+
     /// The number on the wire.
     pub(crate) fn ttl_ms(self) -> i64 {
         i64::try_from(self.millis + self.delay_millis).unwrap_or(i64::MAX)
@@ -128,6 +140,9 @@ mod tests {
         assert_eq!(lease.surely_over(sent), sent + 15_022 * MS);
         assert_eq!(lease.at_most(7_000 * MS).unwrap().length(), 2_000 * MS);
         assert_eq!(lease.at_most(5_000 * MS), None, "only the delay is left");
+        assert_eq!(lease.no_longer_than(2_000 * MS).ttl_ms(), 7_000);
+        assert_eq!(lease.no_shorter_than(2_000 * MS), lease);
+        assert_eq!(lease.no_shorter_than(12_000 * MS).ttl_ms(), 17_000);
         assert!(lease.with_delay(Duration::MAX).is_err());
     }
 

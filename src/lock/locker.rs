@@ -10,7 +10,7 @@ use crate::lock::engine::Engine;
 use crate::lock::error::AcquireError;
 use crate::lock::gate::Event;
 use crate::lock::options::Options;
-use crate::lock::plan::{Key, Plan};
+use crate::lock::plan::{self, Key, Plan};
 use crate::lock::ticker;
 use crate::lock::token::Signature;
 use crate::observe::Purpose;
@@ -47,7 +47,8 @@ impl Locker {
         let engine = Arc::new(Engine::new(config.seam.clone(), config.witness(Purpose::Locks)));
         let hasher = RandomState::new();
         let (number, hasher_too) = (engine.number, hasher.clone());
-        let ear = Ear { engine: Arc::downgrade(&engine), hasher: hasher_too, number };
+        let (engine_too, inbox) = (Arc::downgrade(&engine), plan::inbox(number));
+        let ear = Ear { engine: engine_too, hasher: hasher_too, number, inbox };
         let (far, far_home, far_config) = (FarEar(ear.clone()), home.clone(), config.clone());
         let far: Arc<dyn Listener> = Arc::new(far);
         let _ = engine.aside.set(Aside::new(move || {

@@ -26,6 +26,9 @@
 //! * Waiting costs hardly any requests: the server tells when the key changes, or the holder when it releases ([`Wakeup`]). Behind
 //!   either stands a timer. Waiters of one process are served in order, by handing the lock over in one command; after eight
 //!   hand-overs, or 50 ms, other processes get their turn.
+//! * Those who wait for a fair lock ([`Lock::fair`]) are served in the order of coming, in whatever process: the server keeps the
+//!   line, and a release gives the lock to the first in it and tells it so. It holds the lock from then on; `gate/fair.rs` has
+//!   the reckoning. Whoever has no connection then is passed over.
 //! * Dropping anything at any moment leaves nothing behind. An acquire that is given up undoes what may have reached the server,
 //!   on the same connection and so in order; a guard that is dropped releases; and if the connection is lost, the old one is
 //!   killed before the new one is used, and the release is sent again until the lease has ended. Where the server does not
@@ -46,8 +49,11 @@
 //! * Fencing tokens carry the server's time. They do not rise if its clock was set back together with a loss of its data.
 //!   A server that refuses scripts mints to the millisecond only: there, fences that begin, are lost and begin again within
 //!   two milliseconds may repeat themselves.
-//! * There is no order between waiters of different processes, and a data command whose future was dropped may still run after
-//!   the release.
+//! * There is no order between waiters of different processes unless all of them stand in line ([`Lock::fair`]). Whoever has no connection
+//!   when its turn comes loses its place, and so does everybody if the server loses its data. Whoever is given the lock reckons from when
+//!   by the server's clock: if that is set forward while it waits, it may rely on its grant for as long as the news was on its way,
+//!   beyond the two seconds within which it was to confirm it.
+//! * A data command whose future was dropped may still run after the release.
 //!
 //! # What is proven, by what, and what is not
 //!
@@ -63,8 +69,9 @@
 //! | whoever breaks one of forty rules on purpose is caught | `tests/DEFECTS.md` |
 //! | what each command means is what real servers make of it | one suite on Redis 6.2, Redis 7.0, Valkey 9.1 and the in-process server (`tests/it/contract`) |
 //!
-//! Not proven: worlds beyond those bounds; the commands of Redis 8.4, which no real server was asked about; clocks that differ by more than a
-//! lease allows for; and, as no lock on Redis can promise it, exclusion while the server has lost the key.
+//! Not proven: worlds beyond those bounds; fair locks, of which only random histories and simulated runs were searched; the commands of
+//! Redis 8.4, which no real server was asked about; clocks that differ by more than a lease allows for; and, as no lock on Redis
+//! can promise it, exclusion while the server has lost the key.
 //!
 //! # Files
 //!
@@ -79,7 +86,7 @@
 //! | `acquire.rs`, `hold.rs` | what callers and guards wait for and look at |
 //! | `engine.rs`, `post.rs`, `book.rs`, `gates.rs` | events to gates, orders to errands, answers to events |
 //! | `ear.rs`, `aside.rs`, `ticker.rs` | what the connection hears, or one beside it, and when it is time |
-//! | `dialect.rs`, `phrases.rs`, `answers.rs`, `minting.rs`, `token.rs`, `elder.rs`, `plan.rs` | what goes over the wire, and what comes back: pure |
+//! | `dialect.rs`, `phrases.rs`, `answers.rs`, `minting.rs`, `fairness.rs`, `token.rs`, `elder.rs`, `plan.rs` | what goes over the wire, and what comes back: pure |
 //! | `locker.rs` | what all locks of a client share |
 //! | `sight.rs` | what an observer is told |
 //!
@@ -107,6 +114,7 @@ mod ear;
 mod elder;
 mod engine;
 mod error;
+mod fairness;
 mod fence;
 mod fenced;
 mod fenced_set;

@@ -2,6 +2,7 @@
 
 use crate::client::{Ink, encode};
 use crate::lock::dialect::{Dialect, Release, Script};
+use crate::lock::fairness::Line;
 use crate::lock::gate::Errand;
 use crate::lock::lease::Lease;
 
@@ -20,6 +21,8 @@ pub(crate) struct Matter<'a> {
     pub(crate) speaker: &'a [u8],
     /// The stream of the lock's fences.
     pub(crate) fences: &'a [u8],
+    /// What there is beside the key of a fair lock.
+    pub(crate) line: Option<&'a Line>,
 }
 
 impl Dialect {
@@ -29,6 +32,7 @@ impl Dialect {
             Errand::Ask { watch, fence, .. } => self.parts_of_asking(*watch, *fence),
             Errand::HandOver { fenced: true, .. } if !self.mints_in_scripts() => 3,
             Errand::Mint { .. } => 3,
+            Errand::Queue { .. } | Errand::Confirm { .. } | Errand::Leave { .. } => 1,
             Errand::Look { dated, .. } => 1 + usize::from(dated.is_some()),
             Errand::HandOver { .. } | Errand::Take { .. } | Errand::Keep { .. } => 1,
             Errand::Renew { .. } | Errand::Verify { .. } => 2,
@@ -74,6 +78,9 @@ impl Dialect {
                 self.replace(key, (seen, value), (*lease, *in_full), out);
             }
             (Errand::Look { .. }, 1) => encode::command(&["TIME"], out),
+            (Errand::Queue { .. } | Errand::Confirm { .. } | Errand::Leave { .. }, _) => {
+                self.say_fair(errand, matter, out);
+            }
             (Errand::Release { in_full, aloud, .. }, 0) => {
                 self.free(matter, *in_full, *aloud, out);
             }

@@ -1,6 +1,7 @@
 //! What all acquire calls on one `Lock` share, made once: key, terms, and what a value says about its holder.
 
 use crate::error::Error;
+use crate::lock::fairness::Line;
 use crate::lock::gate::Terms;
 use crate::lock::lease::Lease;
 use crate::lock::options::Options;
@@ -23,6 +24,8 @@ pub(crate) struct Plan {
     gate: AtomicUsize,
     /// The stream that fences are minted in; empty if none are.
     pub(crate) fences: Bytes,
+    /// What a fair lock has beside its key.
+    pub(crate) line: Option<Box<Line>>,
 }
 
 impl Plan {
@@ -43,18 +46,31 @@ impl Plan {
             at_least: options.at_least_for,
             watch_at_once: options.watch_at_once,
             fenced: false,
+            fair: false,
             wakeup: options.wakeup,
             backoff: options.backoff,
         };
         let channel = side_key(&key.bytes, CHANNEL);
         let speaker = format!("{client:016x}{}", signature.process()).into();
         let (gate, fences) = (AtomicUsize::new(usize::MAX), Bytes::new());
-        Ok(Self { key, terms, signature, channel, speaker, gate, fences })
+        Ok(Self { key, terms, signature, channel, speaker, gate, fences, line: None })
+    }
+
+    /// The same, waited for in one line with all other processes; to be made before it is [`Plan::fenced`].
+    pub(crate) fn fair(mut self, client: u64) -> Self {
+        self.terms.fair = true;
+        self.fences = side_key(&self.key.bytes, FENCES);
+        let [queue, records] = [b"q", b"w"].map(|name| side_key(&self.key.bytes, name));
+        self.line = Some(Box::new(Line { queue, records, inbox: inbox(client), fenced: false }));
+        self
     }
 
     /// The same, and each hold has a fence.
     pub(crate) fn fenced(mut self) -> Self {
         self.terms.fenced = true;
+        if let Some(line) = &mut self.line {
+            line.fenced = true;
+        }
         self.fences = side_key(&self.key.bytes, FENCES);
         self
     }
@@ -130,6 +146,11 @@ impl BuildHasher for Hashed {
     fn build_hasher(&self) -> Self {
         Self::default()
     }
+}
+
+/// The channel on which a client is told that it is its turn.
+pub(crate) fn inbox(client: u64) -> Bytes {
+    format!("lk:i:{client:016x}").into()
 }
 
 /// Reads who has spoken off a message: the client's number, and the process.

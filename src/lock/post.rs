@@ -12,6 +12,7 @@ use crate::lock::gates::Entry;
 use crate::lock::lease::ROUND_TRIPS;
 use crate::lock::minting;
 use crate::lock::phrases::Matter;
+use crate::lock::plan;
 use crate::seam::after;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -20,6 +21,8 @@ use tokio::time::Instant;
 pub(crate) const NOBODY: Tag = Tag::MAX;
 /// Beside a gate's place, the tag of what asks to be told of its key's releases.
 const LISTENS: Tag = 1 << 63;
+/// The tag of what asks to be told of grants.
+const INBOX: Tag = NOBODY - 1;
 
 impl Engine {
     /// Posts the commands of an errand.
@@ -32,8 +35,13 @@ impl Engine {
         if let Some(took) = too_short(&errand, connection) {
             return book.hear(at, errand, Said::TooShort { took });
         }
-        if let Errand::Look { listen: true, .. } = errand {
-            self.listen(book, at, &dialect);
+        match errand {
+            Errand::Look { listen: true, .. } => self.listen(book, at, &dialect),
+            Errand::Queue { .. } if !dialect.mints_in_scripts() => {
+                return book.hear(at, errand, Said::NoScripts);
+            }
+            Errand::Queue { listen: true, .. } => self.open_inbox(book, at),
+            _ => {}
         }
         let whole = dialect.parts(&errand);
         let sent = book.clocks.unwrap_or_else(|| self.clocks());
@@ -74,6 +82,12 @@ impl Engine {
         if tag == NOBODY {
             return None;
         }
+        if tag == INBOX {
+            if let Err(error) = reply.and_then(answer) {
+                book.not_told(&error);
+            }
+            return None;
+        }
         if tag & LISTENS != 0 {
             let at = usize::try_from(tag & !LISTENS).unwrap_or(usize::MAX);
             book.listened(at, reply.and_then(answer).map(drop));
@@ -99,6 +113,7 @@ impl Engine {
 
     /// Nobody at a gate waits any more.
     pub(crate) fn stop_listening(&self, book: &mut Book, at: usize) {
+        self.stop_heeding(book, at);
         let Some(entry) = book.gates.get_mut(at) else { return };
         if !std::mem::take(&mut entry.listening) {
             return;
@@ -116,6 +131,31 @@ impl Engine {
         match book.gates.get_mut(at) {
             Some(entry) if posted => entry.listening = true,
             _ => book.news.push_back(News { gate: at, event: Event::Deafened, sent: None }),
+        }
+    }
+
+    /// Asks to be told of grants of fair locks, ahead of standing in line for the first of them.
+    fn open_inbox(&self, book: &mut Book, at: usize) {
+        let Some(entry) = book.gates.get_mut(at) else { return };
+        if !std::mem::replace(&mut entry.heeding, true) {
+            book.link.heeding += 1;
+        }
+        if !book.link.inbox {
+            let args = [&b"SUBSCRIBE"[..], &plan::inbox(self.number)];
+            book.link.inbox = self.tell_server(book, true, INBOX, &args);
+        }
+    }
+
+    /// Nobody at a gate waits for a grant any more; at none, if it was the last one.
+    fn stop_heeding(&self, book: &mut Book, at: usize) {
+        let Some(entry) = book.gates.get_mut(at) else { return };
+        if !std::mem::take(&mut entry.heeding) {
+            return;
+        }
+        book.link.heeding = book.link.heeding.saturating_sub(1);
+        if book.link.heeding == 0 && std::mem::take(&mut book.link.inbox) {
+            let args = [&b"UNSUBSCRIBE"[..], &plan::inbox(self.number)];
+            self.tell_server(book, true, NOBODY, &args);
         }
     }
 
@@ -150,12 +190,7 @@ impl Book {
             // What was asked meanwhile, on the other connection, may have been answered before.
             Ok(()) if beside => self.hear_of(at, Event::Hearing),
             Ok(()) => {}
-            Err(error) if error.server().is_some() => {
-                if let Some(dialect) = &self.dialect {
-                    dialect.unlearn_subscribing();
-                }
-                self.deafen();
-            }
+            Err(error) if error.server().is_some() => self.may_not_subscribe(),
             Err(_) => {
                 if let Some(entry) = self.gates.get_mut(at) {
                     entry.listening = false;
@@ -163,6 +198,21 @@ impl Book {
                 self.hear_of(at, Event::Deafened);
             }
         }
+    }
+
+    /// Grants are not told.
+    fn not_told(&mut self, error: &Error) {
+        self.link.inbox = false;
+        if error.server().is_some() {
+            self.may_not_subscribe();
+        }
+    }
+
+    fn may_not_subscribe(&mut self) {
+        if let Some(dialect) = &self.dialect {
+            dialect.unlearn_subscribing();
+        }
+        self.deafen();
     }
 
     fn hear_of(&mut self, gate: usize, event: Event) {
@@ -179,9 +229,10 @@ impl Book {
     pub(crate) fn listen_no_more(&mut self) {
         for at in self.gates.in_use() {
             if let Some(entry) = self.gates.get_mut(at) {
-                entry.listening = false;
+                (entry.listening, entry.heeding) = (false, false);
             }
         }
+        (self.link.inbox, self.link.heeding) = (false, 0);
     }
 
     /// What an errand is about.
@@ -202,7 +253,8 @@ impl Book {
             _ => &[],
         };
         let fences = self.fences(errand.owner_after());
-        Matter { key: &key.bytes, value, next, seen, channel, speaker, fences }
+        let line = self.line(errand.claim());
+        Matter { key: &key.bytes, value, next, seen, channel, speaker, fences, line }
     }
 
     /// Remembers for people what an answer told.
@@ -217,7 +269,7 @@ impl Book {
             Left::Unasked | Left::Nothing | Left::Undated(_) | Left::Endless => None,
         };
         match reading.said {
-            Said::Held { left, .. } => {
+            Said::Held { left, .. } | Said::Placed { left, .. } => {
                 entry.last_error = None;
                 if let Some(found) = reading.found {
                     let known = entry.seen.as_ref().filter(|(value, _)| *value == found);
@@ -240,7 +292,11 @@ impl Book {
 
 /// The smallest round trip so far, if a lease has no room for those that a hold takes at least.
 fn too_short(errand: &Errand, connection: &Connection) -> Option<Duration> {
-    let (Errand::Ask { lease, .. } | Errand::HandOver { lease, .. }) = errand else { return None };
+    let (Errand::Ask { lease, .. } | Errand::Queue { lease, .. } | Errand::HandOver { lease, .. }) =
+        errand
+    else {
+        return None;
+    };
     connection.smallest_rtt().filter(|rtt| lease.length() < *rtt * ROUND_TRIPS)
 }
 
@@ -248,7 +304,9 @@ fn too_short(errand: &Errand, connection: &Connection) -> Option<Duration> {
 fn patience(errand: &Errand, connection: &Connection) -> Duration {
     let usual = connection.config().response_timeout;
     match errand {
-        Errand::Renew { lease, .. } => usual.min(lease.length() / 5).max(Duration::from_millis(1)),
+        Errand::Renew { lease, .. } | Errand::Confirm { lease, .. } => {
+            usual.min(lease.length() / 5).max(Duration::from_millis(1))
+        }
         _ => usual,
     }
 }

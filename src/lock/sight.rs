@@ -132,9 +132,12 @@ fn refusal(why: Why) -> NotAcquired {
     match why {
         Why::Held => NotAcquired::Held,
         Why::TimedOut => NotAcquired::TimedOut,
-        Why::NoAnswer | Why::TooShort { .. } | Why::KeyInUse | Why::Failed | Why::Closed => {
-            NotAcquired::Failed
-        }
+        Why::NoAnswer
+        | Why::TooShort { .. }
+        | Why::KeyInUse
+        | Why::NoScripts
+        | Why::Failed
+        | Why::Closed => NotAcquired::Failed,
     }
 }
 

@@ -1,6 +1,7 @@
 //! Every public future, dropped after each of its polls, in every situation: nothing is left behind, and nobody gets somebody
 //! else's reply. In process, on a paused clock.
 
+use bytes::Bytes;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -110,7 +111,10 @@ impl Stage {
         let channels = self.client.command("PUBSUB").arg("CHANNELS").send::<Vec<String>>().await;
         assert!(channels.expect(&place).is_empty(), "{place}");
         let keys = self.server.keys();
-        let locks: Vec<_> = keys.iter().filter(|key| key.starts_with(b"lk:")).collect();
+        let of_a_lock = |key: &&Bytes| {
+            key.starts_with(b"lk:") || key.starts_with(b"{lk:") && !key.ends_with(b":f")
+        };
+        let locks: Vec<_> = keys.iter().filter(of_a_lock).collect();
         assert!(locks.is_empty(), "{place}: left {locks:?}");
     }
 }
@@ -301,6 +305,24 @@ async fn fenced_locks_and_values_dropped_at_any_poll_leave_nothing_behind() {
         let lock = client.lock("l").fenced();
         let (first, second) = tokio::join!(lock.acquire(), async {
             drop(client.lock("l").fenced().acquire_for(30 * MS).await);
+        });
+        drop((first, second));
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn fair_locks_dropped_at_any_poll_leave_nothing_behind() {
+    drop_at_every_poll("fair", async |client| {
+        if let Ok(guard) = client.lock("l").fair().acquire_for(50 * MS).await {
+            drop(guard.release().await);
+        }
+    })
+    .await;
+    drop_at_every_poll("two that stand in line", async |client| {
+        let lock = client.lock("l").fair();
+        let (first, second) = tokio::join!(lock.acquire(), async {
+            drop(client.lock("l").fair().acquire_for(30 * MS).await);
         });
         drop((first, second));
     })

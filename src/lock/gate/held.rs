@@ -48,6 +48,8 @@ pub(crate) struct Held {
     doing: Doing,
     /// A renewal went without an answer since the last one that was confirmed.
     unconfirmed: bool,
+    /// The server gave it to us, and has not been told yet that we know.
+    provisional: bool,
     /// Something was pushed while an answer was on its way.
     news: bool,
     /// Another server, or another life of it, answers since the last confirmation.
@@ -86,11 +88,29 @@ impl Held {
             beat: scene.now,
             doing: Doing::RunningOut,
             unconfirmed: false,
+            provisional: false,
             news: false,
             moved: false,
         };
         held.confirmed(sent, terms.lease);
         (scene.now < held.deadline).then_some(held)
+    }
+
+    /// A hold that the server began, for as long as `lease`; or `None` if half of that is over.
+    pub(crate) fn provisional(granted: &Granted, lease: Lease, scene: &Scene) -> Option<Self> {
+        let mut held = Self::begin(granted, scene)?;
+        held.deadline = granted.sent;
+        held.confirmed(granted.sent, lease);
+        held.provisional = true;
+        (after(scene.now, lease.length() / 2) < held.deadline).then_some(held)
+    }
+
+    /// Begins the lease proper of a provisional hold.
+    pub(crate) fn confirm(&mut self, in_full: bool, scene: &Scene, orders: &mut Vec<Order>) {
+        let (claim, sent, lease) = (self.claim, scene.now, self.terms.lease);
+        self.surely_over = self.surely_over.max(lease.surely_over(sent));
+        self.doing = Doing::Renewing { sent, lease };
+        orders.push(Order::Send(Errand::Confirm { claim, sent, lease, in_full }));
     }
 
     /// How long it may be relied on, by a command sent then.
@@ -107,10 +127,15 @@ impl Held {
     pub(crate) fn remains(&self, rivals: &Rivals, now: Instant) -> Remains {
         let Self { claim, terms, haunted, early_until, .. } = *self;
         let keep = Some(early_until).filter(|until| *until > now);
-        let (lease, aloud) = (terms.lease, rivals.are_told(&terms, now));
+        let (lease, fair, aloud) = (terms.lease, terms.fair, rivals.are_told(&terms, now));
         let surely_over = lease.surely_over(now);
         let unsure = self.unconfirmed || self.is_asking();
-        Remains { claim, lease, aloud, keep, surely_over, unsure, haunted }
+        Remains { claim, lease, fair, aloud, keep, surely_over, unsure, haunted }
+    }
+
+    /// Whether the next holder is the first in the line on the server.
+    pub(crate) fn is_fair(&self) -> bool {
+        self.terms.fair
     }
 
     /// Whether its shortest time is not over.
@@ -153,8 +178,10 @@ impl Held {
     pub(crate) fn tick(&mut self, scene: &Scene, orders: &mut Vec<Order>) {
         let Doing::Resting { renew_at } = self.doing else { return };
         let early = (self.terms.lease.length() / EARLY.0).min(EARLY.1);
-        if after(scene.now, early) >= renew_at {
-            self.renew(false, scene, orders);
+        match after(scene.now, early) >= renew_at {
+            true if self.provisional => self.confirm(false, scene, orders),
+            true => self.renew(false, scene, orders),
+            false => {}
         }
     }
 
@@ -166,15 +193,22 @@ impl Held {
         }
     }
 
+    /// Has the server tell of what happens to the key from the beginning, if it is to.
+    pub(crate) fn watch_at_once(&mut self, scene: &Scene, orders: &mut Vec<Order>) {
+        if self.terms.watch_at_once {
+            self.doubt(scene, orders);
+        }
+    }
+
     /// Asks the server; again, if an answer to an earlier question is on its way.
     pub(crate) fn doubt(&mut self, scene: &Scene, orders: &mut Vec<Order>) {
         self.news |= self.is_asking();
         self.suspect(scene, orders);
     }
 
-    /// Somebody touched the key. Before an answer that may be the echo of our own script.
+    /// Somebody touched the key. Before an answer that may be the echo of our own script, or of the one that gave us the lock.
     pub(crate) fn touched(&mut self, scene: &Scene, orders: &mut Vec<Order>) {
-        if !(self.is_asking() && scene.ears.echoes) {
+        if !(self.is_asking() && (scene.ears.echoes || self.provisional)) {
             self.doubt(scene, orders);
         }
     }
@@ -182,6 +216,7 @@ impl Held {
     /// Asks the server, unless an answer is on its way.
     pub(crate) fn suspect(&mut self, scene: &Scene, orders: &mut Vec<Order>) {
         match self.doing {
+            Doing::Resting { .. } if self.provisional => self.confirm(false, scene, orders),
             Doing::Resting { .. } => self.renew(false, scene, orders),
             Doing::RunningOut => {}
             Doing::Renewing { .. } | Doing::Verifying { .. } => return,
@@ -231,7 +266,10 @@ impl Held {
     /// Whether an answer is the one that is waited for.
     pub(crate) fn expects(&self, errand: Errand) -> bool {
         match (self.doing, errand) {
-            (Doing::Renewing { sent: mine, .. }, Errand::Renew { claim, sent, .. })
+            (
+                Doing::Renewing { sent: mine, .. },
+                Errand::Renew { claim, sent, .. } | Errand::Confirm { claim, sent, .. },
+            )
             | (Doing::Verifying { sent: mine }, Errand::Verify { claim, sent }) => {
                 mine == sent && claim == self.claim
             }
@@ -261,6 +299,9 @@ impl Held {
             (_, Said::Gone) if self.moved => return Some(LostCause::Failover),
             (_, Said::Gone) => return Some(LostCause::Deleted),
             (_, Said::NotOurs) => return Some(LostCause::TakenOver),
+            (Doing::Renewing { .. }, Said::InFull) if self.provisional => {
+                self.confirm(true, scene, orders);
+            }
             (Doing::Renewing { .. }, Said::InFull) => self.renew(true, scene, orders),
             (Doing::Renewing { .. }, _) if defect!(29) => return Some(LostCause::Unconfirmed),
             (Doing::Renewing { .. }, _) => {
@@ -280,8 +321,7 @@ impl Held {
     fn confirmed(&mut self, sent: Instant, lease: Lease) {
         let deadline = self.deadline.max(lease.deadline(sent));
         self.deadline = self.limit.map_or(deadline, |limit| deadline.min(limit));
-        self.unconfirmed = false;
-        self.moved = false;
+        (self.unconfirmed, self.provisional, self.moved) = (false, false, false);
         self.doing = match self.terms.renewal {
             Renewal::Auto if self.limit.is_none_or(|limit| limit > self.deadline) => {
                 Doing::Resting { renew_at: lease.renew_at(sent) }

@@ -19,6 +19,7 @@ const HAUNTED: [Duration; 2] = [Duration::from_millis(200), Duration::from_secs(
 pub(crate) struct Leaving {
     pub(crate) claim: Claim,
     lease: Lease,
+    fair: bool,
     aloud: bool,
     /// Until when the key is to stay.
     keep: Option<Instant>,
@@ -53,6 +54,8 @@ enum Doing {
 pub(crate) struct Remains {
     pub(crate) claim: Claim,
     pub(crate) lease: Lease,
+    /// Whether it is a matter of the line on the server, too.
+    pub(crate) fair: bool,
     pub(crate) aloud: bool,
     /// Until when the key is to stay.
     pub(crate) keep: Option<Instant>,
@@ -71,12 +74,13 @@ fn rest(until: Instant, now: Instant) -> Option<Lease> {
 impl Leaving {
     /// Sends the release behind whatever was sent before.
     pub(crate) fn begin(remains: Remains, scene: &Scene, orders: &mut Vec<Order>) -> Self {
-        let Remains { claim, lease, aloud, keep, surely_over, unsure, haunted } = remains;
+        let Remains { claim, lease, fair, aloud, keep, surely_over, unsure, haunted } = remains;
         let kept_until = keep.and_then(|until| rest(until, scene.now));
         let kept_until = kept_until.map_or(surely_over, |rest| rest.surely_over(scene.now));
         let mut leaving = Self {
             claim,
             lease,
+            fair,
             aloud,
             keep,
             doing: Doing::Releasing,
@@ -103,10 +107,19 @@ impl Leaving {
         }
         let (claim, aloud) = (self.claim, self.aloud);
         self.doing = Doing::Releasing;
-        orders.push(Order::Send(match self.keep.and_then(|until| rest(until, scene.now)) {
-            Some(rest) => Errand::Keep { claim, rest, in_full },
-            None => Errand::Release { claim, in_full, aloud },
+        let rest = self.keep.and_then(|until| rest(until, scene.now));
+        orders.push(Order::Send(match (rest, self.fair) {
+            (Some(rest), _) => Errand::Keep { claim, rest, in_full },
+            (None, true) => Errand::Leave { claim, in_full },
+            (None, false) => Errand::Release { claim, in_full, aloud },
         }));
+    }
+
+    /// The value has come back.
+    pub(crate) fn again(&mut self, scene: &Scene, orders: &mut Vec<Order>) {
+        if self.doing != Doing::Releasing {
+            self.release(false, scene, orders);
+        }
     }
 
     /// When there can be nothing left to release.

@@ -24,8 +24,10 @@
 //! * I6: what is over is neither renewed nor extended.
 //! * I7: at the end nothing is left: each claim is forgotten once, after its last order.
 
+mod fair;
 mod head;
 mod held;
+mod holding;
 mod leaving;
 mod line;
 mod passing;
@@ -35,12 +37,15 @@ mod tests;
 mod words;
 
 pub(crate) use words::{
-    Claim, Ears, Errand, Event, Failure, Fence, Left, Order, Patience, Released, Said, Scene, Term,
-    Terms, Why,
+    Claim, Ears, Errand, Event, Failure, Fence, Given, Left, Order, Patience, Released, Said,
+    Scene, Term, Terms, Why,
 };
+
+pub(crate) use fair::{ALIVE, confirm_within};
 
 use crate::lock::error::LostCause;
 use crate::lock::options::Wakeup;
+use fair::Fair;
 use head::{Head, Step, Waiter};
 use held::{Granted, Held};
 use leaving::{Leaving, Remains};
@@ -59,6 +64,10 @@ pub(crate) struct Gate {
     /// No one in the line gives up before.
     line_due: Option<Instant>,
     leaving: Vec<Leaving>,
+    /// Claims that wait in the line on the server, or have the lock by it.
+    fair: Vec<Fair>,
+    /// Until when grants are listened for, beyond the last claim that did.
+    heeds: Option<Instant>,
     turns: Turns,
     rivals: Rivals,
     /// No connection will come any more: what is stuck on its way is not waited for.
@@ -79,6 +88,17 @@ impl Gate {
     /// Takes in what happened, and adds what is to be done.
     pub(crate) fn on(&mut self, event: Event, scene: &Scene, orders: &mut Vec<Order>) {
         self.let_go_of_what_is_over(scene, orders);
+        if let Some(event) = self.fair_on(event, scene, orders) {
+            self.happen(event, scene, orders);
+        }
+        self.advance(scene, orders);
+        if self.closed {
+            self.leaving.iter_mut().for_each(Leaving::stop_doubting);
+        }
+    }
+
+    /// The same, of claims that are not fair.
+    fn happen(&mut self, event: Event, scene: &Scene, orders: &mut Vec<Order>) {
         match event {
             Event::Came { claim, terms, patience } => {
                 self.came(Waiter { claim, terms, patience }, scene, orders);
@@ -108,7 +128,8 @@ impl Gate {
                 }
             }
             Event::Said { errand, said } => self.said(errand, said, scene, orders),
-            Event::Changed => match &mut self.seat {
+            Event::Given(_) => {}
+            Event::Changed | Event::Flushed => match &mut self.seat {
                 Seat::Head(head) => head.woken(Wakeup::Track, scene, orders),
                 Seat::Held(held) => held.touched(scene, orders),
                 Seat::Empty | Seat::Passing(_) => {}
@@ -141,10 +162,6 @@ impl Gate {
             Event::Closed => self.close(true, scene, orders),
             Event::Tick => self.tick(scene, orders),
         }
-        self.advance(scene, orders);
-        if self.closed {
-            self.leaving.iter_mut().for_each(Leaving::stop_doubting);
-        }
     }
 
     /// When time alone changes something.
@@ -157,13 +174,14 @@ impl Gate {
         };
         let line = self.line_due.filter(|_| !self.line.is_empty());
         let leaving = self.leaving.iter().map(Leaving::due);
-        leaving.fold(earlier(seat, line), earlier)
+        leaving.fold(earlier(earlier(seat, line), self.fair_due()), earlier)
     }
 
     /// Whether there is nothing to remember.
     pub(crate) fn is_vacant(&self) -> bool {
         matches!(self.seat, Seat::Empty)
             && self.line.is_empty()
+            && self.has_no_fair()
             && self.leaving.is_empty()
             && self.rivals.are_forgotten()
     }
@@ -173,27 +191,6 @@ impl Gate {
         self.turns = Turns::default();
         self.line_due = None;
         self.closed = false;
-    }
-
-    /// Who holds the lock in this process, and until when for certain.
-    pub(crate) fn holder(&self) -> Option<(Claim, Instant)> {
-        match &self.seat {
-            Seat::Held(held) => Some((held.claim, held.surely_over())),
-            Seat::Passing(passing) => Some((passing.from.claim, passing.from.surely_over())),
-            Seat::Empty | Seat::Head(_) => None,
-        }
-    }
-
-    /// Whether releases are still to be answered.
-    pub(crate) fn is_leaving(&self) -> bool {
-        !self.leaving.is_empty() || matches!(self.seat, Seat::Passing(_))
-    }
-
-    fn held_by(&mut self, claim: Claim) -> Option<&mut Held> {
-        match &mut self.seat {
-            Seat::Held(held) if held.claim == claim => Some(held),
-            _ => None,
-        }
     }
 
     /// Empties the seat of a head, and takes back what it may have left on the server.
@@ -208,8 +205,8 @@ impl Gate {
         let surely_over = terms.lease.surely_over(scene.now);
         let (unsure, haunted) = (sent.is_some(), head.haunted());
         let aloud = self.rivals.are_told(&terms, scene.now);
-        let lease = terms.lease;
-        let remains = Remains { claim, lease, aloud, keep: None, surely_over, unsure, haunted };
+        let (lease, keep, fair) = (terms.lease, None, terms.fair);
+        let remains = Remains { claim, lease, fair, aloud, keep, surely_over, unsure, haunted };
         self.leaving.push(Leaving::begin(remains, scene, orders));
     }
 
@@ -220,6 +217,7 @@ impl Gate {
         }
         self.give_up_waiters(scene.now, orders);
         match self.line.front() {
+            _ if from.is_fair() => self.leave(&from, scene, orders),
             Some(_) if scene.online && self.turns.allow(scene.now) && !from.is_early(scene.now) => {
                 self.pass(&from, scene, orders);
             }
@@ -241,6 +239,7 @@ impl Gate {
                 self.lose(&held, cause, scene, orders);
             }
         }
+        self.fair_over(scene, orders);
     }
 
     fn lose(&mut self, held: &Held, cause: LostCause, scene: &Scene, orders: &mut Vec<Order>) {
@@ -266,7 +265,12 @@ impl Gate {
 
     fn said(&mut self, errand: Errand, said: Said, scene: &Scene, orders: &mut Vec<Order>) {
         match (&mut self.seat, errand) {
-            (_, Errand::Release { claim, .. } | Errand::Keep { claim, .. }) => {
+            (
+                _,
+                Errand::Release { claim, .. }
+                | Errand::Keep { claim, .. }
+                | Errand::Leave { claim, .. },
+            ) => {
                 self.release_said(claim, said, scene, orders);
             }
             (Seat::Passing(passing), Errand::HandOver { from, sent, in_full, .. })
@@ -316,9 +320,9 @@ impl Gate {
         let took = scene.now.saturating_duration_since(sent);
         orders.push(Order::Refuse { claim, why: Why::TooShort { took } });
         let (lease, aloud) = (terms.lease, self.rivals.are_told(&terms, scene.now));
+        let (keep, fair, unsure) = (None, terms.fair, false);
         let surely_over = lease.surely_over(scene.now);
-        let (keep, unsure) = (None, false);
-        let remains = Remains { claim, lease, aloud, keep, surely_over, unsure, haunted };
+        let remains = Remains { claim, lease, fair, aloud, keep, surely_over, unsure, haunted };
         self.seat = Seat::Empty;
         self.leaving.push(Leaving::begin(remains, scene, orders));
     }

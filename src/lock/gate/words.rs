@@ -24,6 +24,8 @@ pub(crate) struct Terms {
     pub(crate) watch_at_once: bool,
     /// Whether each hold has a fence.
     pub(crate) fenced: bool,
+    /// Whether it is waited for in one line with all other processes.
+    pub(crate) fair: bool,
     pub(crate) wakeup: Wakeup,
     pub(crate) backoff: Backoff,
 }
@@ -57,6 +59,8 @@ pub(crate) struct Ears {
     pub(crate) tracks: bool,
     /// Published messages are heard.
     pub(crate) hears: bool,
+    /// The same, on the connection itself: whose turn it is can be told.
+    pub(crate) told: bool,
     /// Scripts of ours that change a key are told to ourselves.
     pub(crate) echoes: bool,
 }
@@ -82,6 +86,10 @@ pub(crate) enum Event {
     Said { errand: Errand, said: Said },
     /// Somebody changed the key, says the server.
     Changed,
+    /// All keys are gone, says the server.
+    Flushed,
+    /// The server has given the lock to a fair claim.
+    Given(Given),
     /// A process released the lock, as it says itself. Equal numbers stand for equal processes.
     Announced { process: u64 },
     /// Announcements are heard from now on.
@@ -99,6 +107,15 @@ pub(crate) enum Event {
     Closed,
     /// Time has passed.
     Tick,
+}
+
+/// A lock that the server gave to the first in line, without having been asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Given {
+    pub(crate) claim: Claim,
+    /// When it did, in microseconds of its own clock.
+    pub(crate) at_us: u64,
+    pub(crate) fence: Option<FencingToken>,
 }
 
 /// What is asked of the server, in one write and answered as one. `sent` is from before anything was written.
@@ -121,6 +138,13 @@ pub(crate) enum Errand {
     HandOver { from: Claim, to: Claim, sent: Instant, lease: Lease, in_full: bool, fenced: bool },
     /// Leave the key to its end by itself, so much later, if it is ours.
     Keep { claim: Claim, rest: Lease, in_full: bool },
+    /// Take the key if it is free and our turn; stand in line for it otherwise, if the claim `waits`. If it is to `listen`, it
+    /// is told of its turn, for which the process subscribes first.
+    Queue { claim: Claim, sent: Instant, lease: Lease, waits: bool, listen: bool, in_full: bool },
+    /// As `Renew`, of a lock that was given to us, and without arming a push.
+    Confirm { claim: Claim, sent: Instant, lease: Lease, in_full: bool },
+    /// Give the key to the next in line, or free it, if it is ours; leave the line otherwise.
+    Leave { claim: Claim, in_full: bool },
     /// Free the key, if it is ours; and tell those who wait, if `aloud`.
     Release { claim: Claim, in_full: bool, aloud: bool },
 }
@@ -136,6 +160,9 @@ impl Errand {
             | Self::Keep { claim, .. }
             | Self::Renew { claim, .. }
             | Self::Verify { claim, .. }
+            | Self::Queue { claim, .. }
+            | Self::Confirm { claim, .. }
+            | Self::Leave { claim, .. }
             | Self::Release { claim, .. } => claim,
             Self::HandOver { from, .. } => from,
         }
@@ -169,7 +196,11 @@ pub(crate) enum Said {
     Fresh,
     /// `Ask`, `HandOver`, `Mint`: the key is ours, by a lease that this errand began unless it was to mint only, with this fence.
     Fenced(FencingToken),
-    /// `Ask`: the server has forgotten the script; the same again with its text.
+    /// `Queue`: somebody else has the key, and so many stand before us; with the time at the server, in microseconds.
+    Placed { left: Left, before: u32, at_us: u64 },
+    /// `Queue`: there is no line without scripts.
+    NoScripts,
+    /// `Ask`, `Queue`: the server has forgotten the script; the same again with its text.
     Forgotten,
     /// `Mint`: the key is ours, and no fence was ever minted; it is that time at the server.
     Unbegun { now: Duration },
@@ -286,6 +317,8 @@ pub(crate) enum Why {
         took: Duration,
     },
     KeyInUse,
+    /// There is no line without scripts.
+    NoScripts,
     /// The server said no, and will again.
     Failed,
     Closed,
@@ -299,6 +332,26 @@ pub(crate) enum Released {
     NotOurs,
     /// The lease has surely ended, and nobody knows which came first.
     Unconfirmed,
+}
+
+impl Errand {
+    /// The claim that waits for the answer, unless it is on its way out or hands over.
+    pub(crate) fn asker(&self) -> Option<Claim> {
+        match *self {
+            Self::Ask { claim, .. }
+            | Self::Mint { claim, .. }
+            | Self::Look { claim, .. }
+            | Self::Take { claim, .. }
+            | Self::Renew { claim, .. }
+            | Self::Verify { claim, .. }
+            | Self::Queue { claim, .. }
+            | Self::Confirm { claim, .. } => Some(claim),
+            Self::HandOver { .. }
+            | Self::Keep { .. }
+            | Self::Release { .. }
+            | Self::Leave { .. } => None,
+        }
+    }
 }
 
 impl Failure {

@@ -35,6 +35,7 @@ mod batches;
 mod blocking;
 mod commands;
 mod elder;
+mod fair;
 mod fencing;
 mod handshake;
 mod hearing;

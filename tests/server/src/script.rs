@@ -3,6 +3,7 @@
 //! There is no Lua here: each script of the table has a twin in Rust that makes the same calls in the same order, so
 //! that tracking, `WATCH` and errors come out as they do on a server.
 
+mod fair;
 mod fencing;
 
 use crate::call::Call;
@@ -34,6 +35,8 @@ const SCRIPTS: &[Script] = &[
     Script { text: include_str!("../../../src/lock/scripts/pass.lua"), twin: pass },
     Script { text: fencing::TAKE, twin: fencing::take },
     Script { text: fencing::PASS, twin: fencing::pass },
+    Script { text: fair::ASK, twin: fair::ask },
+    Script { text: fair::LEAVE, twin: fair::leave },
     Script { text: fencing::SET, twin: fencing::set },
     Script { text: fencing::GET, twin: fencing::get },
 ];

@@ -1,13 +1,17 @@
 //! What must hold in every run, whatever went wrong in it.
 
-use crate::history::{Attempt, History};
+use crate::history::{Answer, Attempt, History};
 use crate::linear;
+use crate::plan::Plan;
 use crate::world::World;
 use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use tenure::{FencingToken, Outcome};
 use tenure_server::Logged;
+
+/// What timers of milliseconds add to a call.
+const SLACK: Duration = Duration::from_millis(5);
 
 /// A lock of somebody who lives is gone once everybody has let go: nobody waits for a lease to end.
 pub(crate) fn when_quiet(world: &World) {
@@ -29,13 +33,19 @@ pub(crate) fn when_quiet(world: &World) {
     }
 }
 
-/// No key outlives its lease.
+/// No key outlives its lease, but for what has an end of its own: fences, and the places in line of those who have died, or
+/// that a replica has brought back.
 pub(crate) fn when_leases_are_over(world: &World) {
+    let excused = world.history(|history| {
+        let died = history.attempts.iter().any(|attempt| attempt.ended.is_none());
+        died || !history.losses.is_empty()
+    });
     let of_a_lock = |key: &Bytes| key.starts_with(b"lk:lock") || key.starts_with(b"{lk:lock");
     for key in world.server.keys().into_iter().filter(of_a_lock) {
         let is_fence = key.ends_with(b":f");
         let has_end = world.server.ttl(&key).is_some();
-        if is_fence && has_end {
+        let is_line = key.ends_with(b":q") || key.ends_with(b":w");
+        if (is_fence || is_line && excused) && has_end {
             continue;
         }
         let key = String::from_utf8_lossy(&key).into_owned();
@@ -61,6 +71,9 @@ pub(crate) fn after(world: &World) {
         found.extend(foreign_deletes(&log));
         found.extend(late_renewals(&log));
         found.extend(fences(history));
+        if world.plan.faults.is_empty() {
+            found.extend(overtakers(&world.plan, history));
+        }
         found.extend(lost);
         if history.losses.is_empty() {
             found.extend(linear::check(&history.attempts));
@@ -170,6 +183,29 @@ fn fences(history: &History) -> Vec<String> {
                     second.who,
                     first.lock
                 ));
+            }
+        }
+    }
+    found
+}
+
+/// Where nothing goes wrong, nobody in the line for a fair lock is overtaken by somebody who came when it stood there already.
+fn overtakers(plan: &Plan, history: &History) -> Vec<String> {
+    let mut found = Vec::new();
+    let granted = history.attempts.iter().filter(|attempt| attempt.answer == Answer::Granted);
+    for late in granted.filter(|attempt| plan.fair[attempt.lock]) {
+        for early in history.attempts.iter().filter(|early| early.lock == late.lock && early.waits)
+        {
+            // Connecting, and one round trip to stand in line.
+            let there = early.called + 8 * plan.processes[early.who.process].latency + SLACK;
+            let waited_on = early.ended.is_none_or(|ended| {
+                ended
+                    > late.ended.unwrap_or_default()
+                        + SLACK
+                        + 2 * plan.processes[early.who.process].latency
+            });
+            if there < late.called && waited_on {
+                found.push(format!("{} overtook {} on lock{}", late.who, early.who, late.lock));
             }
         }
     }

@@ -63,6 +63,8 @@ pub struct Attempt {
     pub let_go: Option<Duration>,
     /// When the server confirmed the release.
     pub released: Option<Duration>,
+    /// Whether it waits for as long as it takes, and is not given up.
+    pub waits: bool,
     /// Which grant it was, if it was asked for.
     pub fence: Option<FencingToken>,
 }
@@ -79,6 +81,7 @@ impl Attempt {
             claimed: Duration::ZERO,
             let_go: None,
             released: None,
+            waits: false,
             fence: None,
         }
     }

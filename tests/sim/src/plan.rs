@@ -15,6 +15,8 @@ pub(crate) struct Plan {
     pub(crate) drift: i32,
     pub(crate) processes: Vec<Process>,
     pub(crate) locks: usize,
+    /// Whose locks are waited for in one line: each one's whole name, or none of it.
+    pub(crate) fair: Vec<bool>,
     /// In order of time.
     pub(crate) faults: Vec<(Duration, Fault)>,
     /// When everything goes well again.
@@ -102,7 +104,8 @@ impl Plan {
         faults.sort_by_key(|(at, _)| *at);
         let drift = rng.random_range(-900..=900);
         let locks = rng.random_range(1..=3);
-        Self { seed, profile, drift, processes, locks, faults, heal_at }
+        let fair = (0..locks).map(|_| rng.random_bool(0.4)).collect();
+        Self { seed, profile, drift, processes, locks, fair, faults, heal_at }
     }
 
     /// Random numbers for one purpose, independent of all others.

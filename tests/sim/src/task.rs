@@ -138,6 +138,7 @@ impl Task<'_> {
         let number = self.rng.random_range(0..self.world.plan.locks);
         let options = self.options();
         let lock = self.client.lock(lock_name(number)).options(options);
+        let lock = if self.world.plan.fair[number] { lock.fair() } else { lock };
         let attempt = Attempt::new(self.who, number, self.world.now());
         let id = self.world.history(|history| {
             history.count("attempts");
@@ -183,6 +184,7 @@ impl Task<'_> {
             }
         };
         self.note(format!("ask for lock{number}, way {way}, {patience:?}"));
+        self.record(id, |attempt| attempt.waits = way > 0);
         let begun = Instant::now();
         let result = self.or_drop(asked).await;
         let late = way > 1 && begun.elapsed() > patience + GRACE;

@@ -5,7 +5,7 @@ use crate::lock::gate::{Ears, Event, Left, Patience, Said, Terms};
 use crate::lock::options::Wakeup;
 use std::time::Duration;
 
-const HEARS: Ears = Ears { tracks: false, hears: true, echoes: false };
+const HEARS: Ears = Ears { tracks: false, hears: true, told: false, echoes: false };
 
 /// A head that has asked to be told of releases.
 fn listening(wakeup: Wakeup) -> Desk {

@@ -94,6 +94,9 @@ impl World {
                 | Errand::Renew { claim, .. }
                 | Errand::Verify { claim, .. }
                 | Errand::Keep { claim, .. }
+                | Errand::Queue { claim, .. }
+                | Errand::Confirm { claim, .. }
+                | Errand::Leave { claim, .. }
                 | Errand::Release { claim, .. },
             )
             | Order::Grant { claim, .. }
@@ -212,6 +215,9 @@ impl World {
             }
             Errand::Renew { claim, lease, .. } | Errand::Keep { claim, rest: lease, .. } => {
                 self.replace(claim, claim, lease)
+            }
+            Errand::Queue { .. } | Errand::Confirm { .. } | Errand::Leave { .. } => {
+                unreachable!("no claim here is fair")
             }
             Errand::Verify { claim, .. } => match self.compared(claim) {
                 Said::Ours(_) => Said::Ours(Left::For(self.key.unwrap().1 - now)),

@@ -2,6 +2,7 @@
 //! histories.
 
 mod dated;
+mod fair;
 mod fences;
 mod hearing;
 mod histories;
@@ -23,7 +24,7 @@ use tokio::time::Instant;
 
 const MS: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
-const TRACKS: Ears = Ears { tracks: true, hears: true, echoes: false };
+const TRACKS: Ears = Ears { tracks: true, hears: true, told: true, echoes: false };
 
 fn terms() -> Terms {
     Terms {
@@ -34,6 +35,7 @@ fn terms() -> Terms {
         at_least: Duration::ZERO,
         watch_at_once: false,
         fenced: false,
+        fair: false,
         wakeup: Wakeup::Track,
         backoff: Backoff::new(100 * MS, 1.0, 100 * MS),
     }
@@ -105,6 +107,17 @@ impl Desk {
                     format!("renew {}{}", claim.0, if *in_full { " in full" } else { "" })
                 }
                 Errand::Verify { claim, .. } => format!("verify {}", claim.0),
+                Errand::Queue { claim, waits, listen, in_full, .. } => {
+                    let how = if *waits { "stand" } else { "try" };
+                    let told = if *listen { " and listen" } else { "" };
+                    format!("{how} {}{told}{}", claim.0, if *in_full { " in full" } else { "" })
+                }
+                Errand::Confirm { claim, in_full, .. } => {
+                    format!("confirm {}{}", claim.0, if *in_full { " in full" } else { "" })
+                }
+                Errand::Leave { claim, in_full } => {
+                    format!("leave {}{}", claim.0, if *in_full { " in full" } else { "" })
+                }
                 Errand::HandOver { from, to, .. } => format!("pass {} to {}", from.0, to.0),
                 Errand::Keep { claim, rest, in_full } => {
                     let how = if *in_full { " in full" } else { "" };

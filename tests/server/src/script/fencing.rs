@@ -10,6 +10,7 @@ macro_rules! script {
         include_str!(concat!("../../../../src/lock/scripts/", $name, ".lua"))
     };
 }
+pub(super) use script;
 
 pub(super) const TAKE: &str = concat!(script!("mint"), script!("take_fenced"));
 pub(super) const PASS: &str = concat!(script!("mint"), script!("pass_fenced"));
@@ -19,12 +20,16 @@ pub(super) const GET: &str = script!("fenced_get");
 /// The largest number within a millisecond.
 const LAST_SEQ: u64 = 1_048_575;
 
-fn words<const N: usize>(words: [&'static str; N]) -> [Bytes; N] {
+pub(super) fn words<const N: usize>(words: [&'static str; N]) -> [Bytes; N] {
     words.map(|word| Bytes::from_static(word.as_bytes()))
 }
 
 /// `local function mint(fences, keep) … end`
-fn mint(script: &mut Running<'_, '_>, fences: Bytes, keep: Bytes) -> Result<Bytes, Refusal> {
+pub(super) fn mint(
+    script: &mut Running<'_, '_>,
+    fences: Bytes,
+    keep: Bytes,
+) -> Result<Bytes, Refusal> {
     let [time, xrevrange, count, one, newest, oldest] =
         words(["TIME", "XREVRANGE", "COUNT", "1", "+", "-"]);
     let (mut ms, mut seq) = match script.redis(&[time])? {
@@ -51,7 +56,7 @@ fn mint(script: &mut Running<'_, '_>, fences: Bytes, keep: Bytes) -> Result<Byte
     Ok(id)
 }
 
-fn number(frame: &Frame) -> Option<u64> {
+pub(super) fn number(frame: &Frame) -> Option<u64> {
     match frame {
         Frame::Bulk(text) => std::str::from_utf8(text).ok()?.parse().ok(),
         _ => None,
@@ -67,7 +72,7 @@ fn last_id(entries: &Frame) -> Option<(u64, u64)> {
     Some((ms.parse().ok()?, seq.parse().ok()?))
 }
 
-fn set_px(
+pub(super) fn set_px(
     script: &mut Running<'_, '_>,
     key: Bytes,
     value: Bytes,

@@ -34,18 +34,12 @@ impl World {
                 self.processes[at].tracks = setting.ears.tracks;
                 Said::Left(self.ttl())
             }
-            Errand::Mint { .. } => {
-                self.broken = Some("a fence is minted that nobody has asked for");
-                Said::NotOurs
+            Errand::Mint { .. } => self.breaks("a fence is minted that nobody has asked for"),
+            Errand::Queue { .. } | Errand::Confirm { .. } | Errand::Leave { .. } => {
+                self.breaks("somebody stands in a line that nobody has asked for")
             }
-            Errand::Take { .. } => {
-                self.broken = Some("somebody's lock is taken over");
-                Said::NotOurs
-            }
-            Errand::Keep { .. } => {
-                self.broken = Some("a key is kept that is to be freed");
-                Said::NotOurs
-            }
+            Errand::Take { .. } => self.breaks("somebody's lock is taken over"),
+            Errand::Keep { .. } => self.breaks("a key is kept that is to be freed"),
             Errand::Renew { claim, lease, .. } => {
                 let said = owns(claim);
                 if let Said::Ours(_) = said {
@@ -75,6 +69,12 @@ impl World {
                 said => said,
             },
         }
+    }
+
+    /// Nothing of the kind is ever asked here.
+    fn breaks(&mut self, what: &'static str) -> Said {
+        self.broken = Some(what);
+        Said::NotOurs
     }
 
     /// The key as told by a server that counts whole milliseconds.

@@ -1,0 +1,182 @@
+//! Fair locks in the server's words: scripts that keep a line of those who wait, and messages that say whose turn it is. Pure.
+
+use crate::client::{Frame, Ink, encode};
+use crate::error::Error;
+use crate::lock::answers::{Reading, Reply, unreadable};
+use crate::lock::dialect::{Dialect, Script};
+use crate::lock::fence::FencingToken;
+use crate::lock::gate::{ALIVE, Claim, Errand, Given, Left, Said, confirm_within};
+use crate::lock::phrases::{Matter, set_ifeq};
+use bytes::Bytes;
+use std::time::Duration;
+
+/// What fair locks have beside their key.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Line {
+    /// A sorted set of those who wait, and a hash of what there is to know of them.
+    pub(crate) queue: Bytes,
+    pub(crate) records: Bytes,
+    /// Where the process is told of grants; empty if it cannot hear.
+    pub(crate) inbox: Bytes,
+    pub(crate) fenced: bool,
+}
+
+impl Dialect {
+    /// Appends the command that stands in line, confirms or leaves.
+    pub(crate) fn say_fair(&self, errand: &Errand, matter: &Matter<'_>, out: &mut Ink) {
+        let Matter { key, value, .. } = *matter;
+        // Only claims of fair locks stand in line.
+        let Some(line) = matter.line else { return };
+        match *errand {
+            Errand::Queue { claim, lease, waits, listen, in_full, .. } => {
+                self.call_fair((Script::FairAsk, in_full, 8), (matter, line), out);
+                encode::bulk(value, out);
+                encode::bulk_i64(lease.ttl_ms(), out);
+                encode::bulk_i64(i64::try_from(ALIVE.as_millis()).unwrap_or(i64::MAX), out);
+                encode::bulk_i64(confirm_within(lease).ttl_ms(), out);
+                encode::bulk(flag(line.fenced), out);
+                encode::bulk(claim.0.to_string().as_bytes(), out);
+                let inbox: &[u8] = if listen && self.ears().told { &line.inbox } else { b"" };
+                encode::bulk(inbox, out);
+                encode::bulk(flag(waits), out);
+            }
+            Errand::Leave { in_full, .. } => {
+                self.call_fair((Script::FairLeave, in_full, 1), (matter, line), out);
+                encode::bulk(value, out);
+            }
+            Errand::Confirm { lease, in_full, .. } => {
+                if self.has_set_ifeq() && !in_full {
+                    return set_ifeq(key, value, value, lease, out);
+                }
+                self.call(Script::Renew, in_full, 6, out);
+                encode::bulk(b"1", out);
+                encode::bulk(key, out);
+                encode::bulk(value, out);
+                encode::bulk_i64(lease.ttl_ms(), out);
+            }
+            _ => {}
+        }
+    }
+
+    fn call_fair(
+        &self,
+        (script, in_full, args): (Script, bool, usize),
+        (matter, line): (&Matter<'_>, &Line),
+        out: &mut Ink,
+    ) {
+        self.call(script, in_full, 7 + args, out);
+        for word in [&b"4"[..], matter.key, &line.queue, &line.records, matter.fences] {
+            encode::bulk(word, out);
+        }
+    }
+
+    /// Reads the reply to asking for a fair lock.
+    pub(crate) fn stood_in_line(&self, reply: Reply) -> Reading {
+        let reply = match reply {
+            Ok(reply) => reply,
+            Err(error) if error.server().is_some_and(|said| said.code() == "NOSCRIPT") => {
+                return Said::Forgotten.into();
+            }
+            Err(error) => return self.refused(error),
+        };
+        match parts(&reply) {
+            Some(Place::Taken { fence: b"" }) => Said::Fresh.into(),
+            Some(Place::Taken { fence }) => match FencingToken::parse(fence) {
+                Some(fence) => Said::Fenced(fence).into(),
+                None => Error::unexpected("a fence", "an ID out of range").into(),
+            },
+            Some(Place::Behind { at_us, left, held, before }) => {
+                let said = Said::Placed { left, before, at_us };
+                Reading { said, error: None, found: Some(Bytes::copy_from_slice(held)) }
+            }
+            None => unreadable("the line", &reply).into(),
+        }
+    }
+}
+
+fn flag(set: bool) -> &'static [u8] {
+    if set { b"1" } else { b"0" }
+}
+
+/// Reads the reply to leaving the line, or passing the lock on.
+pub(crate) fn left_the_line(reply: Reply) -> Result<Said, Error> {
+    match reply {
+        Ok(Frame::Integer(1 | 2)) => Ok(Said::Ours(Left::Unasked)),
+        Ok(Frame::Integer(0)) => Ok(Said::NotOurs),
+        Ok(other) => Err(unreadable("leaving the line", &other)),
+        Err(error) if error.server().is_some_and(|said| said.code() == "NOSCRIPT") => {
+            Ok(Said::InFull)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+enum Place<'a> {
+    Taken { fence: &'a [u8] },
+    Behind { at_us: u64, left: Left, held: &'a [u8], before: u32 },
+}
+
+fn parts(reply: &Frame) -> Option<Place<'_>> {
+    let Frame::Array(items) = reply else { return None };
+    match &items[..] {
+        [Frame::Integer(1), Frame::Bulk(_), Frame::Bulk(fence)] => Some(Place::Taken { fence }),
+        [
+            Frame::Integer(0),
+            Frame::Bulk(at),
+            Frame::Integer(pttl),
+            Frame::Bulk(held),
+            Frame::Integer(before),
+        ] => {
+            let at_us = std::str::from_utf8(at).ok()?.parse().ok()?;
+            let left = match u64::try_from(*pttl) {
+                Ok(left) => Left::For(Duration::from_millis(left)),
+                Err(_) => Left::Endless,
+            };
+            let before = u32::try_from(*before).ok()?;
+            Some(Place::Behind { at_us, left, held, before })
+        }
+        _ => None,
+    }
+}
+
+/// A message that says whose turn it is: the lock's key, the value of its new holder, and what there is to know.
+pub(crate) struct Turn {
+    pub(crate) key: Bytes,
+    pub(crate) value: Bytes,
+    pub(crate) given: Given,
+}
+
+impl Turn {
+    /// Reads `key`, `value`, `claim`, `time` and `fence`, in lines. A key may have lines of its own.
+    pub(crate) fn read(message: &Bytes) -> Option<Self> {
+        let mut parts = message.rsplitn(5, |&byte| byte == b'\n');
+        let (fence, at, claim) = (parts.next()?, parts.next()?, parts.next()?);
+        let (value, key) = (parts.next()?, parts.next()?);
+        let number = |part| std::str::from_utf8(part).ok()?.parse().ok();
+        let fence = match fence {
+            b"" => None,
+            fence => Some(FencingToken::parse(fence)?),
+        };
+        let given = Given { claim: Claim(number(claim)?), at_us: number(at)?, fence };
+        Some(Self { key: message.slice_ref(key), value: message.slice_ref(value), given })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn turns_are_read_also_of_keys_with_lines() {
+        let message = Bytes::from_static(b"lk:a\nb\n1;V;x\n77\n1790000000123456\n5-1");
+        let turn = Turn::read(&message).unwrap();
+        assert_eq!((&turn.key[..], &turn.value[..]), (&b"lk:a\nb"[..], &b"1;V;x"[..]));
+        let fence = FencingToken::parse(b"5-1");
+        assert_eq!(turn.given, Given { claim: Claim(77), at_us: 1_790_000_000_123_456, fence });
+        let plain = Bytes::from_static(b"k\nV\n7\n8\n");
+        assert_eq!(Turn::read(&plain).unwrap().given.fence, None);
+        for bad in [&b""[..], b"k\nV\n7\n8", b"k\nV\nx\n8\n", b"k\nV\n7\n8\nfence"] {
+            assert!(Turn::read(&Bytes::from_static(bad)).is_none(), "{bad:?}");
+        }
+    }
+}

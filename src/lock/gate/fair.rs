@@ -1,0 +1,379 @@
+//! Fair claims: each of them stands in the line on the server, which gives the lock to the first and tells it so.
+//!
+//! ```text
+//!   came ──► asking ── taken ───────────────────────────────► held ──► leaving: given on, or freed
+//!              ▲ │                                             ▲
+//!              │ └ in line ──► waiting ── given, lately ───────┤ and confirmed meanwhile
+//!              └ timer, flush, reconnect ┘ └ given, long ago ──► confirming
+//! ```
+//!
+//! A grant is told with the server's time, and so was our place in the line before. The first command to say so had been sent by
+//! then: so the lock has been ours since that moment, plus what has passed on the server's clock in between, at the
+//! earliest. From there the time counts that a grant is good for, and if enough of it is left, its claim holds the lock at once
+//! and confirms the grant at the same time. Whoever goes while it waits leaves the line, or passes on what it was just
+//! given: one command does either.
+
+mod claims;
+
+use crate::lock::error::LostCause;
+use crate::lock::fence::FencingToken;
+use crate::lock::gate::head::Waiter;
+use crate::lock::gate::held::{Granted, Held};
+use crate::lock::gate::words::{
+    Claim, Errand, Failure, Given, Left, Order, Patience, Said, Scene, Why,
+};
+use crate::lock::lease::Lease;
+use crate::seam::after;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// How long whoever waits counts as alive after it was heard of, and how often it makes itself heard.
+pub(crate) const ALIVE: Duration = Duration::from_secs(15);
+const BEAT: Duration = Duration::from_secs(5);
+/// How long a grant is good for, at most, that has not been confirmed.
+const CONFIRM: Duration = Duration::from_secs(2);
+/// How long the last attempt, begun at the caller's deadline, may take.
+const GRACE: Duration = Duration::from_millis(100);
+/// After the end of a dead holder's lease, the first in line asks after the first of these, and each one behind it so much later.
+const TURN: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(50));
+
+/// A claim that waits for its turn, or has the lock.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Fair {
+    waiter: Waiter,
+    doing: Doing,
+    /// Something was sent with the value, ever.
+    asked: bool,
+    /// It is told of its turn.
+    listens: bool,
+    /// When the line was asked for our place, and what time it was then at the server, at the earliest.
+    placed: Option<(Instant, u64)>,
+    /// Until when a connection that could not be fenced off may still bring the value.
+    haunted: Option<Instant>,
+    tries: u32,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Doing {
+    Asking {
+        sent: Instant,
+    },
+    Waiting {
+        until: Instant,
+    },
+    /// Given to us, nobody knows when.
+    Confirming {
+        sent: Instant,
+        fence: Option<FencingToken>,
+    },
+    /// There is no connection.
+    Offline,
+    Held(Box<Held>),
+}
+
+/// What becomes of a claim.
+enum Next {
+    Stays,
+    Refused(Why),
+    Lost(LostCause),
+}
+
+/// How long a grant is good for that has not been confirmed.
+pub(crate) fn confirm_within(lease: Lease) -> Lease {
+    lease.no_longer_than(CONFIRM)
+}
+
+impl Fair {
+    /// A claim that stands in line, or will. It need not listen if it gets the lock at once, unless others of its gate do.
+    fn begin(waiter: Waiter, listens: bool, scene: &Scene, orders: &mut Vec<Order>) -> Self {
+        let (doing, asked, placed, haunted, tries) = (Doing::Offline, false, None, None, 0);
+        let mut fair = Self { waiter, doing, asked, listens, placed, haunted, tries };
+        fair.ask(false, scene, orders);
+        fair
+    }
+
+    fn claim(&self) -> Claim {
+        self.waiter.claim
+    }
+
+    pub(crate) fn held(&self) -> Option<&Held> {
+        match &self.doing {
+            Doing::Held(held) => Some(held),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn held_mut(&mut self) -> Option<&mut Held> {
+        match &mut self.doing {
+            Doing::Held(held) => Some(held),
+            _ => None,
+        }
+    }
+
+    fn ask(&mut self, in_full: bool, scene: &Scene, orders: &mut Vec<Order>) {
+        if !scene.online {
+            self.doing = Doing::Offline;
+            return;
+        }
+        let Waiter { claim, terms, patience } = self.waiter;
+        let sent = scene.now;
+        self.asked = true;
+        self.doing = Doing::Asking { sent };
+        let (lease, waits) = (terms.lease, !patience.is_over(sent));
+        self.listens &= scene.ears.told;
+        let listen = self.listens && waits;
+        orders.push(Order::Send(Errand::Queue { claim, sent, lease, waits, listen, in_full }));
+    }
+
+    fn confirm(
+        &mut self,
+        fence: Option<FencingToken>,
+        in_full: bool,
+        scene: &Scene,
+        orders: &mut Vec<Order>,
+    ) {
+        let sent = scene.now;
+        self.doing = Doing::Confirming { sent, fence };
+        let (claim, lease) = (self.claim(), self.waiter.terms.lease);
+        orders.push(Order::Send(Errand::Confirm { claim, sent, lease, in_full }));
+    }
+
+    /// Waits until then, and no longer than the caller is patient.
+    fn wait(&mut self, until: Instant) {
+        let until = self.waiter.patience.end().map_or(until, |end| until.min(end));
+        self.doing = Doing::Waiting { until };
+    }
+
+    fn back_off(&mut self, scene: &Scene) -> Instant {
+        let rest = self.waiter.terms.backoff.delay(self.tries, scene.entropy);
+        self.tries = self.tries.saturating_add(1);
+        after(scene.now, rest)
+    }
+
+    fn due(&self) -> Option<Instant> {
+        match &self.doing {
+            Doing::Waiting { until } => Some(*until),
+            Doing::Held(held) => Some(held.due()),
+            Doing::Asking { sent } | Doing::Confirming { sent, .. } => {
+                self.gives_up_at(Some(*sent))
+            }
+            Doing::Offline => self.gives_up_at(None),
+        }
+    }
+
+    /// When a caller gives up whose command is not answered.
+    fn gives_up_at(&self, sent: Option<Instant>) -> Option<Instant> {
+        match self.waiter.patience {
+            Patience::Once(end) | Patience::Seize(end) => Some(end),
+            // A last attempt that begins late gets its time all the same.
+            Patience::Until(end) => Some(after(sent.map_or(end, |sent| sent.max(end)), GRACE)),
+            Patience::Endless => None,
+        }
+    }
+
+    /// The lock is the claim's, by a command sent then.
+    fn granted(
+        &mut self,
+        sent: Instant,
+        fence: Option<FencingToken>,
+        scene: &Scene,
+        orders: &mut Vec<Order>,
+    ) -> Next {
+        let granted = Granted { to: self.waiter, haunted: self.haunted, sent, fence };
+        match Held::begin(&granted, scene) {
+            Some(mut held) => {
+                orders.push(Order::Grant { claim: self.claim(), term: held.term(sent), fence });
+                held.watch_at_once(scene, orders);
+                self.doing = Doing::Held(Box::new(held));
+                Next::Stays
+            }
+            None => {
+                Next::Refused(Why::TooShort { took: scene.now.saturating_duration_since(sent) })
+            }
+        }
+    }
+
+    /// The server says that it has given us the lock.
+    fn given(&mut self, given: Given, scene: &Scene, orders: &mut Vec<Order>) {
+        let Doing::Waiting { .. } = self.doing else {
+            return; // what was asked meanwhile is answered behind it
+        };
+        let Given { at_us, fence, .. } = given;
+        let since = self.placed.map(|(asked, then_us)| {
+            let passed = Duration::from_micros(at_us.saturating_sub(then_us));
+            after(asked, passed - passed / 500).min(scene.now)
+        });
+        let lease = confirm_within(self.waiter.terms.lease);
+        if let Some(since) = since {
+            let granted = Granted { to: self.waiter, haunted: self.haunted, sent: since, fence };
+            if let Some(mut held) = Held::provisional(&granted, lease, scene) {
+                let term = held.term(since);
+                orders.push(Order::Grant { claim: self.claim(), term, fence });
+                held.confirm(false, scene, orders);
+                held.watch_at_once(scene, orders);
+                self.doing = Doing::Held(Box::new(held));
+                return;
+            }
+        }
+        self.confirm(fence, false, scene, orders);
+    }
+
+    fn expects(&self, errand: Errand) -> bool {
+        match (&self.doing, errand) {
+            (Doing::Asking { sent: mine }, Errand::Queue { sent, .. })
+            | (Doing::Confirming { sent: mine, .. }, Errand::Confirm { sent, .. }) => *mine == sent,
+            (Doing::Held(held), errand) => held.expects(errand),
+            _ => false,
+        }
+    }
+
+    fn said(&mut self, said: Said, scene: &Scene, orders: &mut Vec<Order>) -> Next {
+        if let Doing::Held(held) = &mut self.doing {
+            return match held.said(said, scene, orders) {
+                Some(cause) => Next::Lost(cause),
+                None => Next::Stays,
+            };
+        }
+        let doing = std::mem::replace(&mut self.doing, Doing::Waiting { until: scene.now });
+        match (doing, said) {
+            (Doing::Asking { sent }, Said::Fresh) => {
+                return self.granted(sent, None, scene, orders);
+            }
+            (Doing::Asking { sent }, Said::Fenced(fence)) => {
+                return self.granted(sent, Some(fence), scene, orders);
+            }
+            (Doing::Asking { sent }, Said::Placed { left, before, at_us, .. }) => {
+                return self.stands((sent, at_us), (left, before), scene, orders);
+            }
+            (Doing::Asking { .. }, Said::Forgotten) => self.ask(true, scene, orders),
+            (Doing::Asking { .. }, Said::KeyInUse) => return Next::Refused(Why::KeyInUse),
+            (Doing::Asking { .. }, Said::NoScripts) => return Next::Refused(Why::NoScripts),
+            (Doing::Asking { .. }, Said::TooShort { took }) => {
+                return Next::Refused(Why::TooShort { took });
+            }
+            (Doing::Confirming { sent, fence }, Said::Ours(_)) => {
+                return self.granted(sent, fence, scene, orders);
+            }
+            (Doing::Confirming { fence, .. }, Said::InFull) => {
+                self.confirm(fence, true, scene, orders);
+            }
+            (Doing::Confirming { .. }, Said::Gone | Said::NotOurs) => {
+                self.ask(false, scene, orders);
+            }
+            (_, Said::Failed(failure)) => return self.failed(failure, scene),
+            _ => return self.failed(Failure::ForGood { may_have_run: true }, scene),
+        }
+        Next::Stays
+    }
+
+    /// Somebody else has the lock, and we stand in line.
+    fn stands(
+        &mut self,
+        placed: (Instant, u64),
+        (left, before): (Left, u32),
+        scene: &Scene,
+        orders: &mut Vec<Order>,
+    ) -> Next {
+        match self.waiter.patience {
+            Patience::Once(_) | Patience::Seize(_) => {
+                self.asked = false; // whoever only tries does not stand in line
+                return Next::Refused(Why::Held);
+            }
+            patience if patience.is_over(scene.now) => return Next::Refused(Why::TimedOut),
+            _ => {}
+        }
+        self.placed = Some(placed);
+        if scene.ears.told && !self.listens {
+            self.listens = true;
+            self.ask(false, scene, orders);
+            return Next::Stays;
+        }
+        let beat = if self.listens { after(scene.now, BEAT) } else { self.back_off(scene) };
+        let until = match left {
+            Left::For(left) => {
+                let turn = TURN.0.saturating_add(TURN.1.saturating_mul(before));
+                after(scene.now, left.saturating_add(turn)).min(beat)
+            }
+            _ => beat,
+        };
+        self.wait(until);
+        Next::Stays
+    }
+
+    fn failed(&mut self, failure: Failure, scene: &Scene) -> Next {
+        match (failure, self.waiter.patience) {
+            (Failure::Closed, _) => Next::Refused(Why::Closed),
+            (Failure::ForGood { .. }, _) | (_, Patience::Once(_) | Patience::Seize(_)) => {
+                Next::Refused(Why::Failed)
+            }
+            (_, patience) if patience.is_over(scene.now) => Next::Refused(Why::TimedOut),
+            _ => {
+                let until = self.back_off(scene);
+                self.wait(until);
+                Next::Stays
+            }
+        }
+    }
+
+    fn tick(&mut self, scene: &Scene, orders: &mut Vec<Order>) -> Next {
+        let now = scene.now;
+        let due = self.due();
+        match &mut self.doing {
+            Doing::Held(held) => held.tick(scene, orders),
+            Doing::Waiting { until } if now >= *until => self.ask(false, scene, orders),
+            Doing::Waiting { .. } => {}
+            _ if due.is_none_or(|due| now < due) => {}
+            _ => {
+                return Next::Refused(match self.waiter.patience {
+                    Patience::Once(_) | Patience::Seize(_) => Why::NoAnswer,
+                    Patience::Until(_) | Patience::Endless => Why::TimedOut,
+                });
+            }
+        }
+        Next::Stays
+    }
+
+    fn overdue(&self, now: Instant) -> Next {
+        match &self.doing {
+            Doing::Held(held) => match held.overdue(now) {
+                Some(cause) => Next::Lost(cause),
+                None => Next::Stays,
+            },
+            _ => Next::Stays,
+        }
+    }
+
+    /// Everything may have changed on the server.
+    fn unsettled(&mut self, scene: &Scene, orders: &mut Vec<Order>) {
+        match &mut self.doing {
+            Doing::Waiting { .. } | Doing::Offline => self.ask(false, scene, orders),
+            Doing::Asking { .. } | Doing::Confirming { .. } => {}
+            Doing::Held(held) => held.doubt(scene, orders),
+        }
+    }
+
+    /// The server does not let us listen: who told it where to tell us asks again, without.
+    fn deafened(&mut self, scene: &Scene, orders: &mut Vec<Order>) {
+        if self.listens && !scene.ears.told {
+            self.listens = false;
+            if let Doing::Waiting { .. } = self.doing {
+                self.ask(false, scene, orders);
+            }
+        }
+    }
+
+    fn opened(&mut self, fenced: bool, same: bool, scene: &Scene, orders: &mut Vec<Order>) {
+        // Another server's clock says nothing about this one's.
+        self.placed = None;
+        if !fenced && self.asked {
+            let until = self.waiter.terms.lease.surely_over(scene.now);
+            self.haunted = self.haunted.max(Some(until));
+        }
+        match &mut self.doing {
+            Doing::Waiting { .. } | Doing::Offline => self.ask(false, scene, orders),
+            // Had not been sent, and is now.
+            Doing::Asking { .. } | Doing::Confirming { .. } => {}
+            Doing::Held(held) => held.opened(same, scene, orders),
+        }
+    }
+}

@@ -1,0 +1,394 @@
+//! Fair locks: one line for all processes, served in order; whoever has gone is passed over.
+
+use crate::support::{Access, Running, eventually, poll_once};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+use tenure::{Client, Config, Guard, Lock, LostCause, Options, ProtocolChoice, Renewal};
+use tokio::task::JoinSet;
+
+const ACCESS: Access = Access::OPEN;
+const LONG: Duration = Duration::from_secs(10);
+
+on_every_server! {
+    fair_lock_excludes_others_and_leaves_nothing
+    processes_are_served_in_the_order_of_coming
+    counter_loses_no_update_in_a_crowd
+    whoever_leaves_is_passed_over_and_hands_on_what_it_was_given
+    process_that_has_gone_is_passed_over_at_once
+    line_moves_on_when_a_holder_has_died
+    line_forms_anew_after_everything_was_flushed
+    script_that_the_server_forgot_is_sent_again
+    fences_rise_along_the_line
+    held_lock_is_renewed_and_its_loss_is_told
+    attempts_and_time_outs_leave_the_line
+    waiters_without_pushes_ask_for_their_turn
+    keys_share_the_slot_of_the_lock
+    stolen_lock_goes_on_along_the_line
+    inbox_is_closed_after_a_while
+}
+
+fn fair(client: &Client) -> Lock {
+    client.lock("l").options(patient()).fair()
+}
+
+/// Waits that end within a test can only have been ended by being told.
+fn patient() -> Options {
+    let never = Duration::from_secs(60);
+    Options::new().lease(never).backoff(tenure::Backoff::new(never, 1.0, never))
+}
+
+fn short() -> Options {
+    Options::new().lease(Duration::from_millis(300))
+}
+
+async fn in_line(client: &Client) -> i64 {
+    client.command("ZCARD").arg("{lk:l}:q").send().await.unwrap()
+}
+
+/// Begins to wait, and returns once it stands in line as number `place`.
+async fn stand(lock: Lock, client: &Client, place: i64) -> tokio::task::JoinHandle<Guard> {
+    let waiting = tokio::spawn(async move { lock.acquire_for(LONG).await.unwrap() });
+    eventually("it stands in line", async || in_line(client).await == place).await;
+    waiting
+}
+
+async fn nothing_is_left(client: &Client) {
+    eventually("nothing is left", async || {
+        client.exists(["lk:l", "{lk:l}:q", "{lk:l}:w"]).await.unwrap() == 0
+    })
+    .await;
+}
+
+async fn fair_lock_excludes_others_and_leaves_nothing(server: &Running) {
+    let (ours, theirs) = (server.connect().await, server.connect().await);
+    let guard = fair(&ours).try_acquire().await.unwrap().expect("free");
+    assert!(guard.validity() > Duration::from_secs(50));
+    assert!(fair(&theirs).try_acquire().await.unwrap().is_none());
+    assert!(theirs.lock("l").try_acquire().await.unwrap().is_none());
+    guard.release().await.unwrap();
+    nothing_is_left(&ours).await;
+    drop(fair(&theirs).acquire().await.unwrap());
+    nothing_is_left(&ours).await;
+    let plain = ours.lock("l").acquire().await.unwrap();
+    assert!(fair(&theirs).try_acquire().await.unwrap().is_none());
+    plain.release().await.unwrap();
+}
+
+async fn processes_are_served_in_the_order_of_coming(server: &Running) {
+    let clients = [server.connect().await, server.connect().await, server.connect().await];
+    let held = fair(&clients[0]).acquire().await.unwrap();
+    let (order, mut tasks) = (Arc::new(Mutex::new(Vec::new())), Vec::new());
+    for number in 0..15 {
+        let lock = fair(&clients[[0, 1, 2, 1, 0][number % 5]]);
+        let order = Arc::clone(&order);
+        tasks.push(tokio::spawn(async move {
+            let guard = lock.acquire_for(LONG).await.unwrap();
+            assert!(guard.is_held());
+            order.lock().unwrap().push(number);
+            guard.release().await.unwrap();
+        }));
+        let place = i64::try_from(number).unwrap() + 1;
+        eventually("it stands in line", async || in_line(&clients[0]).await == place).await;
+    }
+    held.release().await.unwrap();
+    for task in tasks {
+        task.await.unwrap();
+    }
+    assert_eq!(*order.lock().unwrap(), (0..15).collect::<Vec<_>>());
+    nothing_is_left(&clients[0]).await;
+}
+
+async fn counter_loses_no_update_in_a_crowd(server: &Running) {
+    let (mut tasks, inside) = (JoinSet::new(), Arc::new(Mutex::new(0)));
+    for _ in 0..4 {
+        let client = server.connect().await;
+        for _ in 0..4 {
+            let (lock, inside) = (fair(&client), Arc::clone(&inside));
+            tasks.spawn(async move {
+                for _ in 0..10 {
+                    let guard = lock.acquire_for(LONG).await.unwrap();
+                    *inside.lock().unwrap() += 1;
+                    tokio::task::yield_now().await;
+                    let there = std::mem::take(&mut *inside.lock().unwrap());
+                    assert_eq!(there, 1, "two hold it");
+                    guard.release().await.unwrap();
+                }
+            });
+        }
+    }
+    while let Some(finished) = tasks.join_next().await {
+        finished.unwrap();
+    }
+    nothing_is_left(&server.connect().await).await;
+}
+
+async fn whoever_leaves_is_passed_over_and_hands_on_what_it_was_given(server: &Running) {
+    let (ours, theirs) = (server.connect().await, server.connect().await);
+    for early in [true, false] {
+        let held = fair(&ours).acquire().await.unwrap();
+        let first = stand(fair(&theirs), &ours, 1).await;
+        let last = stand(fair(&ours), &ours, 2).await;
+        if early {
+            first.abort();
+            eventually("it has left the line", async || in_line(&ours).await == 1).await;
+            held.release().await.unwrap();
+        } else {
+            // The grant and the leaving cross each other.
+            held.release().await.unwrap();
+            first.abort();
+        }
+        drop(first);
+        let begun = Instant::now();
+        last.await.unwrap().release().await.unwrap();
+        assert!(begun.elapsed() < Duration::from_secs(1), "early {early}");
+        nothing_is_left(&ours).await;
+    }
+}
+
+async fn process_that_has_gone_is_passed_over_at_once(server: &Running) {
+    let (ours, theirs) = (server.connect().await, server.connect().await);
+    let held = fair(&ours).acquire().await.unwrap();
+    // Its process dies with all that it has: no one says that it leaves the line.
+    let value = "1;00000000000000000000000000;;;1;1;";
+    let alive = "99999999999999999;2000;0;7;lk:i:0000000000000000".to_owned();
+    ours.command("ZADD").arg(("{lk:l}:q", 1, value)).send::<i64>().await.unwrap();
+    ours.command("HSET").arg(("{lk:l}:w", value, alive)).send::<i64>().await.unwrap();
+    // Another one has not been heard of for too long.
+    let old = "1;00000000000000000000000001;;;1;1;";
+    ours.command("ZADD").arg(("{lk:l}:q", 2, old)).send::<i64>().await.unwrap();
+    ours.command("HSET").arg(("{lk:l}:w", old, "5;2000;0;7;")).send::<i64>().await.unwrap();
+    let last = stand(fair(&theirs), &ours, 3).await;
+    let begun = Instant::now();
+    held.release().await.unwrap();
+    last.await.unwrap().release().await.unwrap();
+    assert!(begun.elapsed() < Duration::from_secs(1));
+    nothing_is_left(&ours).await;
+}
+
+async fn line_moves_on_when_a_holder_has_died(server: &Running) {
+    let (ours, theirs) = (server.connect().await, server.connect().await);
+    let dead = ours.lock("l").options(short().renewal(Renewal::Off)).fair();
+    std::mem::forget(dead.acquire().await.unwrap());
+    let first = stand(fair(&theirs), &ours, 1).await;
+    let last = stand(fair(&ours), &ours, 2).await;
+    let begun = Instant::now();
+    let guard = first.await.unwrap();
+    assert!(begun.elapsed() < Duration::from_secs(2), "within the lease");
+    assert!(!last.is_finished());
+    guard.release().await.unwrap();
+    last.await.unwrap().release().await.unwrap();
+    nothing_is_left(&ours).await;
+}
+
+async fn line_forms_anew_after_everything_was_flushed(server: &Running) {
+    let (ours, theirs) = (server.connect().await, server.connect().await);
+    let held = fair(&ours).acquire().await.unwrap();
+    let mut tasks = Vec::new();
+    for place in 1..=4 {
+        let client = if place % 2 == 0 { &ours } else { &theirs };
+        tasks.push(stand(fair(client), &ours, place).await);
+    }
+    ours.command("FLUSHALL").send::<()>().await.unwrap();
+    let cause = held.lost().await;
+    assert!(matches!(cause, LostCause::Deleted | LostCause::TakenOver), "{cause:?}");
+    drop(held);
+    let (done, mut waiting) = (Arc::new(Mutex::new(0)), JoinSet::new());
+    for task in tasks {
+        let done = Arc::clone(&done);
+        waiting.spawn(async move {
+            task.await.unwrap().release().await.unwrap();
+            *done.lock().unwrap() += 1;
+        });
+    }
+    while let Some(finished) = waiting.join_next().await {
+        finished.unwrap();
+    }
+    assert_eq!(*done.lock().unwrap(), 4);
+    nothing_is_left(&ours).await;
+}
+
+async fn script_that_the_server_forgot_is_sent_again(server: &Running) {
+    let (ours, theirs) = (server.connect().await, server.connect().await);
+    let forget = async || ours.command("SCRIPT").arg("FLUSH").send::<()>().await.unwrap();
+    forget().await;
+    let held = fair(&ours).acquire().await.unwrap();
+    forget().await;
+    let next = stand(fair(&theirs), &ours, 1).await;
+    forget().await;
+    held.release().await.unwrap();
+    forget().await;
+    let guard = next.await.unwrap();
+    assert!(guard.is_held());
+    guard.release().await.unwrap();
+    nothing_is_left(&ours).await;
+}
+
+async fn fences_rise_along_the_line(server: &Running) {
+    let clients = [server.connect().await, server.connect().await];
+    let tokens = Arc::new(Mutex::new(Vec::new()));
+    let mut tasks = JoinSet::new();
+    for number in 0..8 {
+        let (lock, tokens) = (fair(&clients[number % 2]).fenced(), Arc::clone(&tokens));
+        tasks.spawn(async move {
+            for _ in 0..5 {
+                let guard = lock.acquire_for(LONG).await.unwrap();
+                tokens.lock().unwrap().push(guard.token());
+                guard.release().await.unwrap();
+            }
+        });
+    }
+    while let Some(finished) = tasks.join_next().await {
+        finished.unwrap();
+    }
+    let tokens = tokens.lock().unwrap().clone();
+    assert!(tokens.is_sorted_by(|one, other| one < other), "{tokens:?}");
+    nothing_is_left(&clients[0]).await;
+}
+
+async fn held_lock_is_renewed_and_its_loss_is_told(server: &Running) {
+    let (ours, theirs) = (server.connect().await, server.connect().await);
+    let held = ours.lock("l").options(short()).fair().acquire().await.unwrap();
+    let waiting = theirs.lock("l").options(short()).fair();
+    let mut next = Box::pin(waiting.acquire_for(LONG));
+    assert!(tokio::time::timeout(Duration::from_millis(900), &mut next).await.is_err());
+    assert!(held.is_held(), "it was renewed");
+    held.release().await.unwrap();
+    let guard = next.await.unwrap();
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert!(guard.is_held(), "what was given is renewed, too");
+    ours.del("lk:l").await.unwrap();
+    assert_eq!(guard.lost().await, LostCause::Deleted);
+    drop(guard);
+    nothing_is_left(&ours).await;
+}
+
+async fn attempts_and_time_outs_leave_the_line(server: &Running) {
+    let (ours, theirs) = (server.connect().await, server.connect().await);
+    let held = fair(&ours).acquire().await.unwrap();
+    assert!(fair(&theirs).try_acquire().await.unwrap().is_none());
+    assert_eq!(in_line(&ours).await, 0, "whoever only tries stands in no line");
+    let error = fair(&theirs).acquire_for(Duration::from_millis(50)).await.unwrap_err();
+    assert!(error.to_string().contains("held by"), "{error}");
+    eventually("it has left the line", async || in_line(&ours).await == 0).await;
+    held.release().await.unwrap();
+    nothing_is_left(&ours).await;
+}
+
+async fn waiters_without_pushes_ask_for_their_turn(server: &Running) {
+    let old = async || -> Client {
+        let config: Config = server.config().protocol(ProtocolChoice::Resp2);
+        Client::with_config(config).await.unwrap()
+    };
+    let (ours, theirs) = (old().await, old().await);
+    let lock = |client: &Client| client.lock("l").fair();
+    let held = lock(&ours).acquire().await.unwrap();
+    let first = stand(lock(&theirs), &ours, 1).await;
+    let last = stand(lock(&ours), &ours, 2).await;
+    held.release().await.unwrap();
+    let guard = first.await.unwrap();
+    assert!(guard.validity() > Duration::from_secs(9));
+    assert!(!last.is_finished());
+    guard.release().await.unwrap();
+    last.await.unwrap().release().await.unwrap();
+    nothing_is_left(&ours).await;
+}
+
+async fn keys_share_the_slot_of_the_lock(server: &Running) {
+    let (ours, theirs) = (server.connect().await, server.connect().await);
+    let lock = |client: &Client| client.lock("a{l}b").fair().fenced();
+    let held = lock(&ours).acquire().await.unwrap();
+    let waiting = lock(&theirs);
+    let mut next = Box::pin(waiting.acquire());
+    assert!(poll_once(&mut next).await.is_pending());
+    let keys = ["lk:a{l}b", "lk:a{l}b:q", "lk:a{l}b:w", "lk:a{l}b:f"];
+    eventually("all keys are there", async || ours.exists(keys).await.unwrap() == 4).await;
+    for key in keys {
+        assert!(ours.command("PTTL").arg(key).send::<i64>().await.unwrap() > 0, "{key}");
+    }
+    held.release().await.unwrap();
+    next.await.unwrap().release().await.unwrap();
+}
+
+async fn stolen_lock_goes_on_along_the_line(server: &Running) {
+    let (ours, theirs) = (server.connect().await, server.connect().await);
+    let held = fair(&ours).acquire().await.unwrap();
+    let first = stand(fair(&ours), &ours, 1).await;
+    let thief = fair(&theirs);
+    let seen = thief.inspect().await.unwrap().expect("held");
+    let guard = thief.steal(&seen).await.unwrap().expect("it is what was seen");
+    assert!(!first.is_finished());
+    assert!(held.verify().await.is_err(), "it was taken over");
+    guard.release().await.unwrap();
+    first.await.unwrap().release().await.unwrap();
+    nothing_is_left(&ours).await;
+}
+
+async fn inbox_is_closed_after_a_while(server: &Running) {
+    let (ours, theirs) = (server.connect().await, server.connect().await);
+    let inboxes = async || {
+        let asked = ours.command("PUBSUB").arg(("CHANNELS", "lk:i:*"));
+        asked.send::<Vec<String>>().await.unwrap().len()
+    };
+    let held = fair(&ours).acquire().await.unwrap();
+    assert_eq!(inboxes().await, 0, "whoever gets the lock at once listens to nothing");
+    let next = stand(fair(&theirs), &ours, 1).await;
+    eventually("it listens", async || inboxes().await == 1).await;
+    held.release().await.unwrap();
+    next.await.unwrap().release().await.unwrap();
+    eventually("nobody listens", async || inboxes().await == 0).await;
+}
+
+/// Whoever may not subscribe asks for its turn.
+mod without_subscriptions {
+    use super::{fair, stand};
+    use crate::support::{Access, Running, User};
+    use tenure::{Client, Lock, Options};
+
+    const DEAF: User = User { name: "deaf", password: "p", denied: &["subscribe"] };
+    const ACCESS: Access = Access::with_user(DEAF);
+
+    on_every_server! {
+        line_moves_on_all_the_same
+    }
+
+    fn asking(client: &Client) -> Lock {
+        fair(client).options(Options::new())
+    }
+
+    async fn line_moves_on_all_the_same(server: &Running) {
+        let config = || server.config().username(DEAF.name).password(DEAF.password);
+        let ours = Client::with_config(config()).await.unwrap();
+        let theirs = Client::with_config(config()).await.unwrap();
+        let held = asking(&ours).acquire().await.unwrap();
+        let first = stand(asking(&theirs), &ours, 1).await;
+        let last = stand(asking(&ours), &ours, 2).await;
+        held.release().await.unwrap();
+        let guard = first.await.unwrap();
+        assert!(!last.is_finished());
+        guard.release().await.unwrap();
+        last.await.unwrap().release().await.unwrap();
+    }
+}
+
+/// Without scripts there is no line.
+mod without_scripts {
+    use crate::support::{Access, Running, User};
+    use tenure::AcquireError;
+
+    const NO_SCRIPTS: User =
+        User { name: "purist", password: "p", denied: &["eval", "evalsha", "script"] };
+
+    const ACCESS: Access = Access::with_user(NO_SCRIPTS);
+
+    on_every_server! {
+        fair_lock_says_what_is_missing
+    }
+
+    async fn fair_lock_says_what_is_missing(server: &Running) {
+        let config = server.config().username(NO_SCRIPTS.name).password(NO_SCRIPTS.password);
+        let client = tenure::Client::with_config(config).await.unwrap();
+        let error = client.lock("l").fair().acquire().await.unwrap_err();
+        assert!(matches!(error, AcquireError::Unsupported { .. }), "{error:?}");
+        assert!(error.to_string().contains("EVALSHA"), "{error}");
+    }
+}
