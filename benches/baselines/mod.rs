@@ -1,4 +1,7 @@
 //! Instruction counts beside the committed ones, of which there is a file for each compiler.
+//!
+//! Frameworks for such counts keep as a baseline all that callgrind wrote, with the machine's paths in it, and need a program
+//! of their own to be installed. A table of names and numbers can be read, and reviewed when it changes.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

@@ -33,7 +33,7 @@ impl AsRef<[u8]> for Str {
     }
 }
 
-/// As [`Bytes`] are shown: text as far as it is text.
+/// In quotes, what is no printable ASCII escaped.
 impl fmt::Debug for Str {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "b\"{}\"", self.escape_ascii())

@@ -43,7 +43,7 @@ impl Decoder {
         }
     }
 
-    /// Changes the protocol, between frames: after the answer to `HELLO`.
+    /// Changes the protocol, between frames: before the answer to `HELLO` is decoded, which comes in the new one.
     pub fn set_protocol(&mut self, protocol: Protocol) {
         self.parser.rules.protocol = protocol;
     }
@@ -51,8 +51,8 @@ impl Decoder {
     /// Takes the next frame off the front of `input`; `None` asks for more bytes behind it.
     ///
     /// Bytes may be taken off before the frame is whole: `input` is to be handed in as it was left, with more appended. Slices in
-    /// the frame share its memory; where that is larger than an ordinary read of 64 KiB, they are copied out of it unless they are
-    /// large themselves.
+    /// the frame share its memory; where its capacity was larger than an ordinary read of 64 KiB, they are copied out of it unless
+    /// they are large themselves.
     ///
     /// # Errors
     ///
@@ -62,8 +62,9 @@ impl Decoder {
         self.frames(input).next().transpose()
     }
 
-    /// As [`Decoder::decode`], into `frame`, whose storage is used again: an array, map, set or push costs no allocation when the
-    /// last one was as large. Tells whether there is a frame; if not, `frame` is null.
+    /// As [`Decoder::decode`], into `frame`, whose storage is used again: an array, map, set or push of at most 1,024 children that
+    /// are no aggregates costs no allocation when the last one was as large. Tells whether there is a frame; if not, and after an
+    /// error, `frame` is null.
     ///
     /// # Errors
     ///
@@ -77,8 +78,8 @@ impl Decoder {
         self.frames(input).decode_into(frame)
     }
 
-    /// All frames at the front of `input`, as [`Decoder::decode`] and [`Decoder::decode_into`] give them one by one: for many
-    /// small ones in a read this is twice as fast.
+    /// All frames at the front of `input`, as [`Decoder::decode`] and [`Decoder::decode_into`] give them one by one: the way to read
+    /// many small ones, because the input is not touched in between.
     ///
     /// ```
     /// # use bytes::BytesMut;
@@ -105,14 +106,16 @@ impl Decoder {
         self.parser.reuse(frame);
     }
 
-    /// Whether a frame may begin here that need not be held against any limit.
+    /// Whether a frame may begin here that need not be held against any limit, and can be taken off unseen.
     #[inline]
-    pub(crate) fn is_between(&self, arrived: usize) -> bool {
-        matches!(self.phase, Phase::Between) && self.parser.rules.is_ample(arrived, 0)
+    pub(crate) fn is_between(&self, input: &BytesMut) -> bool {
+        matches!(self.phase, Phase::Between)
+            && self.parser.rules.is_ample(input.len(), 0)
+            && self.segment.knows(input)
     }
 
-    /// A frame that is not short, or not all there, behind `at` bytes that were read before. What begins with a bulk string that is
-    /// whole is known to.
+    /// A frame that is not short, or not all there, behind `at` bytes that were read before. If it is a bulk string that is all
+    /// there, `long` has the lengths of its header and of its bytes.
     #[inline(never)]
     pub(crate) fn other(
         &mut self,
@@ -124,7 +127,7 @@ impl Decoder {
             let input = Input::new(input, at, 0, &mut self.segment);
             return Ok(Some(Frame::Bulk(input.last_string(header, len))));
         }
-        if self.is_between(input.len()) {
+        if self.is_between(input) {
             let rest = input.get(at..).unwrap_or_default();
             if let Some(len) = self.parser.rules.text(rest) {
                 let kind = rest.first().copied().unwrap_or_default();

@@ -6,7 +6,7 @@ use bytes::{BufMut, BytesMut};
 
 const CRLF: &[u8] = b"\r\n";
 
-/// Appends one command: an array of bulk strings.
+/// Appends one command: an array of bulk strings. There is to be one at least: servers pass over an empty array without an answer.
 ///
 /// What is sent again and again may be encoded once: its bytes can be appended as they are, for the cost of copying them.
 ///
@@ -41,8 +41,8 @@ pub fn bulk_i64(number: i64, out: &mut impl BufMut) {
 /// sets and pushes as arrays, booleans as integers, doubles, big numbers and verbatim strings as bulk strings; attributes are
 /// left out.
 ///
-/// A simple string or error is cut at the first CR or LF, and an invalid frame is sent as an error, so that nothing a caller
-/// puts into a frame can change the number of frames.
+/// A simple string or error is cut at the first CR or LF, an invalid frame is sent as an error, and a push without children,
+/// which no client would accept, with a null in it: nothing a caller puts into a frame can change the number of frames.
 pub fn frame(frame: &Frame, protocol: Protocol, out: &mut BytesMut) {
     // Depth first on a stack of our own: a frame may be deeper than the thread's stack.
     let mut open = vec![Next::Value(frame)];
@@ -103,6 +103,7 @@ fn value<'a>(frame: &'a Frame, protocol: Protocol, out: &mut BytesMut, open: &mu
         Frame::Verbatim(verbatim) => reserved_bulk(&verbatim.text, out),
         Frame::Array(items) => children(b'*', items, out, open),
         Frame::Set(items) => children(if resp3 { b'~' } else { b'*' }, items, out, open),
+        Frame::Push(items) if resp3 && items.is_empty() => out.extend_from_slice(b">1\r\n_\r\n"),
         Frame::Push(items) => children(if resp3 { b'>' } else { b'*' }, items, out, open),
         Frame::Map(pairs) => {
             let (kind, len) = if resp3 { (b'%', pairs.len()) } else { (b'*', pairs.len() * 2) };
@@ -209,6 +210,11 @@ mod tests {
         assert_eq!(encoded(&Frame::Null, Protocol::Resp3), "_ ");
         assert_eq!(encoded(&Frame::Null, Protocol::Resp2), "$-1 ");
         assert_eq!(encoded(&Frame::Set(vec![Frame::Null]), Protocol::Resp2), "*1 $-1 ");
+        assert_eq!(
+            encoded(&Frame::Push(vec![]), Protocol::Resp3),
+            ">1 _ ",
+            "`>0` would be an error"
+        );
     }
 
     #[test]

@@ -63,7 +63,7 @@ impl DecodeError {
         self.kind
     }
 
-    /// Bytes between the start of the top-level frame and the fault.
+    /// Bytes between the start of the top-level frame and the fault; of a request, the line that has it, or its end.
     pub fn offset(&self) -> u64 {
         self.offset
     }

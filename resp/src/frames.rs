@@ -9,7 +9,7 @@ use std::iter::FusedIterator;
 /// The frames at the front of an input, one after the other; made by [`Decoder::frames`].
 ///
 /// Ends where more bytes are needed, or behind an error, which is final as [`Decoder::decode`] says. What was read is taken off the
-/// input when this is dropped, at the latest.
+/// input when this is dropped, at the latest: it is not to be forgotten with [`std::mem::forget`], or frames come twice.
 #[derive(Debug)]
 #[must_use = "nothing is decoded by itself"]
 pub struct Frames<'a> {
@@ -17,7 +17,7 @@ pub struct Frames<'a> {
     input: &'a mut BytesMut,
     /// Bytes at the front of the input that were read and not yet taken off.
     at: usize,
-    /// Whether a frame may begin at `at` that need not be held against any limit.
+    /// Whether a frame may begin at `at` that need not be held against any limit, and can be taken off unseen.
     is_between: bool,
     /// Whether there was an error.
     is_lost: bool,
@@ -26,7 +26,7 @@ pub struct Frames<'a> {
 impl<'a> Frames<'a> {
     #[inline]
     pub(crate) fn new(decoder: &'a mut Decoder, input: &'a mut BytesMut) -> Self {
-        let is_between = decoder.is_between(input.len());
+        let is_between = decoder.is_between(input);
         Self { decoder, input, at: 0, is_between, is_lost: false }
     }
 
@@ -62,7 +62,7 @@ impl<'a> Frames<'a> {
         let at = std::mem::take(&mut self.at);
         let found = self.decoder.other(self.input, defect!(41, 0, at), long);
         if !defect!(42) {
-            self.is_between = self.decoder.is_between(self.input.len());
+            self.is_between = self.decoder.is_between(self.input);
         }
         match found {
             Ok(Some(frame)) => {
@@ -74,6 +74,7 @@ impl<'a> Frames<'a> {
                 Ok(false)
             }
             Err(error) => {
+                put(place, Frame::Null);
                 self.is_lost = true;
                 Err(error)
             }

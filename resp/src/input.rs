@@ -22,6 +22,13 @@ pub(crate) struct Segment {
 }
 
 impl Segment {
+    /// Whether the input need not be looked at before its front is taken off: its memory is small, or known to be large.
+    #[inline]
+    pub(crate) fn knows(&self, input: &BytesMut) -> bool {
+        let capacity = input.capacity();
+        capacity <= SEGMENT || self.end == input.as_ptr().addr() + capacity
+    }
+
     /// The size of the input's memory where that is more than an ordinary read, and nothing otherwise. What is left of a large one
     /// still ends where it ended.
     #[inline]
@@ -82,7 +89,7 @@ impl<'a> Input<'a> {
     pub(crate) fn slice(&mut self, before: usize, len: usize) -> Bytes {
         let start = self.at + before;
         let end = start + len;
-        if len == 0 || end + 2 > self.buffer.len() {
+        if len == 0 {
             self.at = end + 2;
             return Bytes::new();
         }

@@ -36,17 +36,18 @@
 //!
 //! # Strings
 //!
-//! A string of up to 38 bytes lies in its [`Frame`], a longer one is a slice of the input ([`Str`]). Nothing is allocated for either,
-//! and a small value never keeps a large read alive.
+//! A string of up to 38 bytes lies in its [`Frame`], a longer one is a slice of the input ([`Str`]), or a copy where a slice would
+//! keep a large read alive for a small value.
 //!
 //! That is why there is no borrowed view of the input beside [`Frame`]: what a lock is answered with, `+OK`, `:1` and tokens of
 //! 36 bytes, touches no reference count as it is, and a view would have to be copied to outlive the read.
 //!
 //! # Damage
 //!
-//! A fault that hides where the frame ends is an [`Err`] and final: the connection has to go. A fault inside a frame whose end
-//! is known, such as a boolean that is neither true nor false, or nesting beyond [`Limits::depth`], comes out as
-//! [`Frame::Invalid`] in place of the whole top-level reply, and the next reply is not affected.
+//! A fault that may hide where the frame ends, such as a length that is none, is an [`Err`] and final: the connection has to go. A
+//! fault in the text of a value, such as a boolean that is neither true nor false, and nesting beyond [`Limits::depth`] come out
+//! as [`Frame::Invalid`] in place of the whole top-level reply, and the next reply is not affected. A push with such a fault stays
+//! a push, as it is nobody's reply: its only child is [`Frame::Invalid`].
 //!
 //! Specifications: [RESP](https://redis.io/docs/latest/develop/reference/protocol-spec/),
 //! [RESP3](https://github.com/redis/redis-specifications/blob/master/protocol/RESP3.md).

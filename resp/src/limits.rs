@@ -8,14 +8,14 @@ pub(crate) const HARD_DEPTH: usize = 65_536;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {
-    /// Levels of nesting, at most [`Limits::MAX_DEPTH`]; a deeper reply is skipped and comes out as invalid. Default: 128; the deepest reply of a
-    /// command of Redis has 12.
+    /// Levels of nesting, at most [`Limits::MAX_DEPTH`]; a deeper reply is skipped and comes out as invalid. Default: 128; the
+    /// deepest reply of a command of Redis has 12.
     pub depth: usize,
     /// Bytes of one string. Default: 512 MiB, as servers have it.
     pub payload: u64,
     /// Children of one aggregate. Default: 2²⁷.
     pub children: u64,
-    /// Bytes of one top-level frame. Default: 1 GiB.
+    /// Bytes of one top-level frame; what a header announces counts from its last byte on. Default: 1 GiB.
     pub frame: u64,
 }
 

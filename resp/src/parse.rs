@@ -9,7 +9,7 @@ use crate::number::is_big_number;
 use crate::stack::{Size, Stack};
 use crate::value::{Content, Rules, scalar, textual};
 use crate::work::look;
-use crate::{DecodeError, Frame, Protocol};
+use crate::{DecodeError, Frame, Protocol, Verbatim};
 
 /// How far the current top-level frame has been read.
 #[derive(Debug)]
@@ -231,7 +231,8 @@ impl Parser {
                 return Ok(Step::Open);
             }
         };
-        let size = usize::try_from(len).map_err(|_| (Kind::TooLong, header - 1))?;
+        let size = usize::try_from(len).ok().filter(|size| size.checked_add(header + 2).is_some());
+        let size = size.ok_or((Kind::TooLong, header - 1))?;
         if len.saturating_add(header as u64 + 2) > self.rules.budget(input) && !defect!(28) {
             return Err((Kind::FrameTooLarge, header - 1));
         }
@@ -280,8 +281,17 @@ impl Parser {
             input.skip(end + 2);
             return Ok(Step::Value(Frame::Null));
         }
-        Ok(Step::Value(content.frame(input.string(header, len))))
+        Ok(Step::Value(match (content, rest.get(header..header + 3)) {
+            (Content::Verbatim, Some(&[a, b, c])) => {
+                let before = defect!(22, 3, 4);
+                let text = input.string(header + before, len - before);
+                Frame::Verbatim(Box::new(Verbatim { format: [a, b, c], text }))
+            }
+            _ => content.frame(input.string(header, len)),
+        }))
     }
+
+    /// A value that begins with the number of its children, up to the first of them.
     fn aggregate(&mut self, kind: u8, input: &mut Input<'_>) -> Result<Step, Fault> {
         let aggregate = match kind {
             b'*' => Aggregate::Array,
@@ -317,7 +327,7 @@ impl Parser {
         let arrived = if self.damage.is_none() { Some(input.rest().len()) } else { None };
         let size = match count {
             Count::Of(count) => Size::Of(count),
-            Count::Null | Count::Stream => Size::Stream(max.min(MAX_COUNT)),
+            _ => Size::Stream(max.min(MAX_COUNT)),
         };
         self.stack.open(aggregate, size, arrived);
         Ok(Step::Open)

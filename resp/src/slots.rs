@@ -36,6 +36,15 @@ pub(crate) fn vacate(place: &mut Frame) {
     }
 }
 
+/// Adds a child for which no place was made. The first gets room for itself alone: by themselves vectors begin with four, which
+/// for a map of one pair is fifty times its bytes.
+fn push<T>(places: &mut Vec<T>, child: T) {
+    if places.is_empty() {
+        places.reserve_exact(1);
+    }
+    places.push(child);
+}
+
 /// The children of an array, set or push.
 #[derive(Debug, Default)]
 pub(crate) struct Items {
@@ -82,7 +91,7 @@ impl Items {
     pub(crate) fn add(&mut self, frame: Frame) {
         match self.places.get_mut(self.filled) {
             Some(place) => put(place, frame),
-            None => self.places.push(frame),
+            None => push(&mut self.places, frame),
         }
         self.filled += 1;
     }
@@ -130,7 +139,7 @@ impl Pairs {
         match self.places.get_mut(self.filled / 2) {
             Some((_, value)) if self.filled % 2 == 1 => put(value, frame),
             Some((key, _)) => put(key, frame),
-            None => self.places.push((frame, Frame::Null)),
+            None => push(&mut self.places, (frame, Frame::Null)),
         }
         self.filled += 1;
     }

@@ -13,7 +13,7 @@ use crate::{Attributed, DecodeErrorKind as Kind, Frame};
 const SPARE: usize = 1 << 10;
 
 /// How many children an aggregate has; pairs count once.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) enum Size {
     Of(u64),
     /// Until its end comes, this many at most.

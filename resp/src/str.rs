@@ -9,7 +9,8 @@ use std::ops::Deref;
 /// The longest string that lies in place: a UUID is one.
 pub(crate) const INLINE: usize = 38;
 
-/// A string of any bytes, as RESP has it: cheap to clone, and without an allocation up to 38 bytes.
+/// A string of any bytes, as RESP has it: cheap to clone. Decoded or copied it needs no allocation up to 38 bytes; made of
+/// [`Bytes`] it stays shared.
 #[derive(Clone)]
 pub struct Str(pub(crate) Repr);
 
@@ -71,14 +72,6 @@ impl Str {
         match &self.0 {
             Repr::Inline(len, place) => place.get(..usize::from(*len)).unwrap_or_default(),
             Repr::Shared(bytes) => bytes,
-        }
-    }
-
-    /// What is left of it behind so many bytes.
-    pub(crate) fn after(self, len: usize) -> Self {
-        match self.0 {
-            Repr::Shared(bytes) if len <= bytes.len() => Self(Repr::Shared(bytes.slice(len..))),
-            _ => Self::copy_from_slice(self.get(len..).unwrap_or_default()),
         }
     }
 }

@@ -6,7 +6,7 @@ use crate::DecodeErrorKind as Kind;
 use crate::input::Input;
 use crate::number::{MAX_DOUBLE, double};
 use crate::str::Str;
-use crate::{Frame, Limits, Protocol, Verbatim};
+use crate::{Frame, Limits, Protocol};
 
 /// What a connection may carry.
 #[derive(Debug)]
@@ -36,8 +36,7 @@ impl Content {
     pub(crate) fn frame(self, bytes: Str) -> Frame {
         match self {
             Self::Error => Frame::BulkError(bytes),
-            Self::Verbatim => verbatim(bytes),
-            Self::Bulk | Self::Chunk => Frame::Bulk(bytes),
+            _ => Frame::Bulk(bytes),
         }
     }
 }
@@ -77,10 +76,4 @@ pub(crate) fn scalar(kind: u8, text: &[u8]) -> Result<Frame, Kind> {
             number.or(largest).map(Frame::Integer).ok_or(Kind::BadInteger)
         }
     }
-}
-
-/// Splits format and text; what lacks them was marked as damaged before.
-fn verbatim(bytes: Str) -> Frame {
-    let Some(&[a, b, c, _]) = bytes.get(..4) else { return Frame::Null };
-    Frame::Verbatim(Box::new(Verbatim { format: [a, b, c], text: bytes.after(defect!(22, 3, 4)) }))
 }

@@ -16,7 +16,8 @@ pub fn examined() -> u64 {
     LOOKED.get()
 }
 
-/// These many bytes are looked at, for the first time or again.
+/// These many bytes are looked at, for the first time or again. The passes over the text of a number, 32 bytes or 8 KiB at most,
+/// count as one.
 #[cfg(feature = "count-work")]
 pub(crate) fn look(bytes: usize) {
     LOOKED.set(LOOKED.get() + bytes as u64);

@@ -164,6 +164,11 @@ fn frames_that_are_not_asked_for_stay_in_the_input() {
     input.extend_from_slice(b"\r\n");
     assert_eq!(decoder.decode(&mut input), Ok(Some(Frame::bulk(vec![b'x'; 40]))));
     assert_eq!(input, "");
+    for mut frame in [Frame::Integer(7), Frame::Array(vec![Frame::Null])] {
+        input.extend_from_slice(b"X");
+        assert!(decoder.decode_into(&mut input, &mut frame).is_err());
+        assert_eq!(frame, Frame::Null, "nothing of an earlier reply is left");
+    }
 }
 
 #[test]

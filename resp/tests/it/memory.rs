@@ -100,6 +100,28 @@ fn depth_costs_a_small_multiple_of_its_bytes() {
 }
 
 #[test]
+fn depth_within_an_aggregate_that_has_its_places_costs_a_small_multiple_of_its_bytes() {
+    let chains = [
+        "*1\r\n",
+        "~1\r\n",
+        "%1\r\n_\r\n",
+        "|1\r\n_\r\n_\r\n",
+        "*2\r\n_\r\n",
+        "%2\r\n_\r\n_\r\n_\r\n",
+    ];
+    for open in chains {
+        for (levels, chains) in [(3, 900), (63, 400), (126, 200)] {
+            let chain = [many(open, levels), b"_\r\n".to_vec()].concat().repeat(chains);
+            for header in ["*", "%"] {
+                // More children than chains: the places for the others wait until the end.
+                let wire = [format!("{header}{}\r\n", chain.len() / 3).into_bytes(), chain.clone()];
+                check_peak(&format!("{header} of chains of {levels} {open:?}"), &wire.concat());
+            }
+        }
+    }
+}
+
+#[test]
 fn long_strings_cost_a_small_multiple_of_their_bytes() {
     check_peak("a long line", &[b"+", &vec![b'x'; 1 << 20][..]].concat());
     check_peak("a long string", &[b"$1048576\r\n", &vec![b'x'; 1 << 20][..], b"\r\n"].concat());
@@ -151,6 +173,7 @@ fn small_value_keeps_one_ordinary_read_alive_at_most() {
         "(123\r\n",
         "!3\r\nabc\r\n",
         "=5\r\ntxt:x\r\n",
+        "=42\r\ntxt:01234567890123456789012345678901234567\r\n",
         "-ERR\r\n",
     ] {
         assert!(kept(wire.as_bytes(), 512 << 20, pick) < 100, "{wire:?}");
@@ -175,8 +198,37 @@ fn what_is_left_of_a_large_read_is_still_large() {
     assert!(input.capacity() < 64 << 10, "it looks like an ordinary read now");
     let small = decoder.decode(&mut input).unwrap();
     let Some(Frame::Bulk(small)) = small else { panic!("{small:?}") };
-    drop(input);
-    assert!(Bytes::from(small).is_unique(), "it is a copy of its own");
+    assert!(Bytes::from(small).is_unique(), "the input has a share in it");
+}
+
+#[test]
+fn large_read_of_small_replies_is_still_large_at_its_end() {
+    let long = b"$50\r\n01234567890123456789012345678901234567890123456789\r\n";
+    type Way = fn(&mut Decoder, &mut BytesMut) -> Frame;
+    let ways: [Way; 3] = [
+        |decoder, input| decoder.decode(input).unwrap().unwrap(),
+        |decoder, input| decoder.frames(input).next().unwrap().unwrap(),
+        |decoder, input| {
+            let mut frame = Frame::Null;
+            assert!(decoder.decode_into(input, &mut frame).unwrap());
+            frame
+        },
+    ];
+    for way in ways {
+        let (mut input, mut decoder) = (BytesMut::with_capacity(1 << 20), decoder(Protocol::Resp3));
+        while input.len() + 4 + long.len() <= 1 << 20 {
+            input.extend_from_slice(b":1\r\n");
+        }
+        input.extend_from_slice(long);
+        let small = loop {
+            match way(&mut decoder, &mut input) {
+                Frame::Integer(1) => {}
+                Frame::Bulk(small) => break small,
+                other => panic!("{other:?}"),
+            }
+        };
+        assert!(Bytes::from(small).is_unique(), "the input has a share in it");
+    }
 }
 
 #[test]
