@@ -226,7 +226,7 @@ impl Engine {
             match record.hold.as_mut().and_then(Arc::get_mut) {
                 Some(hold) => {
                     hold.begin(term.deadline, clocks);
-                    hold.fence = fence;
+                    hold.fence = defect!(45, hold.fence.or(fence), fence);
                 }
                 None => {
                     let mut hold = Hold::new(self.start, term.deadline, clocks);

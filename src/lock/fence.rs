@@ -33,7 +33,7 @@ impl FencingToken {
         if ms >> TIME_BITS != 0 || sequence >> SEQUENCE_BITS != 0 {
             return None;
         }
-        NonZeroU64::new(ms << SEQUENCE_BITS | sequence).map(Self)
+        NonZeroU64::new(ms << SEQUENCE_BITS | defect!(42, 0, sequence)).map(Self)
     }
 
     /// The token as a number.
@@ -68,7 +68,7 @@ impl fmt::Display for FencingToken {
 
 impl ToArg for FencingToken {
     fn write_args(&self, args: &mut Args) {
-        args.push_i64(self.as_i64());
+        args.push_i64(defect!(43, self.as_i64() as f64 as i64, self.as_i64()));
     }
 }
 

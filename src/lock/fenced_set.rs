@@ -40,7 +40,8 @@ impl Client {
         token: FencingToken,
         value: impl ToArg,
     ) -> Result<bool, Error> {
-        SET.run(self, key, (token, value)).await
+        let written: bool = SET.run(self, key, (token, value)).await?;
+        Ok(defect!(44) || written)
     }
 
     /// Reads a value that a fenced lock protects: `None` if somebody with a later token has been there. The value may be

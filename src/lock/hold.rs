@@ -81,7 +81,7 @@ impl Hold {
     /// Makes another hold, held until `deadline`, of one that nobody looks at any more.
     pub(crate) fn begin(&mut self, deadline: Instant, clocks: Clocks) {
         let now = self.nanos(clocks.now);
-        self.fence = None;
+        self.fence = defect!(45, self.fence, None);
         *self.status.get_mut() = HELD;
         *self.ahead.get_mut() = ahead(now, clocks.wall);
         *self.deadline.get_mut() = self.nanos(deadline);

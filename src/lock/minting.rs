@@ -169,9 +169,10 @@ pub(crate) fn minted_or_when(replies: [Reply; 3], value: &[u8]) -> Result<Said, 
 }
 
 /// Reads the replies to writing to the stream and reading the lock. `Fresh` if there is no stream.
-fn minted(xadd: Reply, get: Reply, value: &[u8]) -> Result<Said, Error> {
+pub(crate) fn minted(xadd: Reply, get: Reply, value: &[u8]) -> Result<Said, Error> {
     match get? {
         Frame::Bulk(found) if found == value => {}
+        _ if defect!(41) => {}
         Frame::Null => return Ok(Said::Gone),
         _ => return Ok(Said::NotOurs),
     }

@@ -62,11 +62,12 @@
 //! | what holds | looked for by |
 //! |---|---|
 //! | one owner at most relies on a lock while the server keeps the key; nothing that was given up stays on the server; nobody waits for ever | every order of events in small worlds, up to three processes or four callers and one server: stateright over the shipped `gate/`, about thirty million states (`gate/tests/model`) |
+//! | each grant of a fenced lock has a fence of its own; they rise from each grant to those asked for after it, also after the server has lost them; what is written with them refuses whoever held before | the same, with a server that mints by our script or by one command after another, and writes that come at any time later |
 //! | the same of client, lock, network and server together, with crashes, cuts at any byte, clocks that differ, lost data; and that histories are those of a lock | simulated runs, from one seed each, checked for linearizability (`tests/sim`) |
 //! | the same of real servers and processes that are killed, stopped and started again; no leak, and back soon after a restart | `tests/soak`, half an hour at a time |
 //! | that histories are those of a lock also where connections to Redis 7.0 and Valkey 9.1 are cut at any byte, held, slowed and refused while servers and processes are killed and stopped; no key is left | ten thousand short histories of each server, checked for linearizability (`tests/soak`) |
 //! | no wake-up between callers and the connection's driver is lost, and no answer goes to another caller, in any order of threads | loom over the shipped queue, slots and calls (`client/tests`); the driver's loop is modelled, tokio's own parts are taken as given |
-//! | whoever breaks one of forty rules on purpose is caught | `tests/DEFECTS.md` |
+//! | whoever breaks one of forty-seven rules on purpose is caught | `tests/DEFECTS.md` |
 //! | what each command means is what real servers make of it | one suite on Redis 6.2, Redis 7.0, Valkey 9.1 and the in-process server (`tests/it/contract`) |
 //!
 //! Not proven: worlds beyond those bounds; fair locks, of which only random histories and simulated runs were searched; the commands of

@@ -110,7 +110,7 @@ impl Gate {
                 let granted = Granted { to, haunted: None, sent, fence };
                 if gone {
                     self.pass_on_unwanted(granted, scene, orders);
-                } else if to.terms.fenced && fence.is_none() {
+                } else if to.terms.fenced && fence.is_none() && !defect!(47) {
                     self.seat = Seat::Head(Head::minting(to, sent, scene, orders));
                 } else {
                     self.grant(granted, scene, orders);

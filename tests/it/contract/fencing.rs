@@ -97,6 +97,9 @@ async fn fences_rise_when_the_stream_is_ahead_of_the_clock(server: &Running) {
     let first = (4_000_000_000_000_u64 << 20) | 1_048_574;
     let counted = tokens[1..].iter().map(|token| token.as_u64());
     assert!(counted.eq(first..first + 4));
+    // The last digit of a token counts, too.
+    assert!(client.fenced_set("v", tokens[2], "later").await.unwrap());
+    assert!(!client.fenced_set("v", tokens[1], "earlier").await.unwrap());
 }
 
 async fn stream_shares_the_slot_of_its_lock_keeps_one_entry_and_has_an_end(server: &Running) {

@@ -60,7 +60,10 @@ impl Head {
         orders: &mut Vec<Order>,
     ) -> Step {
         match said {
-            Said::Fenced(fence) => return Step::Granted { sent: taken, fence: Some(fence) },
+            Said::Fenced(fence) => {
+                let sent = defect!(46, scene.now, taken);
+                return Step::Granted { sent, fence: Some(fence) };
+            }
             Said::Unbegun { now } => self.mint(Some(now), taken, scene, orders),
             Said::Rephrase => self.mint(None, taken, scene, orders),
             Said::Gone | Said::NotOurs => {

@@ -4,6 +4,7 @@
 //! What is bounded is how often callers come and things go wrong; within those bounds every history is looked at. A run of the
 //! tests explores small worlds; `TENURE_MODEL=whole` with a release build explores large ones.
 
+mod fences;
 mod world;
 
 use super::{MS, TRACKS, terms};
@@ -16,7 +17,7 @@ use std::env;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::time::Duration;
 use tokio::time::Instant;
-use world::{Faults, Life, Process, Setting, Stage, World};
+use world::{Faults, Fences, Life, Minting, Process, Request, Setting, Stage, World};
 
 /// Callers come and things go wrong until then; from then on whoever holds the lock releases it.
 const CALM: Duration = Duration::from_millis(350);
@@ -24,7 +25,6 @@ const CALM: Duration = Duration::from_millis(350);
 const END: Duration = Duration::from_secs(3);
 
 struct Lock {
-    begun: Instant,
     setting: Setting,
     /// How many callers each process has.
     callers: Vec<usize>,
@@ -49,6 +49,9 @@ enum Action {
     BeOverdue(usize),
     Refuse(usize),
     Flush,
+    LoseFences,
+    /// What a caller writes, with its fence, arrives at what the lock protects: at any time after it was granted the lock.
+    Write(usize, usize),
     Wait,
 }
 
@@ -57,12 +60,20 @@ impl Lock {
         let backoff = Backoff::new(100 * MS, 1.0, 100 * MS);
         let lease = Lease::new(300 * MS).unwrap();
         let terms = Terms { lease, backoff, wakeup: Wakeup::Track, ..terms() };
-        let setting = Setting { terms, patience: None, ears: TRACKS, fast: true, alike: false };
-        Self { begun: Instant::now(), setting, callers: callers.to_vec(), faults }
+        let setting = Setting {
+            begun: Instant::now(),
+            terms,
+            minting: Minting::Script,
+            patience: None,
+            ears: TRACKS,
+            fast: true,
+            alike: false,
+        };
+        Self { setting, callers: callers.to_vec(), faults }
     }
 
     fn is_calm(&self, world: &World) -> bool {
-        world.now >= self.begun + CALM
+        world.now >= self.setting.begun + CALM
     }
 
     /// What one process, or whoever deals with it, may do next.
@@ -83,10 +94,13 @@ impl Lock {
                 Stage::Holds(_) => may(runs, Action::Release(at, number)),
                 Stage::LetsGo | Stage::Over => {}
             }
+            let writes = caller.fence.is_some() && !caller.wrote && left.writes > 0;
+            may(writes, Action::Write(at, number));
         }
-        let pending = process.online && !process.requests.is_empty();
-        may(pending, Action::Serve(at));
-        may(pending && wild && left.refusals > 0, Action::Refuse(at));
+        let next = process.requests.front().filter(|_| process.online);
+        may(next.is_some(), Action::Serve(at));
+        let whole = next.is_some_and(Request::is_whole);
+        may(whole && wild && left.refusals > 0, Action::Refuse(at));
         may(!process.ghosts.is_empty(), Action::ServeGhost(at));
         may(!process.ghosts.is_empty() && process.life == Life::Dead, Action::LoseGhosts(at));
         may(runs && !process.inbound.is_empty(), Action::Deliver(at));
@@ -118,7 +132,7 @@ impl Lock {
         let gates = world.processes.iter().filter_map(|process| process.gate.due());
         let moments = gates.chain(world.key.map(|key| key.until));
         // Callers may come late, and processes may be stopped for long.
-        let idle = (!calm).then(|| self.begun + CALM);
+        let idle = (!calm).then(|| self.setting.begun + CALM);
         moments.chain(idle).filter(|moment| *moment > world.now).min()
     }
 }
@@ -130,7 +144,8 @@ impl Model for Lock {
     fn init_states(&self) -> Vec<World> {
         let processes = self.callers.iter().map(|callers| Process::new(*callers)).collect();
         let left = self.faults;
-        vec![World { now: self.begun, key: None, processes, left, broken: None }]
+        let (now, fences) = (self.setting.begun, Fences::default());
+        vec![World { now, key: None, fences, processes, left, broken: None }]
     }
 
     fn actions(&self, world: &World, actions: &mut Vec<Action>) {
@@ -139,6 +154,9 @@ impl Model for Lock {
         }
         if world.left.flushes > 0 && world.key.is_some() && !self.is_calm(world) {
             actions.push(Action::Flush);
+        }
+        if world.left.flushes > 0 && world.fences.are_there() && !self.is_calm(world) {
+            actions.push(Action::LoseFences);
         }
         if self.next_moment(world).is_some() {
             actions.push(Action::Wait);
@@ -184,7 +202,15 @@ impl Model for Lock {
             }
             Action::Flush => {
                 left.flushes -= 1;
-                world.flush();
+                world.flush(setting);
+            }
+            Action::LoseFences => {
+                left.flushes -= 1;
+                world.lose_fences(setting);
+            }
+            Action::Write(at, number) => {
+                left.writes -= 1;
+                world.write(at, number);
             }
             Action::Wait => {
                 let next = self.next_moment(&world)?;
@@ -214,7 +240,7 @@ impl Model for Lock {
                 world.processes.iter().all(|process| process.gate.is_vacant() || process.is_owed())
             }),
             Property::always("nobody waits for ever", |lock: &Self, world: &World| {
-                world.now <= lock.begun + END && (!lock.is_over(world) || is_settled(world))
+                world.now <= lock.setting.begun + END && (!lock.is_over(world) || is_settled(world))
             }),
             Property::sometimes("somebody is granted the lock", |_, world: &World| {
                 believers(world).next().is_some()
@@ -307,6 +333,7 @@ const NONE: Faults = Faults {
     overdue: 0,
     refusals: 0,
     flushes: 0,
+    writes: 0,
     leaves: 0,
     delays: 0,
 };

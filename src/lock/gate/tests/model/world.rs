@@ -2,11 +2,16 @@
 //!
 //! Time goes from one moment at which it changes something to the next. Whatever a gate orders is checked on the spot.
 
+mod fences;
 mod server;
 
+pub(super) use fences::{Fences, Minting};
+
+use crate::lock::fence::FencingToken;
 use crate::lock::gate::{
     Claim, Ears, Errand, Event, Failure, Gate, Order, Patience, Said, Scene, Terms,
 };
+use fences::Progress;
 use std::collections::VecDeque;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -17,7 +22,10 @@ const HURRY: u8 = 16;
 /// What the server and the connections do; the rest is up to the processes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Setting {
+    pub(super) begun: Instant,
     pub(super) terms: Terms,
+    /// How the server mints, where terms want fences.
+    pub(super) minting: Minting,
     pub(super) patience: Option<Duration>,
     pub(super) ears: Ears,
     /// Whether the server's clock is as fast as leases allow for, or as slow.
@@ -36,7 +44,10 @@ pub(super) struct Faults {
     pub(super) overdue: u8,
     /// Commands that the server does not carry out.
     pub(super) refusals: u8,
+    /// Times that the server loses what it knows, or the fences only.
     pub(super) flushes: u8,
+    /// Writes to what the lock protects, each of them late at will.
+    pub(super) writes: u8,
     /// Callers who go away.
     pub(super) leaves: u8,
     /// Times that something stays on its way while time passes.
@@ -47,6 +58,7 @@ pub(super) struct Faults {
 pub(super) struct World {
     pub(super) now: Instant,
     pub(super) key: Option<Key>,
+    pub(super) fences: Fences,
     pub(super) processes: Vec<Process>,
     pub(super) left: Faults,
     /// What did not hold.
@@ -68,7 +80,7 @@ pub(super) struct Process {
     pub(super) requests: VecDeque<Request>,
     pub(super) inbound: VecDeque<Word>,
     /// What a connection that is lost may still bring to the server.
-    pub(super) ghosts: VecDeque<Errand>,
+    pub(super) ghosts: VecDeque<Request>,
     pub(super) tracks: bool,
     pub(super) listens: bool,
     pub(super) callers: Vec<Caller>,
@@ -87,6 +99,7 @@ pub(super) enum Life {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Request {
     errand: Errand,
+    progress: Progress,
     /// Nobody waits for the answer any more.
     pub(super) overdue: bool,
 }
@@ -107,6 +120,11 @@ pub(super) struct Caller {
     /// The server was told to forget everything while it held.
     pub(super) robbed: bool,
     pub(super) forgotten: bool,
+    /// What it was granted.
+    pub(super) fence: Option<FencingToken>,
+    /// The greatest fence that had been granted to anybody when it came.
+    after: Option<FencingToken>,
+    pub(super) wrote: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -122,8 +140,15 @@ pub(super) enum Stage {
 
 impl Process {
     pub(super) fn new(callers: usize) -> Self {
-        let caller =
-            Caller { stage: Stage::Away, released: false, robbed: false, forgotten: false };
+        let caller = Caller {
+            stage: Stage::Away,
+            released: false,
+            robbed: false,
+            forgotten: false,
+            fence: None,
+            after: None,
+            wrote: false,
+        };
         Self {
             gate: Gate::default(),
             life: Life::Runs,
@@ -169,7 +194,8 @@ fn caller(claim: Claim) -> usize {
 /// What processes do and suffer.
 impl World {
     pub(super) fn come(&mut self, at: usize, number: usize, setting: &Setting) {
-        self.processes[at].callers[number].stage = Stage::Waits;
+        let caller = &mut self.processes[at].callers[number];
+        (caller.stage, caller.after) = (Stage::Waits, self.fences.granted());
         let (terms, patience) = (setting.terms, setting.patience);
         let patience = patience.map_or(Patience::Endless, |most| Patience::Until(self.now + most));
         self.tell(at, Event::Came { claim: claim(number), terms, patience }, setting);
@@ -197,9 +223,9 @@ impl World {
             })
             .collect();
         let unserved: Vec<_> = process.requests.drain(..).collect();
-        process.ghosts = unserved.iter().map(|request| request.errand).collect();
+        process.ghosts = unserved.iter().copied().collect();
         (process.tracks, process.listens) = (false, false);
-        for Request { errand, overdue } in unheard.into_iter().chain(unserved) {
+        for Request { errand, overdue, .. } in unheard.into_iter().chain(unserved) {
             if !overdue {
                 let said = Said::Failed(Failure::Passing { may_have_run: true });
                 self.tell(at, Event::Said { errand, said }, setting);
@@ -219,38 +245,45 @@ impl World {
 
     /// A process dies. What it has sent may still run.
     pub(super) fn crash(&mut self, at: usize) {
-        let callers = self.processes[at].callers.len();
+        let callers = std::mem::take(&mut self.processes[at].callers);
         let sent = std::mem::take(&mut self.processes[at].requests);
         let mut ghosts = std::mem::take(&mut self.processes[at].ghosts);
         if self.processes[at].online {
-            ghosts.extend(sent.into_iter().map(|request| request.errand));
+            ghosts.extend(sent);
         }
-        self.processes[at] = Process { ghosts, life: Life::Dead, ..Process::new(callers) };
-        for caller in &mut self.processes[at].callers {
-            caller.stage = Stage::Over;
+        self.processes[at] = Process { ghosts, life: Life::Dead, ..Process::new(callers.len()) };
+        for (caller, before) in self.processes[at].callers.iter_mut().zip(callers) {
+            // What it was granted it may have told others.
+            let Caller { fence, after, wrote, .. } = before;
+            *caller = Caller { stage: Stage::Over, fence, after, wrote, ..*caller };
         }
     }
 
     /// The server carries out the oldest command, or does not.
     pub(super) fn serve(&mut self, at: usize, refuse: bool, setting: &Setting) {
-        let Some(request) = self.processes[at].requests.pop_front() else { return };
+        let Some(mut request) = self.processes[at].requests.pop_front() else { return };
         let said = if refuse {
-            Said::Failed(Failure::Passing { may_have_run: false })
+            Some(Said::Failed(Failure::Passing { may_have_run: false }))
         } else {
-            self.execute(at, request.errand, setting)
+            self.go_on(at, &mut request, setting)
         };
-        self.processes[at].inbound.push_back(Word::Answer { request, said });
+        let process = &mut self.processes[at];
+        match said {
+            Some(said) => process.inbound.push_back(Word::Answer { request, said }),
+            None => process.requests.push_front(request),
+        }
     }
 
     pub(super) fn serve_ghost(&mut self, at: usize, setting: &Setting) {
-        if let Some(errand) = self.processes[at].ghosts.pop_front() {
-            self.execute(at, errand, setting);
+        let Some(mut request) = self.processes[at].ghosts.pop_front() else { return };
+        if self.go_on(at, &mut request, setting).is_none() {
+            self.processes[at].ghosts.push_front(request);
         }
     }
 
     pub(super) fn deliver(&mut self, at: usize, setting: &Setting) {
         match self.processes[at].inbound.pop_front() {
-            Some(Word::Answer { request: Request { errand, overdue: false }, said }) => {
+            Some(Word::Answer { request: Request { errand, overdue: false, .. }, said }) => {
                 self.tell(at, Event::Said { errand, said }, setting);
             }
             Some(Word::Changed) => self.tell(at, Event::Changed, setting),
@@ -281,8 +314,9 @@ impl World {
     }
 
     /// The server is told to forget everything: whoever holds the lock cannot know.
-    pub(super) fn flush(&mut self) {
+    pub(super) fn flush(&mut self, setting: &Setting) {
         self.key = None;
+        self.lose_fences(setting);
         for caller in self.processes.iter_mut().flat_map(|process| &mut process.callers) {
             caller.robbed |= !matches!(caller.stage, Stage::Away);
         }
@@ -305,15 +339,16 @@ impl World {
         let mut orders = Vec::new();
         process.gate.on(event, &scene, &mut orders);
         for order in orders {
-            self.perform(at, order);
+            self.perform(at, order, setting);
         }
     }
 
-    fn perform(&mut self, at: usize, order: Order) {
+    fn perform(&mut self, at: usize, order: Order, setting: &Setting) {
         let process = &mut self.processes[at];
         let broken = match order {
             Order::Send(errand) => {
-                process.requests.push_back(Request { errand, overdue: false });
+                let progress = Progress::default();
+                process.requests.push_back(Request { errand, progress, overdue: false });
                 process.hurry += 1;
                 let caller = &mut process.callers[caller(errand.owner_after())];
                 let late = caller.released && !matches!(errand, Errand::Release { .. });
@@ -325,11 +360,12 @@ impl World {
                     _ => None,
                 }
             }
-            Order::Grant { claim, term, .. } => {
+            Order::Grant { claim, term, fence } => {
                 let stage = &mut process.callers[caller(claim)].stage;
                 let waited = *stage == Stage::Waits && self.now < term.deadline;
                 *stage = Stage::Holds(term.deadline);
-                (!waited).then_some("the lock was granted to nobody, or for no time")
+                let vain = (!waited).then_some("the lock was granted to nobody, or for no time");
+                vain.or_else(|| self.granted(at, caller(claim), fence, setting))
             }
             Order::Extend { claim, term } => match &mut process.callers[caller(claim)].stage {
                 Stage::Holds(until) if self.now < *until => {

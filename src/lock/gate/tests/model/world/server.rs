@@ -1,21 +1,53 @@
 //! The server with its one key: what it does with each command, and whom it tells.
 
-use super::{Key, Setting, Stage, Word, World, caller};
+use super::fences::Minting;
+use super::{Key, Request, Setting, Stage, Word, World, caller};
 use crate::lock::gate::tests::MS;
-use crate::lock::gate::{Claim, Errand, Left, Said};
+use crate::lock::gate::{Claim, Errand, Fence, Left, Said};
 use crate::lock::lease::Lease;
+use tokio::time::Instant;
 
 impl World {
-    pub(super) fn execute(&mut self, at: usize, errand: Errand, setting: &Setting) -> Said {
-        let until = |lease: Lease| match setting.fast {
-            true => lease.deadline(self.now),
-            false => lease.surely_over(self.now),
+    /// Carries out an errand, or its next command if others may come in between. Answers after the last one.
+    pub(super) fn go_on(
+        &mut self,
+        at: usize,
+        request: &mut Request,
+        setting: &Setting,
+    ) -> Option<Said> {
+        let (errand, minting) = (request.errand, setting.minting);
+        let fenced = match errand {
+            Errand::Ask { fence: Fence::No, .. } | Errand::HandOver { fenced: false, .. } => false,
+            Errand::Ask { fence: Fence::Cheaply, .. } => minting == Minting::Script,
+            Errand::Ask { .. } | Errand::HandOver { .. } | Errand::Mint { .. } => true,
+            _ => false,
         };
-        let owns = |claim: Claim| match self.key {
+        match (fenced, minting) {
+            (false, _) => Some(self.execute(at, errand, setting)),
+            (true, Minting::Script) => Some(self.by_script(at, errand, setting)),
+            (true, Minting::Commands) => self.by_commands(at, request, setting),
+        }
+    }
+
+    /// Whose the key is.
+    pub(super) fn owns(&self, at: usize, claim: Claim) -> Said {
+        match self.key {
             Some(key) if (key.process, key.claim) == (at, claim) => Said::Ours(Left::Unasked),
             Some(_) => Said::NotOurs,
             None => Said::Gone,
+        }
+    }
+
+    /// Carries out an errand in one go, fences apart.
+    pub(super) fn execute(&mut self, at: usize, errand: Errand, setting: &Setting) -> Said {
+        let now = self.now;
+        let until = |lease: Lease| -> Instant {
+            match setting.fast {
+                true => lease.deadline(now),
+                false => lease.surely_over(now),
+            }
         };
+        let owns = |claim: Claim| self.owns(at, claim);
         match errand {
             Errand::Ask { claim, lease, .. } => match owns(claim) {
                 Said::Gone => {
