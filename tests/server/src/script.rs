@@ -14,6 +14,7 @@ use crate::reply::Answer;
 use crate::sha1;
 use bytes::Bytes;
 use resp::Frame;
+use std::sync::OnceLock;
 
 type Twin = fn(&mut Running<'_, '_>) -> Result<Frame, Refusal>;
 
@@ -22,23 +23,21 @@ type Twin = fn(&mut Running<'_, '_>) -> Result<Frame, Refusal>;
 pub(crate) struct Script {
     text: &'static str,
     twin: Twin,
+    digest: OnceLock<String>,
 }
 
 /// Every script that can be run, by its exact text.
-const SCRIPTS: &[Script] = &[
-    Script { text: include_str!("../../../src/lock/scripts/release.lua"), twin: release },
-    Script {
-        text: include_str!("../../../src/lock/scripts/release_aloud.lua"),
-        twin: release_aloud,
-    },
-    Script { text: include_str!("../../../src/lock/scripts/renew.lua"), twin: renew },
-    Script { text: include_str!("../../../src/lock/scripts/pass.lua"), twin: pass },
-    Script { text: fencing::TAKE, twin: fencing::take },
-    Script { text: fencing::PASS, twin: fencing::pass },
-    Script { text: fair::ASK, twin: fair::ask },
-    Script { text: fair::LEAVE, twin: fair::leave },
-    Script { text: fencing::SET, twin: fencing::set },
-    Script { text: fencing::GET, twin: fencing::get },
+static SCRIPTS: [Script; 10] = [
+    Script::new(include_str!("../../../src/lock/scripts/release.lua"), release),
+    Script::new(include_str!("../../../src/lock/scripts/release_aloud.lua"), release_aloud),
+    Script::new(include_str!("../../../src/lock/scripts/renew.lua"), renew),
+    Script::new(include_str!("../../../src/lock/scripts/pass.lua"), pass),
+    Script::new(fencing::TAKE, fencing::take),
+    Script::new(fencing::PASS, fencing::pass),
+    Script::new(fair::ASK, fair::ask),
+    Script::new(fair::LEAVE, fair::leave),
+    Script::new(fencing::SET, fencing::set),
+    Script::new(fencing::GET, fencing::get),
 ];
 
 /// The refusal of every other script.
@@ -47,6 +46,10 @@ pub(crate) const NO_LUA: Refusal = Refusal::fixed(
 );
 
 impl Script {
+    const fn new(text: &'static str, twin: Twin) -> Self {
+        Self { text, twin, digest: OnceLock::new() }
+    }
+
     /// The script with this text.
     pub(crate) fn with_text(text: &[u8]) -> Option<&'static Self> {
         SCRIPTS.iter().find(|script| script.text.as_bytes() == text)
@@ -57,8 +60,8 @@ impl Script {
         SCRIPTS.iter().find(|script| script.digest() == digest)
     }
 
-    pub(crate) fn digest(&self) -> String {
-        sha1::hex(self.text.as_bytes())
+    pub(crate) fn digest(&self) -> &str {
+        self.digest.get_or_init(|| sha1::hex(self.text.as_bytes()))
     }
 
     /// The number of the first line with `needle`, as error messages tell it.
@@ -181,34 +184,42 @@ impl Running<'_, '_> {
 
     /// `redis.call(…)`: an error ends the script.
     fn redis(&mut self, args: &[Bytes]) -> Result<Frame, Refusal> {
-        let name = args.first().map(|name| String::from_utf8_lossy(name).into_owned());
-        let line = self.script.line_of(&format!("'{}'", name.unwrap_or_default()));
-        let spec = self.call.state.table.find(args).map_err(|r| self.raise(line, &r.text()))?;
-        if let Some(refusal) = self.refused(spec, line) {
-            return Err(self.raise(line, &refusal));
+        let line = |script: &Script| {
+            let name = args.first().map(|name| String::from_utf8_lossy(name).into_owned());
+            script.line_of(&format!("'{}'", name.unwrap_or_default()))
+        };
+        let found = self.call.state.table.find(args);
+        let spec = found.map_err(|refusal| self.raise(line(self.script), &refusal.text()))?;
+        if let Some(refusal) = self.refusal(spec) {
+            let line = line(self.script);
+            return Err(self.raise(line, &self.refused(&refusal, line)));
         }
         self.wrote |= spec.is(flag::WRITE);
         match self.call.run(spec, args) {
             Ok(Answer::Frame(frame)) => Ok(frame),
             Ok(_) => Ok(Frame::Null),
-            Err(refusal) => Err(self.raise(line, &refusal.text())),
+            Err(refusal) => Err(self.raise(line(self.script), &refusal.text())),
         }
     }
 
     /// Why a command may not run now.
-    fn refused(&self, spec: &Spec, line: usize) -> Option<String> {
+    fn refusal(&self, spec: &Spec) -> Option<Refusal> {
         let state = &self.call.state;
-        let refusal = if spec.is(flag::DENY_OOM) && !self.wrote && state.is_full() {
-            OOM
+        if spec.is(flag::DENY_OOM) && !self.wrote && state.is_full() {
+            Some(OOM)
         } else if spec.is(flag::WRITE) && state.condition.read_only {
-            READ_ONLY
+            Some(READ_ONLY)
         } else {
-            return None;
-        };
-        Some(match self.call.profile {
+            None
+        }
+    }
+
+    /// The same in the words that a script's error has.
+    fn refused(&self, refusal: &Refusal, line: usize) -> String {
+        match self.call.profile {
             Profile::Redis6_2 => format!("@user_script: {line}: -{}", refusal.text()),
             _ => refusal.text(),
-        })
+        }
     }
 
     /// The words for an error that ends the script.
@@ -234,17 +245,16 @@ mod tests {
 
     #[test]
     fn every_script_is_found_by_its_text_and_by_its_digest() {
-        for script in SCRIPTS {
+        for script in &SCRIPTS {
             assert_eq!(Script::with_text(script.text.as_bytes()).unwrap().text, script.text);
-            assert_eq!(Script::with_digest(&script.digest()).unwrap().text, script.text);
+            assert_eq!(Script::with_digest(script.digest()).unwrap().text, script.text);
         }
         assert!(Script::with_text(b"return 1").is_none());
     }
 
     #[test]
     fn the_line_of_a_call_is_the_one_that_a_server_names() {
-        let script =
-            Script { text: "-- a\n-- b\nredis.call('GET')\nredis.call('DEL')", twin: release };
+        let script = Script::new("-- a\n-- b\nredis.call('GET')\nredis.call('DEL')", release);
         assert_eq!(script.line_of("'GET'"), 3);
         assert_eq!(script.line_of("'DEL'"), 4);
     }

@@ -20,6 +20,8 @@ mod world;
 pub use history::{Answer, Attempt, Who};
 pub use linear::check as check_history;
 
+use history::History;
+use plan::Plan;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
@@ -30,40 +32,47 @@ use std::time::Duration;
 pub struct Report {
     /// The seed.
     pub seed: u64,
-    /// What did not hold; empty if all is well.
-    pub violations: Vec<String>,
     /// Equal for equal runs, whatever the machine does meanwhile.
     pub digest: u64,
     /// How long the run took, in the simulation.
     pub simulated: Duration,
-    /// How often this and that happened.
-    pub counts: BTreeMap<&'static str, u64>,
-    /// One line for each event, in order.
-    pub timeline: Vec<String>,
-    /// Who waited and who held, over time: an SVG.
-    pub picture: String,
+    plan: Plan,
+    history: History,
 }
 
 /// Runs one seed.
 pub fn run(seed: u64) -> Report {
     let world::Run { plan, history, simulated } = world::run(seed);
-    let mut timeline = vec![format!("{plan:?}")];
-    timeline.extend(history.events.iter().map(ToString::to_string));
-    Report {
-        seed,
-        picture: picture::svg(&plan, &history, simulated),
-        digest: history.digest(),
-        violations: history.violations,
-        simulated,
-        counts: history.counts,
-        timeline,
+    Report { seed, digest: history.digest(), simulated, plan, history }
+}
+
+impl Report {
+    /// What did not hold; empty if all is well.
+    pub fn violations(&self) -> &[String] {
+        &self.history.violations
+    }
+
+    /// How often this and that happened.
+    pub fn counts(&self) -> &BTreeMap<&'static str, u64> {
+        &self.history.counts
+    }
+
+    /// The plan, and a line for each event, in order.
+    pub fn timeline(&self) -> impl Iterator<Item = String> {
+        let plan = std::iter::once(format!("{:?}", self.plan));
+        plan.chain(self.history.events.iter().map(ToString::to_string))
+    }
+
+    /// Who waited and who held, over time: an SVG.
+    pub fn picture(&self) -> String {
+        picture::svg(&self.plan, &self.history, self.simulated)
     }
 }
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "seed {}: ", self.seed)?;
-        match &*self.violations {
+        match self.violations() {
             [] => write!(f, "ok, {:?} simulated, digest {:016x}", self.simulated, self.digest),
             violations => {
                 writeln!(f, "{} violations", violations.len())?;

@@ -49,20 +49,20 @@ fn exit(well: bool) -> ExitCode {
 fn one(seed: u64, trace: bool) -> ExitCode {
     let report = run(seed);
     if trace {
-        report.timeline.iter().for_each(|line| println!("{line}"));
+        report.timeline().for_each(|line| println!("{line}"));
     }
     println!("{report}");
-    if trace || !report.violations.is_empty() {
+    if trace || !report.violations().is_empty() {
         draw(&report);
     }
-    exit(report.violations.is_empty())
+    exit(report.violations().is_empty())
 }
 
 /// Puts the picture where builds put theirs.
 fn draw(report: &Report) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/sim");
     let file = folder.join(format!("seed-{}.svg", report.seed));
-    match fs::create_dir_all(&folder).and_then(|()| fs::write(&file, &report.picture)) {
+    match fs::create_dir_all(&folder).and_then(|()| fs::write(&file, report.picture())) {
         Ok(()) => println!("picture: target/sim/seed-{}.svg", report.seed),
         Err(error) => println!("the picture could not be written: {error}"),
     }
@@ -96,10 +96,10 @@ fn many(from: u64, count: u64) -> ExitCode {
     let mut counts: BTreeMap<&str, u64> = BTreeMap::new();
     each(from, count, |report| {
         simulated += report.simulated;
-        for (what, times) in &report.counts {
+        for (what, times) in report.counts() {
             *counts.entry(what).or_default() += times;
         }
-        if !report.violations.is_empty() {
+        if !report.violations().is_empty() {
             failed += 1;
             println!("{report}");
             draw(&report);
@@ -123,7 +123,7 @@ fn twice(from: u64, count: u64) -> ExitCode {
         if again.digest != report.digest {
             differ += 1;
             println!("seed {} does not repeat itself", report.seed);
-            let lines = report.timeline.iter().zip(&again.timeline);
+            let lines = report.timeline().zip(again.timeline());
             for (one, other) in lines.filter(|(one, other)| one != other).take(1) {
                 println!("  {one}\n  {other}");
             }

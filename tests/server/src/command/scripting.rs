@@ -6,7 +6,6 @@ use crate::profile::Profile;
 use crate::refusal::Refusal;
 use crate::reply::{flag as yes_or_no, ok, word};
 use crate::script::{NO_LUA, Script};
-use crate::sha1;
 use bytes::Bytes;
 use resp::Frame;
 
@@ -35,7 +34,7 @@ fn split(args: &[Bytes]) -> Result<(&[Bytes], &[Bytes]), Refusal> {
 fn eval(call: &mut Call<'_>, args: &[Bytes]) -> Result<Frame, Refusal> {
     let (keys, rest) = split(args)?;
     let script = Script::with_text(arg(args, 1)?).ok_or(NO_LUA)?;
-    call.state.scripts.insert(script.digest());
+    call.state.scripts.insert(script.digest().to_owned());
     script.run(call, keys, rest)
 }
 
@@ -53,11 +52,9 @@ fn eval_sha(call: &mut Call<'_>, args: &[Bytes]) -> Result<Frame, Refusal> {
 
 fn load(call: &mut Call<'_>, args: &[Bytes]) -> Result<Frame, Refusal> {
     let text = arg(args, 2)?;
-    Script::with_text(text).ok_or(NO_LUA)?;
-    let digest = sha1::hex(text);
-    let reply = word(&digest);
-    call.state.scripts.insert(digest);
-    Ok(reply)
+    let digest = Script::with_text(text).ok_or(NO_LUA)?.digest();
+    call.state.scripts.insert(digest.to_owned());
+    Ok(word(digest))
 }
 
 fn exists(call: &mut Call<'_>, args: &[Bytes]) -> Result<Frame, Refusal> {
