@@ -289,6 +289,11 @@ impl Link {
         self.shared.lock().open.len()
     }
 
+    /// Which of them are, oldest first, as [`Flaw::on_connection`] counts.
+    pub fn connections(&self) -> Vec<u64> {
+        self.shared.lock().open.keys().copied().collect()
+    }
+
     /// How many bytes have passed in a direction, over all connections.
     pub fn passed(&self, way: Way) -> u64 {
         self.shared.lock().passed[way as usize]

@@ -12,6 +12,23 @@ pub(crate) const OFFSETS: u64 = 512;
 /// Workers there are to choose from.
 pub(crate) const WORKERS: usize = 4;
 
+/// How far clocks are stepped.
+const STEP: i64 = 60 * 60 * 1000;
+
+/// What becomes of a byte.
+///
+/// What cannot be noticed is not among them: a byte that is changed within an argument makes another request, and one that is lost
+/// another reply, of which nobody can know that they are not what was meant. TCP sees to it that there are none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Damage {
+    /// Among replies, one is made up that shifts a text or breaks a line: whoever reads on reads wrongly.
+    MadeUpReply,
+    /// Among replies, the highest bit of one is inverted: no line survives that, and no text is what it was.
+    FlippedReply,
+    /// Among requests, one is made up that no text has: the server hangs up, or does not find what it was asked for.
+    MadeUpRequest,
+}
+
 /// Something that goes wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {
@@ -41,6 +58,10 @@ pub(crate) enum Fault {
     StopWorker,
     /// SIGKILL, and another one begins in its place.
     KillWorker,
+    /// The byte after so many more, on one of the worker's connections: the one that a number falls on.
+    Damage(Damage, u64, usize),
+    /// The worker's wall clock is set by so many milliseconds, and back after a while.
+    StepClock(i64),
 }
 
 impl Fault {
@@ -64,6 +85,10 @@ impl Fault {
             Self::KillServer => "SIGKILL of the server",
             Self::StopWorker => "SIGSTOP of a client",
             Self::KillWorker => "SIGKILL of a client",
+            Self::Damage(Damage::MadeUpReply, ..) => "bytes made up among replies",
+            Self::Damage(Damage::FlippedReply, ..) => "bytes changed in replies",
+            Self::Damage(Damage::MadeUpRequest, ..) => "bytes made up among requests",
+            Self::StepClock(_) => "steps of a client's wall clock",
         }
     }
 
@@ -89,14 +114,20 @@ impl Fault {
             14 => Self::StopServer,
             15 => Self::KillServer,
             16 => Self::StopWorker,
-            _ => Self::KillWorker,
+            17 => Self::KillWorker,
+            18..=20 => {
+                let damages = [Damage::MadeUpReply, Damage::FlippedReply, Damage::MadeUpRequest];
+                let damage = damages[kind as usize - 18];
+                Self::Damage(damage, rng.random_range(0..128), rng.random_range(0..8))
+            }
+            _ => Self::StepClock(if rng.random() { STEP } else { -STEP }),
         }
     }
 }
 
 const CUT: u32 = 0;
 /// As many as [`Fault::draw`] knows.
-const KINDS: u32 = 18;
+const KINDS: u32 = 22;
 
 /// A fault, when it begins and ends, and whom it befalls if it is one worker.
 #[derive(Debug, Clone)]
@@ -174,6 +205,6 @@ mod tests {
                 }
             }
         }
-        assert_eq!((names.len(), offsets.len()), (17, OFFSETS as usize));
+        assert_eq!((names.len(), offsets.len()), (21, OFFSETS as usize));
     }
 }

@@ -1,11 +1,13 @@
 //! A worker process that stays for many histories: it does what it is ordered to, one job after another, with the same client.
 //!
-//! Orders are lines of its standard input, at whose end it ends in order.
+//! Orders are lines of its standard input, at whose end it ends in order. Its wall clock is set in the same way, at once.
 
 use crate::line::Line;
 use crate::worker::{Job, Tempo, Worker, connect, live, tell};
 use std::io::BufRead as _;
-use std::time::Duration;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::{Duration, SystemTime};
 use tenure::{Backoff, Client, Config};
 use tokio::sync::mpsc::unbounded_channel;
 use tokio::time::sleep;
@@ -18,6 +20,13 @@ pub(crate) fn order(prefix: &str, job: [u64; 4]) -> String {
     let [seed, locks, tasks, steps] = job;
     format!("{prefix} {seed} {locks} {tasks} {steps}")
 }
+
+/// What sets the wall clock by so many milliseconds.
+pub(crate) fn step(by_ms: i64) -> String {
+    format!("{STEP}{by_ms}")
+}
+
+const STEP: &str = "clock ";
 
 fn job(url: &str, order: &str) -> Option<Job> {
     let words: Vec<&str> = order.split(' ').collect();
@@ -51,11 +60,17 @@ fn config(url: &str) -> Config {
 pub(crate) fn play(url: &str) {
     live(async || {
         let (orders, mut ordered) = unbounded_channel();
+        let clock = Arc::new(AtomicI64::new(0));
+        let ahead_ms = Arc::clone(&clock);
         std::thread::spawn(move || {
             let lines = std::io::stdin().lock().lines().map_while(Result::ok);
-            lines.for_each(|line| orders.send(line).unwrap_or_default());
+            lines.for_each(|line| match line.strip_prefix(STEP).map(str::parse) {
+                Some(Ok(by_ms)) => _ = clock.fetch_add(by_ms, Ordering::Relaxed),
+                _ => orders.send(line).unwrap_or_default(),
+            });
         });
-        let client = connect(config(url)).await;
+        let config = config(url).wall_clock(move || wall_time(ahead_ms.load(Ordering::Relaxed)));
+        let client = connect(config).await;
         while let Some(order) = ordered.recv().await {
             let Some(job) = job(url, &order) else {
                 tell(&Line::Wrong(format!("no order: {order}")));
@@ -66,6 +81,11 @@ pub(crate) fn play(url: &str) {
         }
         client.close(Duration::from_secs(5)).await;
     });
+}
+
+fn wall_time(ahead_ms: i64) -> SystemTime {
+    let by = Duration::from_millis(ahead_ms.unsigned_abs());
+    if ahead_ms < 0 { SystemTime::now() - by } else { SystemTime::now() + by }
 }
 
 /// Waits until nothing is queued and nothing in flight, and tells how much is if that does not come to pass.

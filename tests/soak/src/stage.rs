@@ -3,8 +3,8 @@
 use crate::body::{Body, Heard, send};
 use crate::ledger;
 use crate::line::Line;
-use crate::plan::{Event, Fault, Plan, WORKERS};
-use crate::player::order;
+use crate::plan::{Damage, Event, Fault, Plan, WORKERS};
+use crate::player::{order, step};
 use crate::real::{Kind, Options as ServerOptions, RealServer};
 use crate::record::Record;
 use crate::soak::ask;
@@ -36,6 +36,8 @@ struct Place {
     body: Body,
     /// Where its connections are to be cut in this history.
     cuts: Vec<(bool, u64)>,
+    /// Connections that no client may go on with.
+    spoilt: Vec<u64>,
 }
 
 /// What one history came to.
@@ -74,7 +76,7 @@ impl Stage {
             let link = Link::new();
             let proxy = runtime.block_on(link.listen(target)).expect("loopback has a free port");
             let body = Body::start(number, &words(&proxy), &ears);
-            places.push(Place { link, proxy, body, cuts: Vec::new() });
+            places.push(Place { link, proxy, body, cuts: Vec::new(), spoilt: Vec::new() });
         }
         Self {
             server,
@@ -113,6 +115,7 @@ impl Stage {
         if let Err(left) = self.comes_to("EVAL \"return #redis.call('keys','*')\" 0", ":0\r\n") {
             self.record.complain(format!("keys are left: {left}"));
         }
+        self.see_spoilt_connections_end();
         let record = std::mem::take(&mut self.record);
         let answers = [
             ("attempts granted", Answer::Granted),
@@ -238,12 +241,14 @@ impl Stage {
             }
             Fault::StopWorker => self.places[event.worker].body.signal(Signal::STOP),
             Fault::KillWorker => self.replace(event.worker, plan),
+            Fault::Damage(damage, after, pick) => place.spoil(damage, after, pick),
+            Fault::StepClock(by_ms) => place.body.tell(&step(by_ms)),
         }
     }
 
     /// What lasts for a while is over; the rest ends by itself, or is healed at the end.
     fn end(&mut self, event: &Event) {
-        let place = &self.places[event.worker];
+        let place = &mut self.places[event.worker];
         match event.fault {
             Fault::Hold(way) => place.link.release(way),
             Fault::HoldBoth => WAYS.iter().for_each(|way| place.link.release(*way)),
@@ -251,6 +256,7 @@ impl Stage {
             Fault::Ignore => place.link.ignore(false),
             Fault::StopServer | Fault::KillServer => self.revive(),
             Fault::StopWorker => place.body.signal(Signal::CONT),
+            Fault::StepClock(by_ms) => place.body.tell(&step(-by_ms)),
             _ => {}
         }
     }
@@ -266,10 +272,30 @@ impl Stage {
             // Otherwise fewer bytes have passed than were to.
             if place.link.flaws_left() == 0 {
                 self.outcome.cuts.extend(cuts);
+            } else {
+                place.spoilt.clear();
             }
             place.link.heal();
             place.link.window(64 * 1024);
             place.link.reap();
+        }
+    }
+
+    /// Whoever was told what cannot be has ended that connection.
+    fn see_spoilt_connections_end(&mut self) {
+        let until = Instant::now() + QUIET;
+        for place in &mut self.places {
+            for connection in place.spoilt.drain(..) {
+                while place.link.connections().contains(&connection) && Instant::now() < until {
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+                if place.link.connections().contains(&connection) {
+                    let worker = place.body.number;
+                    let goes_on = format!("worker {worker} goes on with a connection that lied");
+                    self.record.complain(goes_on);
+                }
+                *self.outcome.counts.entry("connections ended for that").or_default() += 1;
+            }
         }
     }
 
@@ -319,6 +345,24 @@ impl Stage {
                 _ => std::thread::sleep(Duration::from_millis(2)),
             }
         }
+    }
+}
+
+impl Place {
+    /// Damages a byte of one of the connections that are open now.
+    fn spoil(&mut self, damage: Damage, after: u64, pick: usize) {
+        let open = self.link.connections();
+        let Some(&connection) = open.get(pick % open.len().max(1)) else { return };
+        let flaw = match damage {
+            // A line may not have it; a text that has it is too long, and what ends it is not what is to end it.
+            Damage::MadeUpReply => {
+                self.spoilt.push(connection);
+                Flaw::insert(Way::ToClient, "\r")
+            }
+            Damage::FlippedReply => Flaw::flip(Way::ToClient, 0x80),
+            Damage::MadeUpRequest => Flaw::insert(Way::ToServer, &[0xff][..]),
+        };
+        self.link.flaw(flaw.after(after).on_connection(connection));
     }
 }
 

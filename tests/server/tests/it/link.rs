@@ -41,6 +41,7 @@ async fn hear(stream: &mut (impl AsyncReadExt + Unpin)) -> String {
 async fn bytes_and_ends_pass_both_ways() {
     let link = Link::new();
     let (mut client, mut server) = connect(&link).await;
+    assert_eq!(link.connections(), [0]);
     client.write_all(b"request").await.unwrap();
     assert_eq!(hear(&mut server).await, "request...");
     server.write_all(b"reply").await.unwrap();
