@@ -4,13 +4,14 @@
 //!
 //! * *holds*: many tasks, in one process and in several, take turns on one key without doing anything: holds per second,
 //!   server commands per hold, and how long the unluckiest waited. The server counts what a script calls, too: a fair hold takes three
-//!   commands of a client, which call eighteen;
+//!   commands of a client, which call twelve;
 //! * *hand-off*: one waits while another holds, each on a thread of its own: from the call that releases until the next
 //!   holder runs, beside a bare round trip;
 //! * *idle*: tasks that wait for locks which are not released: commands and CPU while nothing happens.
 //!
 //! ```text
 //! REDIS_URL=redis://127.0.0.1:6379 cargo bench --bench contended
+//! REDIS_URL=redis://127.0.0.1:6379 cargo bench --bench contended -- hand-off fair
 //! ```
 #![allow(clippy::print_stdout, reason = "a benchmark prints what it measured")]
 
@@ -33,6 +34,7 @@ const WAKEUPS: [(&str, Wakeup); 5] = [
     (FAIR, Wakeup::Auto),
 ];
 const FAIR: &str = "fair";
+const MEASURES: [&str; 2] = ["holds", "hand-off"];
 const LONG: Duration = Duration::from_secs(2);
 const TASKS: usize = 50;
 const HANDOFFS: usize = 2_000;
@@ -45,25 +47,56 @@ fn main() -> Result<(), Failure> {
     }
     let url = std::env::var("REDIS_URL").map_err(|_| "REDIS_URL names the server to measure on")?;
     let mut raw = Raw::connect(&url)?;
+    // Measures and ways that are named; or all.
+    let wants = |name: &str, all: &[&str]| {
+        let named = args.iter().any(|arg| all.contains(&arg.as_str()));
+        !named || args.iter().any(|arg| arg == name)
+    };
+    let names = WAKEUPS.map(|(name, _)| name);
+    let chosen = || names.into_iter().filter(|name| wants(name, &names));
+    if wants("holds", &MEASURES) {
+        turns(&mut raw, chosen(), &url)?;
+    }
+    if wants("hand-off", &MEASURES) {
+        passes(&mut raw, chosen(), &url)?;
+    }
+    Ok(())
+}
+
+/// How many turns a crowd takes, and what they cost.
+fn turns(
+    raw: &mut Raw,
+    names: impl Iterator<Item = &'static str>,
+    url: &str,
+) -> Result<(), Failure> {
     println!(
         "| wake-up | processes × tasks | holds/s | commands per hold | mean wait | longest wait |"
     );
     println!("|---|--:|--:|--:|--:|--:|");
-    for (name, _) in WAKEUPS {
+    for name in names {
         for processes in [1, 8] {
-            holds(&mut raw, name, processes, &url)?;
+            holds(raw, name, processes, url)?;
         }
     }
-    let pairs = sequential(&url)?;
+    let pairs = sequential(url)?;
     println!("\none task alone: {pairs:.0} pairs/s");
+    Ok(())
+}
+
+/// How long a lock is on its way from one holder to the next.
+fn passes(
+    raw: &mut Raw,
+    names: impl Iterator<Item = &'static str>,
+    url: &str,
+) -> Result<(), Failure> {
     let trip = raw.round_trips()?;
     println!(
         "\n| wake-up | hand-off p50 | p99 | over a bare round trip of {:.1} µs |",
         us(&trip, 0.5)
     );
     println!("|---|--:|--:|--:|");
-    for (name, _) in WAKEUPS {
-        let took = handoffs(name, &url)?;
+    for name in names {
+        let took = handoffs(name, url)?;
         let (p50, p99) = (us(&took, 0.5), us(&took, 0.99));
         println!("| {name} | {p50:.1} µs | {p99:.1} µs | {:.2} |", p50 / us(&trip, 0.5));
     }
@@ -238,7 +271,9 @@ impl Raw {
 
     fn round_trips(&mut self) -> Result<Histogram<u64>, Failure> {
         let mut took = Histogram::new(3)?;
-        for _ in 0..20_000 {
+        for _ in 0..HANDOFFS {
+            // As cold as after a hold.
+            std::thread::sleep(Duration::from_millis(2));
             let begun = Instant::now();
             self.ask("PING\r\n")?;
             took.record(u64::try_from(begun.elapsed().as_nanos())?)?;

@@ -5,7 +5,8 @@ use crate::error::Error;
 use crate::lock::answers::{Reading, Reply, unreadable};
 use crate::lock::dialect::{Dialect, Script};
 use crate::lock::fence::FencingToken;
-use crate::lock::gate::{ALIVE, Claim, Errand, Given, Left, Said, confirm_within};
+use crate::lock::gate::{ALIVE, Claim, Errand, Given, Left, Said};
+use crate::lock::lease::Lease;
 use crate::lock::phrases::{Matter, set_ifeq};
 use bytes::Bytes;
 use std::time::Duration;
@@ -13,12 +14,27 @@ use std::time::Duration;
 /// What fair locks have beside their key.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Line {
-    /// A sorted set of those who wait, and a hash of what there is to know of them.
-    pub(crate) queue: Bytes,
-    pub(crate) records: Bytes,
-    /// Where the process is told of grants; empty if it cannot hear.
-    pub(crate) inbox: Bytes,
-    pub(crate) fenced: bool,
+    /// A sorted set of those who wait, and a hash of the processes that live.
+    queue: Bytes,
+    lives: Bytes,
+    /// Where the process is told of grants.
+    inbox: Bytes,
+    fenced: bool,
+    /// What a place in the line begins with.
+    terms: Bytes,
+}
+
+impl Line {
+    pub(crate) fn new([queue, lives, inbox]: [Bytes; 3], confirm: Lease, fenced: bool) -> Self {
+        let (ttl_ms, minted) = (confirm.ttl_ms(), u8::from(fenced));
+        let terms = [format!("{ttl_ms};{minted};").as_bytes(), &inbox, b";"].concat().into();
+        Self { queue, lives, inbox, fenced, terms }
+    }
+
+    /// The same, and each grant comes with a fence.
+    pub(crate) fn fenced(self, confirm: Lease) -> Self {
+        Self::new([self.queue, self.lives, self.inbox], confirm, true)
+    }
 }
 
 impl Dialect {
@@ -32,17 +48,19 @@ impl Dialect {
                 self.call_fair((Script::FairAsk, in_full, 8), (matter, line), out);
                 encode::bulk(value, out);
                 encode::bulk_i64(lease.ttl_ms(), out);
+                let hears = listen && self.ears().told;
+                encode::bulk(&line.terms, out);
+                encode::bulk(encode::Decimal::of(claim.0).digits(), out);
                 encode::bulk_i64(i64::try_from(ALIVE.as_millis()).unwrap_or(i64::MAX), out);
-                encode::bulk_i64(confirm_within(lease).ttl_ms(), out);
+                encode::bulk(if hears { &line.inbox } else { value }, out);
                 encode::bulk(flag(line.fenced), out);
-                encode::bulk(claim.0.to_string().as_bytes(), out);
-                let inbox: &[u8] = if listen && self.ears().told { &line.inbox } else { b"" };
-                encode::bulk(inbox, out);
                 encode::bulk(flag(waits), out);
             }
-            Errand::Leave { in_full, .. } => {
-                self.call_fair((Script::FairLeave, in_full, 1), (matter, line), out);
+            Errand::Leave { claim, in_full } => {
+                self.call_fair((Script::FairLeave, in_full, 3), (matter, line), out);
                 encode::bulk(value, out);
+                encode::bulk(&line.terms, out);
+                encode::bulk(encode::Decimal::of(claim.0).digits(), out);
             }
             Errand::Confirm { lease, in_full, .. } => {
                 if self.has_set_ifeq() && !in_full {
@@ -65,7 +83,7 @@ impl Dialect {
         out: &mut Ink,
     ) {
         self.call(script, in_full, 7 + args, out);
-        for word in [&b"4"[..], matter.key, &line.queue, &line.records, matter.fences] {
+        for word in [&b"4"[..], matter.key, &line.queue, &line.lives, matter.fences] {
             encode::bulk(word, out);
         }
     }
@@ -119,7 +137,7 @@ enum Place<'a> {
 fn parts(reply: &Frame) -> Option<Place<'_>> {
     let Frame::Array(items) = reply else { return None };
     match &items[..] {
-        [Frame::Integer(1), Frame::Bulk(_), Frame::Bulk(fence)] => Some(Place::Taken { fence }),
+        [Frame::Integer(1), Frame::Bulk(fence)] => Some(Place::Taken { fence }),
         [
             Frame::Integer(0),
             Frame::Bulk(at),

@@ -2,7 +2,7 @@
 
 use crate::error::Error;
 use crate::lock::fairness::Line;
-use crate::lock::gate::Terms;
+use crate::lock::gate::{Terms, confirm_within};
 use crate::lock::lease::Lease;
 use crate::lock::options::Options;
 use crate::lock::token::Signature;
@@ -60,17 +60,17 @@ impl Plan {
     pub(crate) fn fair(mut self, client: u64) -> Self {
         self.terms.fair = true;
         self.fences = side_key(&self.key.bytes, FENCES);
-        let [queue, records] = [b"q", b"w"].map(|name| side_key(&self.key.bytes, name));
-        self.line = Some(Box::new(Line { queue, records, inbox: inbox(client), fenced: false }));
+        let [queue, lives] = [b"q", b"w"].map(|name| side_key(&self.key.bytes, name));
+        let confirm = confirm_within(self.terms.lease);
+        self.line = Some(Box::new(Line::new([queue, lives, inbox(client)], confirm, false)));
         self
     }
 
     /// The same, and each hold has a fence.
     pub(crate) fn fenced(mut self) -> Self {
         self.terms.fenced = true;
-        if let Some(line) = &mut self.line {
-            line.fenced = true;
-        }
+        let confirm = confirm_within(self.terms.lease);
+        self.line = self.line.map(|line| Box::new(line.fenced(confirm)));
         self.fences = side_key(&self.key.bytes, FENCES);
         self
     }

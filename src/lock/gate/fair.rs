@@ -119,9 +119,10 @@ impl Fair {
         let sent = scene.now;
         self.asked = true;
         self.doing = Doing::Asking { sent };
-        let (lease, waits) = (terms.lease, !patience.is_over(sent));
         self.listens &= scene.ears.told;
-        let listen = self.listens && waits;
+        // Whoever could be told of its turn, and does not listen yet, does so before it stands in line.
+        let waits = !patience.is_over(sent) && self.listens == scene.ears.told;
+        let (lease, listen) = (terms.lease, self.listens && waits);
         orders.push(Order::Send(Errand::Queue { claim, sent, lease, waits, listen, in_full }));
     }
 

@@ -2,48 +2,52 @@
 --   KEYS     as above
 --   ARGV[1]  our value
 --   ARGV[2]  the lease in milliseconds, counted from now
---   ARGV[3]  for how many milliseconds we count as alive from now on; the line ends when nobody in it does
---   ARGV[4]  within how many milliseconds we confirm a grant
---   ARGV[5]  1 if a fence is wanted, 0 if not
---   ARGV[6]  our claim
---   ARGV[7]  the channel on which we are told of a grant; empty if we cannot hear
+--   ARGV[3]  `confirm;fenced;inbox;`: within how many milliseconds we confirm a grant, 1 if a fence is wanted and 0 if not, and
+--            the channel on which we are told of a grant if we can hear
+--   ARGV[4]  our claim
+--   ARGV[5]  for how many milliseconds we count as alive from now on; the line ends when nobody in it does
+--   ARGV[6]  whose life that is: our inbox if we can hear, and else our value
+--   ARGV[7]  1 if a fence is wanted, 0 if not
 --   ARGV[8]  1 to stand in line, 0 to try only
--- Returns 1, the time and the fence if the lock is ours; otherwise 0, the time, what is left of the holder's lease, its value
--- and how many stand before us.
-local value, waits = ARGV[1], ARGV[8] == '1'
+-- Returns 1 and the fence if the lock is ours; otherwise 0, the time, what is left of the holder's lease, its value and how many
+-- stand before us.
+local place = ARGV[3] .. ARGV[4] .. ';' .. value
 
+-- Gives how many stand before us.
 local function stand_in_line()
-  if not waits then
-    return
+  if ARGV[8] ~= '1' then
+    return redis.call('ZCARD', queue)
   end
-  if not redis.call('ZSCORE', queue, value) then
-    local last = redis.call('ZRANGE', queue, -1, -1, 'WITHSCORES')[2]
-    redis.call('ZADD', queue, (tonumber(last) or 0) + 1, value)
+  redis.call('ZADD', queue, 'NX', at, place)
+  local before = redis.call('ZRANK', queue, place)
+  local alive = before > 0 and redis.call('HGET', lives, ARGV[6])
+  -- Whoever was heard of lately need not be again; a line that begins has no end yet.
+  if not alive or tonumber(alive) < now + ARGV[5] * 800 then
+    redis.call('HSET', lives, ARGV[6], string.format('%.0f', now + ARGV[5] * 1000))
+    redis.call('PEXPIRE', queue, ARGV[5])
+    redis.call('PEXPIRE', lives, ARGV[5])
   end
-  local alive = string.format('%.0f', now + ARGV[3] * 1000)
-  redis.call('HSET', records, value, table.concat({alive, ARGV[4], ARGV[5], ARGV[6], ARGV[7]}, ';'))
-  redis.call('PEXPIRE', queue, ARGV[3])
-  redis.call('PEXPIRE', records, ARGV[3])
+  return before
 end
 
 local held = redis.call('GET', key)
-if not held then
-  local first = redis.call('ZRANGE', queue, 0, 0)[1]
-  if first and first ~= value then
-    -- The holder has died, and others have waited for longer.
-    stand_in_line()
-    held = pass_on()
+if held ~= value then
+  local first = not held and redis.call('ZRANGE', queue, 0, 0)[1]
+  if first == place then
+    redis.call('ZREM', queue, place)
+  elseif held or first then
+    read_clock()
+    local before = stand_in_line()
+    -- The holder has died if nobody has the lock, and others have waited for longer than we have.
+    held = held or pass_on()
+    if held and held ~= value then
+      return {0, at, redis.call('PTTL', key), held, before}
+    end
   end
 end
-if not held or held == value then
-  forget(value)
-  local fence = ''
-  if ARGV[5] == '1' then
-    fence = mint(fences, week)
-  end
-  redis.call('SET', key, value, 'PX', ARGV[2])
-  return {1, at, fence}
+local fence = ''
+if ARGV[7] == '1' then
+  fence = mint(fences, 604800000)
 end
-stand_in_line()
-local rank = redis.call('ZRANK', queue, value) or 0
-return {0, at, redis.call('PTTL', key), held, rank}
+redis.call('SET', key, value, 'PX', ARGV[2])
+return {1, fence}

@@ -150,13 +150,16 @@ async fn process_that_has_gone_is_passed_over_at_once(server: &Running) {
     let held = fair(&ours).acquire().await.unwrap();
     // Its process dies with all that it has: no one says that it leaves the line.
     let value = "1;00000000000000000000000000;;;1;1;";
-    let alive = "99999999999999999;2000;0;7;lk:i:0000000000000000".to_owned();
-    ours.command("ZADD").arg(("{lk:l}:q", 1, value)).send::<i64>().await.unwrap();
-    ours.command("HSET").arg(("{lk:l}:w", value, alive)).send::<i64>().await.unwrap();
+    let inbox = "lk:i:0000000000000000";
+    let place = format!("2000;0;{inbox};7;{value}");
+    ours.command("ZADD").arg(("{lk:l}:q", 1, place)).send::<i64>().await.unwrap();
+    let alive = 99_999_999_999_999_999_i64;
+    ours.command("HSET").arg(("{lk:l}:w", inbox, alive)).send::<i64>().await.unwrap();
     // Another one has not been heard of for too long.
     let old = "1;00000000000000000000000001;;;1;1;";
-    ours.command("ZADD").arg(("{lk:l}:q", 2, old)).send::<i64>().await.unwrap();
-    ours.command("HSET").arg(("{lk:l}:w", old, "5;2000;0;7;")).send::<i64>().await.unwrap();
+    let place = format!("2000;0;lk:i:0000000000000001;7;{old}");
+    ours.command("ZADD").arg(("{lk:l}:q", 2, place)).send::<i64>().await.unwrap();
+    ours.command("HSET").arg(("{lk:l}:w", old, 5)).send::<i64>().await.unwrap();
     let last = stand(fair(&theirs), &ours, 3).await;
     let begun = Instant::now();
     held.release().await.unwrap();

@@ -33,24 +33,37 @@ pub(crate) fn when_quiet(world: &World) {
     }
 }
 
-/// No key outlives its lease, but for what has an end of its own: fences, and the places in line of those who have died, or
-/// that a replica has brought back.
+/// No key outlives its lease, but for what has an end of its own: fences, who counts as alive for fair locks, and the places in
+/// line of those who have died, or that a replica has brought back.
 pub(crate) fn when_leases_are_over(world: &World) {
     let excused = world.history(|history| {
         let died = history.attempts.iter().any(|attempt| attempt.ended.is_none());
         died || !history.losses.is_empty()
     });
-    let of_a_lock = |key: &Bytes| key.starts_with(b"lk:lock") || key.starts_with(b"{lk:lock");
-    for key in world.server.keys().into_iter().filter(of_a_lock) {
-        let is_fence = key.ends_with(b":f");
-        let has_end = world.server.ttl(&key).is_some();
-        let is_line = key.ends_with(b":q") || key.ends_with(b":w");
-        if (is_fence || is_line && excused) && has_end {
-            continue;
+    for (key, has_end) in keys_of_locks(world) {
+        let stays = key.ends_with(":f") || key.ends_with(":w") || key.ends_with(":q") && excused;
+        if !(stays && has_end) {
+            complain(world, format!("{key} outlived every lease"));
         }
-        let key = String::from_utf8_lossy(&key).into_owned();
-        complain(world, format!("{key} outlived every lease"));
     }
+}
+
+/// No line is remembered for longer than somebody in it counts as alive, whatever went wrong.
+pub(crate) fn when_lines_are_forgotten(world: &World) {
+    for (key, has_end) in keys_of_locks(world) {
+        if !(key.ends_with(":f") && has_end) {
+            complain(world, format!("{key} outlived everybody who waited"));
+        }
+    }
+}
+
+/// What is left of locks, and whether it goes by itself.
+fn keys_of_locks(world: &World) -> Vec<(String, bool)> {
+    let of_a_lock = |key: &Bytes| key.starts_with(b"lk:lock") || key.starts_with(b"{lk:lock");
+    let keys = world.server.keys().into_iter().filter(of_a_lock);
+    let told =
+        |key: Bytes| (String::from_utf8_lossy(&key).into_owned(), world.server.ttl(&key).is_some());
+    keys.map(told).collect()
 }
 
 /// Closed clients leave no task behind.
@@ -196,8 +209,8 @@ fn overtakers(plan: &Plan, history: &History) -> Vec<String> {
     for late in granted.filter(|attempt| plan.fair[attempt.lock]) {
         for early in history.attempts.iter().filter(|early| early.lock == late.lock && early.waits)
         {
-            // Connecting, and one round trip to stand in line.
-            let there = early.called + 8 * plan.processes[early.who.process].latency + SLACK;
+            // Connecting, and two round trips to listen and stand in line.
+            let there = early.called + 10 * plan.processes[early.who.process].latency + SLACK;
             let waited_on = early.ended.is_none_or(|ended| {
                 ended
                     > late.ended.unwrap_or_default()

@@ -16,6 +16,8 @@ use tokio::time::{Instant, sleep, timeout};
 
 /// No task asks for a longer lease.
 pub(crate) const LONGEST_LEASE: Duration = Duration::from_secs(3);
+/// How long those who wait for a fair lock count as alive after they were heard of.
+pub(crate) const ALIVE: Duration = Duration::from_secs(15);
 /// How much later than its deadline a call may end: the last attempt begins at it.
 const GRACE: Duration = Duration::from_millis(1_200);
 

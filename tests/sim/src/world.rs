@@ -316,6 +316,8 @@ impl World {
         // Whatever crashed processes have left ends with its lease.
         sleep(task::LONGEST_LEASE * 2).await;
         checks::when_leases_are_over(self);
+        sleep(task::ALIVE).await;
+        checks::when_lines_are_forgotten(self);
         self.server.kill_connections(); // those of dead machines would stay for ever
         let _ = timeout(Duration::from_secs(100), self.until_alone()).await;
         checks::when_alone(self);

@@ -156,14 +156,11 @@ impl Gate {
                 orders.push(Order::Lose { claim, cause });
                 let lingers = fair.held().is_some_and(Held::lingers);
                 match cause {
-                    // The server said so: there is nothing to take back.
-                    LostCause::Deleted | LostCause::TakenOver | LostCause::Failover => {
-                        orders.push(Order::Forget(claim));
-                    }
                     // The work may go on for a while: nobody else is to begin before the delay is over.
                     LostCause::Expired | LostCause::Unconfirmed | LostCause::MaxHold if lingers => {
                         orders.push(Order::Forget(claim));
                     }
+                    // Even if the server said that the key is not ours: the line may have ended with us, and is tidied up.
                     _ => self.vacate_fair(&fair, scene, orders),
                 }
             }

@@ -27,7 +27,7 @@ fn given(claim: u64, after: Duration) -> Event {
 
 fn standing() -> Desk {
     let mut desk = Desk::new();
-    assert_eq!(desk.come_with(1, fair(), Patience::Endless), "stand 1");
+    assert_eq!(desk.come_with(1, fair(), Patience::Endless), "try 1");
     assert_eq!(desk.answer(placed(9_000, 0)), "stand 1 and listen", "only who waits listens");
     assert_eq!(desk.answer(placed(9_000, 0)), "");
     desk
@@ -126,7 +126,7 @@ fn place_is_given_up_until_the_line_has_forgotten_it_however_short_the_lease() {
 fn last_attempt_does_not_stand_in_line_and_the_place_is_given_up() {
     let mut desk = Desk::new();
     let until = Patience::Until(desk.now + SECOND);
-    assert_eq!(desk.come_with(1, fair(), until), "stand 1");
+    assert_eq!(desk.come_with(1, fair(), until), "try 1");
     desk.answer(placed(9_000, 3));
     desk.answer(placed(9_000, 3));
     assert_eq!(desk.after(SECOND), "try 1");

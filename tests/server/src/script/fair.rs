@@ -15,184 +15,181 @@ const WEEK: Bytes = Bytes::from_static(b"604800000");
 struct Line {
     key: Bytes,
     queue: Bytes,
-    records: Bytes,
-    fences: Bytes,
+    lives: Bytes,
+    value: Bytes,
     now: u64,
 }
 
 impl Line {
-    fn of(script: &mut Running<'_, '_>) -> Result<Self, Refusal> {
-        let [time] = words(["TIME"]);
-        let now = match script.redis(&[time])? {
-            Frame::Array(parts) => {
-                let part = |at: usize| parts.get(at).and_then(number).unwrap_or(0);
-                part(0) * 1_000_000 + part(1)
-            }
-            _ => 0,
-        };
+    fn of(script: &Running<'_, '_>) -> Result<Self, Refusal> {
         Ok(Self {
             key: script.key(0, "'GET'")?,
-            queue: script.key(1, "'ZREM'")?,
-            records: script.key(2, "'HDEL'")?,
-            fences: script.key(3, "'XADD'")?,
-            now,
+            queue: script.key(1, "'ZPOPMIN'")?,
+            lives: script.key(2, "'HGET'")?,
+            value: script.arg(0, "'SET'")?,
+            now: 0,
         })
+    }
+
+    /// `local function read_clock() … end`
+    fn read_clock(&mut self, script: &mut Running<'_, '_>) -> Result<(), Refusal> {
+        let [time] = words(["TIME"]);
+        if let Frame::Array(parts) = script.redis(&[time])? {
+            let part = |at: usize| parts.get(at).and_then(number).unwrap_or(0);
+            self.now = part(0) * 1_000_000 + part(1);
+        }
+        Ok(())
     }
 
     fn at(&self) -> Bytes {
         Bytes::from(self.now.to_string())
     }
 
-    /// `local function forget(value) … end`
-    fn forget(&self, script: &mut Running<'_, '_>, value: &Bytes) -> Result<(), Refusal> {
-        let [zrem, hdel] = words(["ZREM", "HDEL"]);
-        script.redis(&[zrem, self.queue.clone(), value.clone()])?;
-        script.redis(&[hdel, self.records.clone(), value.clone()])?;
-        Ok(())
+    fn held(&self, script: &mut Running<'_, '_>) -> Result<Option<Bytes>, Refusal> {
+        let [get] = words(["GET"]);
+        Ok(text(script.redis(&[get, self.key.clone()])?))
     }
 
-    fn first(&self, script: &mut Running<'_, '_>) -> Result<Option<Bytes>, Refusal> {
-        let [zrange, zero] = words(["ZRANGE", "0"]);
-        Ok(first(script.redis(&[zrange, self.queue.clone(), zero.clone(), zero])?))
+    /// Until when whoever has this inbox, or this value, counts as alive.
+    fn alive(&self, script: &mut Running<'_, '_>, who: Bytes) -> Result<Option<u64>, Refusal> {
+        let [hget] = words(["HGET"]);
+        Ok(number(&script.redis(&[hget, self.lives.clone(), who])?))
+    }
+
+    /// `local function is_alive(who) … end`
+    fn is_alive(&self, script: &mut Running<'_, '_>, who: Bytes) -> Result<bool, Refusal> {
+        Ok(self.alive(script, who)?.is_some_and(|alive| alive >= self.now))
     }
 
     /// `local function pass_on() … end`
     fn pass_on(&self, script: &mut Running<'_, '_>) -> Result<Option<Bytes>, Refusal> {
-        while let Some(value) = self.first(script)? {
-            let [hget, publish] = words(["HGET", "PUBLISH"]);
-            let record = script.redis(&[hget, self.records.clone(), value.clone()])?;
-            self.forget(script, &value)?;
-            let Some([alive, confirm, fenced, claim, inbox]) = fields(&record) else { continue };
-            if alive.parse::<u64>().is_ok_and(|alive| alive < self.now) {
-                continue;
-            }
-            let fence = match fenced.as_str() {
-                "1" => mint(script, self.fences.clone(), WEEK)?,
-                _ => Bytes::new(),
-            };
-            if !inbox.is_empty() {
-                let claim = Bytes::from(claim);
-                let parts = [&self.key, &value, &claim, &self.at(), &fence];
+        let [zpopmin, publish] = words(["ZPOPMIN", "PUBLISH"]);
+        while let Some(place) = first(script.redis(&[zpopmin.clone(), self.queue.clone()])?) {
+            let Some([confirm, fenced, inbox, claim, next]) = fields(&place) else { continue };
+            let mut told = Frame::Integer(0);
+            if self.is_alive(script, inbox.clone())? {
+                let fence = if fenced == "1" { fence(script)? } else { Bytes::new() };
+                let parts = [&self.key, &next, &claim, &self.at(), &fence];
                 let message = Bytes::from(parts.map(|part| &part[..]).join(&b'\n'));
-                if script.redis(&[publish, Bytes::from(inbox), message])? == Frame::Integer(0) {
-                    continue;
-                }
+                told = script.redis(&[publish.clone(), inbox, message])?;
             }
-            set_px(script, self.key.clone(), value.clone(), Bytes::from(confirm))?;
-            return Ok(Some(value));
+            if told != Frame::Integer(0) || self.is_alive(script, next.clone())? {
+                set_px(script, self.key.clone(), next.clone(), confirm)?;
+                return Ok(Some(next));
+            }
         }
         Ok(None)
     }
 
     /// `local function stand_in_line() … end`
-    fn stand_in_line(&self, script: &mut Running<'_, '_>, value: &Bytes) -> Result<(), Refusal> {
-        let [zscore, zrange, last, scores, zadd, hset, pexpire] =
-            words(["ZSCORE", "ZRANGE", "-1", "WITHSCORES", "ZADD", "HSET", "PEXPIRE"]);
-        let queue = || self.queue.clone();
-        if script.redis(&[zscore, queue(), value.clone()])? == Frame::Null {
-            let found = script.redis(&[zrange, queue(), last.clone(), last, scores])?;
-            let ticket = ticket(&found).unwrap_or(0.0) + 1.0;
-            script.redis(&[zadd, queue(), Bytes::from(ticket.to_string()), value.clone()])?;
+    fn stand_in_line(&self, script: &mut Running<'_, '_>, place: &Bytes) -> Result<Frame, Refusal> {
+        let [zcard, zadd, nx, zrank, hset, pexpire] =
+            words(["ZCARD", "ZADD", "NX", "ZRANK", "HSET", "PEXPIRE"]);
+        if &script.arg(7, "'ZCARD'")?[..] != b"1" {
+            return script.redis(&[zcard, self.queue.clone()]);
         }
-        let keep = script.arg(2, "'HSET'")?;
-        let lives = number(&Frame::bulk(keep.clone())).unwrap_or(0);
-        let alive = (self.now + lives * 1000).to_string();
-        let mut record = vec![Bytes::from(alive)];
-        for at in 3..=6 {
-            record.push(script.arg(at, "'HSET'")?);
+        script.redis(&[zadd, self.queue.clone(), nx, self.at(), place.clone()])?;
+        let before = script.redis(&[zrank, self.queue.clone(), place.clone()])?;
+        let (keep, who) = (script.arg(4, "'PEXPIRE'")?, script.arg(5, "'HSET'")?);
+        let stays = number(&Frame::bulk(keep.clone())).unwrap_or(0);
+        let alive = match before {
+            Frame::Integer(0) => None,
+            _ => self.alive(script, who.clone())?,
+        };
+        if alive.is_none_or(|alive| alive < self.now + stays * 800) {
+            let until = Bytes::from((self.now + stays * 1000).to_string());
+            script.redis(&[hset, self.lives.clone(), who, until])?;
+            script.redis(&[pexpire.clone(), self.queue.clone(), keep.clone()])?;
+            script.redis(&[pexpire, self.lives.clone(), keep])?;
         }
-        let record = Bytes::from(record.join(&b';'));
-        script.redis(&[hset, self.records.clone(), value.clone(), record])?;
-        script.redis(&[pexpire.clone(), queue(), keep.clone()])?;
-        script.redis(&[pexpire, self.records.clone(), keep])?;
-        Ok(())
+        Ok(before)
+    }
+}
+
+/// `mint(fences, 604800000)`
+fn fence(script: &mut Running<'_, '_>) -> Result<Bytes, Refusal> {
+    let fences = script.key(3, "'XADD'")?;
+    mint(script, fences, WEEK)
+}
+
+fn text(reply: Frame) -> Option<Bytes> {
+    match reply {
+        Frame::Bulk(text) => Some(text.into_bytes()),
+        _ => None,
     }
 }
 
 fn first(reply: Frame) -> Option<Bytes> {
     let Frame::Array(items) = reply else { return None };
-    match items.into_iter().next()? {
-        Frame::Bulk(value) => Some(value.into_bytes()),
-        _ => None,
-    }
+    text(items.into_iter().next()?)
 }
 
-/// The score in a reply to `ZRANGE … WITHSCORES`, in either protocol.
-fn ticket(reply: &Frame) -> Option<f64> {
-    let Frame::Array(items) = reply else { return None };
-    match items.last()? {
-        Frame::Array(pair) => score(pair.last()?),
-        score_of_it => score(score_of_it),
-    }
-}
-
-fn score(frame: &Frame) -> Option<f64> {
-    match frame {
-        Frame::Double(score) => Some(*score),
-        Frame::Bulk(text) => std::str::from_utf8(text).ok()?.parse().ok(),
-        _ => None,
-    }
-}
-
-fn fields(record: &Frame) -> Option<[String; 5]> {
-    let Frame::Bulk(text) = record else { return None };
-    let text = std::str::from_utf8(text).ok()?;
-    let fields: Vec<_> = text.splitn(5, ';').map(str::to_owned).collect();
-    fields.try_into().ok()
+/// `confirm;fenced;inbox;claim;value`, of which only the value may have more of what stands between.
+fn fields(place: &Bytes) -> Option<[Bytes; 5]> {
+    let fields = place.splitn(5, |&byte| byte == b';').map(|field| place.slice_ref(field));
+    fields.collect::<Vec<_>>().try_into().ok()
 }
 
 /// `fair_ask.lua`
 pub(super) fn ask(script: &mut Running<'_, '_>) -> Result<Frame, Refusal> {
-    let line = Line::of(script)?;
-    let value = script.arg(0, "'SET'")?;
-    let waits = &script.arg(7, "'HSET'")?[..] == b"1";
-    let [get, pttl, zrank] = words(["GET", "PTTL", "ZRANK"]);
-    let mut held = match script.redis(&[get, line.key.clone()])? {
-        Frame::Bulk(held) => Some(held.into_bytes()),
-        _ => None,
-    };
-    if held.is_none() && line.first(script)?.is_some_and(|first| first != value) {
-        if waits {
-            line.stand_in_line(script, &value)?;
-        }
-        held = line.pass_on(script)?;
-    }
-    let Some(held) = held.filter(|held| *held != value) else {
-        line.forget(script, &value)?;
-        let fence = match &script.arg(4, "'XADD'")?[..] {
-            b"1" => mint(script, line.fences.clone(), WEEK)?,
-            _ => Bytes::new(),
+    let mut line = Line::of(script)?;
+    let [zrange, zero, zrem, pttl] = words(["ZRANGE", "0", "ZREM", "PTTL"]);
+    let [terms, claim] = [script.arg(2, "'ZADD'")?, script.arg(3, "'ZADD'")?];
+    let place = Bytes::from([&terms[..], &claim, b";", &line.value].concat());
+    let mut held = line.held(script)?;
+    if held.as_ref() != Some(&line.value) {
+        let first = match &held {
+            Some(_) => None,
+            None => first(script.redis(&[zrange, line.queue.clone(), zero.clone(), zero])?),
         };
-        let lease = script.arg(1, "'SET'")?;
-        set_px(script, line.key.clone(), value, lease)?;
-        let parts = [Frame::Integer(1), Frame::bulk(line.at()), Frame::bulk(fence)];
-        return Ok(Frame::Array(parts.into()));
-    };
-    if waits {
-        line.stand_in_line(script, &value)?;
+        if first.as_ref() == Some(&place) {
+            script.redis(&[zrem, line.queue.clone(), place])?;
+        } else if held.is_some() || first.is_some() {
+            line.read_clock(script)?;
+            let before = line.stand_in_line(script, &place)?;
+            if held.is_none() {
+                held = line.pass_on(script)?;
+            }
+            if let Some(held) = held.filter(|held| *held != line.value) {
+                let left = script.redis(&[pttl, line.key.clone()])?;
+                let at = Frame::bulk(line.at());
+                return Ok(Frame::Array(vec![
+                    Frame::Integer(0),
+                    at,
+                    left,
+                    Frame::bulk(held),
+                    before,
+                ]));
+            }
+        }
     }
-    let rank = match script.redis(&[zrank, line.queue.clone(), value])? {
-        Frame::Null => Frame::Integer(0),
-        rank => rank,
+    let fence = match &script.arg(6, "'XADD'")?[..] {
+        b"1" => fence(script)?,
+        _ => Bytes::new(),
     };
-    let left = script.redis(&[pttl, line.key.clone()])?;
-    let at = Frame::bulk(line.at());
-    Ok(Frame::Array(vec![Frame::Integer(0), at, left, Frame::bulk(held), rank]))
+    let lease = script.arg(1, "'SET'")?;
+    set_px(script, line.key, line.value, lease)?;
+    Ok(Frame::Array(vec![Frame::Integer(1), Frame::bulk(fence)]))
 }
 
 /// `fair_leave.lua`
 pub(super) fn leave(script: &mut Running<'_, '_>) -> Result<Frame, Refusal> {
-    let line = Line::of(script)?;
-    let [get, del] = words(["GET", "DEL"]);
-    let held = script.redis(&[get, line.key.clone()])?;
-    if !script.equals_arg(&held, 0) {
-        let value = script.arg(0, "'GET'")?;
-        line.forget(script, &value)?;
+    let mut line = Line::of(script)?;
+    let [del, zrem, hdel, exists] = words(["DEL", "ZREM", "HDEL", "EXISTS"]);
+    if line.held(script)?.as_ref() != Some(&line.value) {
+        let [terms, claim] = [script.arg(1, "'ZREM'")?, script.arg(2, "'ZREM'")?];
+        let place = Bytes::from([&terms[..], &claim, b";", &line.value].concat());
+        script.redis(&[zrem, line.queue.clone(), place])?;
+        script.redis(&[hdel, line.lives.clone(), line.value])?;
+        if script.redis(&[exists, line.queue])? == Frame::Integer(0) {
+            script.redis(&[del, line.lives])?;
+        }
         return Ok(Frame::Integer(0));
     }
+    line.read_clock(script)?;
     if line.pass_on(script)?.is_some() {
         return Ok(Frame::Integer(2));
     }
-    script.redis(&[del, line.key.clone()])?;
+    script.redis(&[del, line.key, line.lives])?;
     Ok(Frame::Integer(1))
 }
