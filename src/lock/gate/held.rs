@@ -292,7 +292,7 @@ impl Held {
                 self.heed_news(scene, orders);
             }
             (Doing::Verifying { sent }, Said::Ours(left)) => {
-                self.verified(sent, left);
+                self.verified(sent, left, scene.now);
                 self.tell(sent, orders);
                 self.heed_news(scene, orders);
             }
@@ -330,11 +330,15 @@ impl Held {
         };
     }
 
-    /// The key is ours, and the server says for how long: somebody may have shortened that.
-    fn verified(&mut self, sent: Instant, left: Left) {
+    /// The key is ours, and the server says for how long. Somebody may have shortened that: surely so if it ends too soon even
+    /// counted from now. Counted from when we asked it seems to end sooner the longer the answer took, and that alone must not
+    /// take back what the holder was told to rely on.
+    fn verified(&mut self, sent: Instant, left: Left, now: Instant) {
         if let Left::For(left) = left {
             if let Some(lease) = self.terms.lease.at_most(left) {
-                self.deadline = self.deadline.min(lease.deadline(sent));
+                if after(now, left) < self.deadline {
+                    self.deadline = self.deadline.min(lease.deadline(sent));
+                }
             }
         }
         self.moved = false;
