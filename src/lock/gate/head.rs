@@ -46,7 +46,7 @@ pub(crate) struct Head {
     looked: bool,
     /// The holder, seen for the first time, is one of those who tell when they release.
     told: bool,
-    /// Something was pushed while a command was on its way.
+    /// Something was told on another connection while a command was on its way: nobody knows which came first.
     news: bool,
 }
 
@@ -269,7 +269,10 @@ impl Head {
         }
         match self.doing {
             Doing::Resting { .. } => self.ask(scene, orders),
-            Doing::Asking { .. } | Doing::Looking { .. } => self.news = true,
+            // What comes on the connection that the answer will come on happened before the server looked for that answer.
+            Doing::Asking { .. } | Doing::Looking { .. } => {
+                self.news |= by == Wakeup::Announce && !scene.ears.told;
+            }
             Doing::Confirming { .. }
             | Doing::Minting { .. }
             | Doing::Yielding { .. }

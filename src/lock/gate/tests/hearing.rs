@@ -27,6 +27,38 @@ fn who_listens_on_another_connection_asks_once_more_when_that_is_confirmed() {
 }
 
 #[test]
+fn what_is_told_on_another_connection_before_the_answer_may_have_happened_behind_it() {
+    for (told, then) in [(false, "ask 1"), (true, "")] {
+        let mut desk = listening(Wakeup::Announce);
+        desk.ears.told = told;
+        let announced = Event::Announced { process: 7 };
+        assert_eq!(desk.told(announced), "ask 1");
+        desk.told(announced);
+        assert_eq!(desk.answer(HELD), "look 1");
+        desk.told(announced);
+        assert_eq!(desk.answer(left(3_000)), then, "on the connection itself: {told}");
+    }
+}
+
+#[test]
+fn who_is_told_of_one_release_in_two_ways_asks_once() {
+    let mut desk = Desk::new();
+    let announced = Event::Announced { process: 7 };
+    desk.come_with(1, Terms { wakeup: Wakeup::Auto, ..terms() }, Patience::Endless);
+    desk.answer(HELD);
+    desk.answer(left(4_000));
+    assert_eq!(desk.told(Event::Changed), "ask 1");
+    assert_eq!(desk.told(announced), "", "the question will be answered by who knows both");
+    let other = Said::Held { holder: 8, process: 8, left: Left::Unasked };
+    assert_eq!(desk.answer(other), "look 1 and listen");
+    assert_eq!(desk.answer(left(4_000)), "");
+    assert_eq!(desk.told(Event::Announced { process: 8 }), "ask 1");
+    assert_eq!(desk.told(Event::Changed), "");
+    let known = Said::Held { holder: 7, process: 8, left: Left::Unasked };
+    assert_eq!(desk.answer(known), "", "who speaks is listened to");
+}
+
+#[test]
 fn who_hears_no_longer_asks_at_once_and_then_at_intervals() {
     let mut desk = listening(Wakeup::Announce);
     desk.ears.hears = false;

@@ -46,12 +46,14 @@ fn refused_head_looks_rests_and_asks_when_told() {
 }
 
 #[test]
-fn what_is_pushed_before_the_answer_counts_behind_it() {
+fn what_is_pushed_before_the_answer_happened_before_it() {
     let mut desk = Desk::new();
     desk.come(1);
-    desk.answer(HELD);
-    assert_eq!(desk.told(Event::Changed), "");
-    assert_eq!(desk.answer(left(4_000)), "ask 1");
+    desk.told(Event::Changed);
+    assert_eq!(desk.answer(HELD), "look 1");
+    desk.told(Event::Changed);
+    assert_eq!(desk.answer(left(4_000)), "", "the answer knows more");
+    assert_eq!(desk.told(Event::Changed), "ask 1");
 }
 
 #[test]
