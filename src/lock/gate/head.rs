@@ -30,6 +30,16 @@ pub(crate) struct Waiter {
     pub(crate) patience: Patience,
 }
 
+/// When a caller gives up whose command is not answered, if it was sent then.
+pub(crate) fn gives_up_at(patience: Patience, sent: Option<Instant>) -> Option<Instant> {
+    match patience {
+        Patience::Once(end) | Patience::Seize(end) => Some(end),
+        // A last attempt that begins late gets its time all the same.
+        Patience::Until(end) => Some(after(sent.map_or(end, |sent| sent.max(end)), GRACE)),
+        Patience::Endless => None,
+    }
+}
+
 /// The first of the line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Head {
@@ -159,16 +169,8 @@ impl Head {
         }
     }
 
-    /// When a caller gives up whose command is not answered.
     fn gives_up_at(&self) -> Option<Instant> {
-        match self.waiter.patience {
-            Patience::Once(end) | Patience::Seize(end) => Some(end),
-            // A last attempt that begins late gets its time all the same.
-            Patience::Until(end) => {
-                Some(after(self.suspect().map_or(end, |sent| sent.max(end)), GRACE))
-            }
-            Patience::Endless => None,
-        }
+        gives_up_at(self.waiter.patience, self.suspect())
     }
 
     /// The server answered what was asked last.

@@ -24,6 +24,7 @@
 //! * I6: what is over is neither renewed nor extended.
 //! * I7: at the end nothing is left: each claim is forgotten once, after its last order.
 
+mod alone;
 mod fair;
 mod head;
 mod held;
@@ -45,6 +46,7 @@ pub(crate) use fair::{ALIVE, confirm_within};
 
 use crate::lock::error::LostCause;
 use crate::lock::options::Wakeup;
+use alone::Alone;
 use fair::Fair;
 use head::{Head, Step, Waiter};
 use held::{Granted, Held};
@@ -58,6 +60,8 @@ use tokio::time::Instant;
 /// One key in one process.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub(crate) struct Gate {
+    /// The only claim, if nothing unusual has happened to it; then there is nothing else.
+    alone: Option<Alone>,
     seat: Seat,
     /// Who waits behind the seat, oldest first.
     line: VecDeque<Waiter>,
@@ -87,6 +91,9 @@ enum Seat {
 impl Gate {
     /// Takes in what happened, and adds what is to be done.
     pub(crate) fn on(&mut self, event: Event, scene: &Scene, orders: &mut Vec<Order>) {
+        if self.alone_on(&event, scene, orders) {
+            return;
+        }
         self.let_go_of_what_is_over(scene, orders);
         if let Some(event) = self.fair_on(event, scene, orders) {
             self.happen(event, scene, orders);
@@ -166,6 +173,9 @@ impl Gate {
 
     /// When time alone changes something.
     pub(crate) fn due(&self) -> Option<Instant> {
+        if let Some(alone) = &self.alone {
+            return alone.due();
+        }
         let seat = match &self.seat {
             Seat::Empty => self.rivals.due(),
             Seat::Head(head) => head.due(),
@@ -175,22 +185,6 @@ impl Gate {
         let line = self.line_due.filter(|_| !self.line.is_empty());
         let leaving = self.leaving.iter().map(Leaving::due);
         leaving.fold(earlier(earlier(seat, line), self.fair_due()), earlier)
-    }
-
-    /// Whether there is nothing to remember.
-    pub(crate) fn is_vacant(&self) -> bool {
-        matches!(self.seat, Seat::Empty)
-            && self.line.is_empty()
-            && self.has_no_fair()
-            && self.leaving.is_empty()
-            && self.rivals.are_forgotten()
-    }
-
-    /// Forgets what a vacant gate remembers of its key; what it has allocated stays, for the next one.
-    pub(crate) fn reset(&mut self) {
-        self.turns = Turns::default();
-        self.line_due = None;
-        self.closed = false;
     }
 
     /// Empties the seat of a head, and takes back what it may have left on the server.
