@@ -91,7 +91,7 @@ impl<'a> Acquiring<'a> {
                 book.watch_begin(claim, begun);
             }
             let event = Event::Came { claim, terms: plan.terms, patience };
-            engine.happen(book, gate, event, None);
+            engine.happen(book, gate, &event, None);
             Ok(claim)
         };
         let clocks = Clocks { now: begun, wall: since };

@@ -325,6 +325,11 @@ impl Book {
         self.flights.len() - 1
     }
 
+    /// A flight that was answered whole.
+    pub(crate) fn free_flight(&mut self, at: usize) {
+        self.free_flights.push(at);
+    }
+
     /// Takes in one reply. Gives the flight's replies once they are all there.
     pub(crate) fn land(&mut self, at: usize, part: usize, reply: Reply) -> Option<Replies> {
         let flight = self.flights.get_mut(at)?;

@@ -36,7 +36,7 @@ impl Listener for Ear {
                     Notice::Reply(tag, reply) => {
                         let news = engine.answered(book, tag, reply);
                         if let Some(News { gate, event, sent }) = news {
-                            engine.happen(book, gate, event, sent);
+                            engine.happen(book, gate, &event, sent);
                         }
                     }
                     Notice::Push(items) => self.pushed(book, items),

@@ -106,7 +106,7 @@ impl Engine {
     /// Something happened to a claim.
     pub(crate) fn happen_to(&self, book: &mut Book, claim: Claim, event: Event) {
         if let Some(gate) = book.record(claim).map(|record| record.gate) {
-            self.happen(book, gate, event, None);
+            self.happen(book, gate, &event, None);
         }
     }
 
@@ -135,17 +135,17 @@ impl Engine {
     /// Tells gates their news until there are none.
     pub(crate) fn work_off(&self, book: &mut Book) {
         while let Some(News { gate, event, sent }) = book.news.pop_front() {
-            self.happen(book, gate, event, sent);
+            self.happen(book, gate, &event, sent);
         }
     }
 
     /// Tells one gate what has happened, and does what it orders. What that leads to at once is in the news then.
     ///
     /// `sent` is when the question was sent whose answer this is.
-    pub(crate) fn happen(&self, book: &mut Book, at: usize, event: Event, sent: Option<Clocks>) {
+    pub(crate) fn happen(&self, book: &mut Book, at: usize, event: &Event, sent: Option<Clocks>) {
         let scene = book.scene();
         if self.witness.is_some() {
-            book.watch_news(&event, scene.now);
+            book.watch_news(event, scene.now);
         }
         let mut orders = std::mem::take(&mut book.orders);
         if let Some(entry) = book.gates.get_mut(at).filter(|entry| entry.key.is_some()) {

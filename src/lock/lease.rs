@@ -103,7 +103,7 @@ impl Lease {
 
     /// Oscillators that differ by 0.1 % each, and two ticks of a millisecond clock.
     fn drift(self) -> Duration {
-        self.length() / 500 + Duration::from_millis(2)
+        Duration::from_micros(2 * self.millis + 2_000)
     }
 }
 

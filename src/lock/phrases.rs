@@ -3,7 +3,7 @@
 use crate::client::{Ink, encode};
 use crate::lock::dialect::{Dialect, Release, Script};
 use crate::lock::fairness::Line;
-use crate::lock::gate::Errand;
+use crate::lock::gate::{Errand, Fence};
 use crate::lock::lease::Lease;
 
 /// What an errand is about.
@@ -25,7 +25,70 @@ pub(crate) struct Matter<'a> {
     pub(crate) line: Option<&'a Line>,
 }
 
+/// All but the value of the commands that a plain hold takes: encoded once for all holds of a lock.
+pub(crate) struct SetPhrases {
+    take: [Box<[u8]>; 2],
+    /// With `DELIFEQ`.
+    free: Box<[u8]>,
+    lease: Lease,
+    value_len: usize,
+}
+
+impl SetPhrases {
+    /// For values of this length.
+    pub(crate) fn new(key: &[u8], value_len: usize, lease: Lease) -> Self {
+        let before = |command: &[u8]| {
+            let mut out = Ink::from(command);
+            encode::bulk(key, &mut out);
+            out.extend_from_slice(format!("${value_len}\r\n").as_bytes());
+            out.into_boxed_slice()
+        };
+        let mut behind = Ink::new();
+        terms(lease, true, &mut behind);
+        let take = [before(TAKE), [b"\r\n", &behind[..]].concat().into()];
+        Self { take, free: before(FREE), lease, value_len }
+    }
+}
+
+const TAKE: &[u8] = b"*7\r\n$3\r\nSET\r\n";
+const FREE: &[u8] = b"*3\r\n$7\r\nDELIFEQ\r\n";
+
+impl SetPhrases {
+    /// What stands around the value in the one command of an errand, if it is one of a plain hold.
+    #[inline]
+    fn around(&self, value: &[u8], errand: &Errand, release: Release) -> Option<[&[u8]; 2]> {
+        match errand {
+            _ if value.len() != self.value_len => None,
+            Errand::Ask { lease, fence: Fence::No, .. } if *lease == self.lease => {
+                Some([&self.take[0], &self.take[1]])
+            }
+            Errand::Release { .. } if release == Release::DelIfEq && !defect!(21) => {
+                Some([&self.free, b"\r\n"])
+            }
+            _ => None,
+        }
+    }
+}
+
 impl Dialect {
+    /// Appends the one command of an errand, if it is one of a plain hold; tells whether it was.
+    pub(crate) fn say_set(
+        &self,
+        errand: &Errand,
+        value: &[u8],
+        phrases: &SetPhrases,
+        out: &mut Ink,
+    ) -> bool {
+        let Some([before, behind]) = phrases.around(value, errand, self.release()) else {
+            return false;
+        };
+        out.reserve(before.len() + value.len() + behind.len());
+        out.extend_from_slice(before);
+        out.extend_from_slice(value);
+        out.extend_from_slice(behind);
+        true
+    }
+
     /// How many commands, and so replies, an errand takes.
     pub(crate) fn parts(&self, errand: &Errand) -> usize {
         match errand {
@@ -116,7 +179,7 @@ impl Dialect {
         match self.release() {
             _ if defect!(21) => encode::command(&[b"DEL", key], out),
             Release::DelIfEq => {
-                out.extend_from_slice(b"*3\r\n$7\r\nDELIFEQ\r\n");
+                out.extend_from_slice(FREE);
                 encode::bulk(key, out);
                 encode::bulk(value, out);
             }
@@ -158,9 +221,14 @@ impl Dialect {
 }
 
 pub(crate) fn set_nx(key: &[u8], value: &[u8], lease: Lease, get: bool, out: &mut Ink) {
-    out.extend_from_slice(if get { b"*7\r\n$3\r\nSET\r\n" } else { b"*6\r\n$3\r\nSET\r\n" });
+    out.extend_from_slice(if get { TAKE } else { b"*6\r\n$3\r\nSET\r\n" });
     encode::bulk(key, out);
     encode::bulk(value, out);
+    terms(lease, get, out);
+}
+
+/// On what terms a key is taken.
+fn terms(lease: Lease, get: bool, out: &mut Ink) {
     out.extend_from_slice(b"$2\r\nNX\r\n$2\r\nPX\r\n");
     encode::bulk_i64(lease.ttl_ms(), out);
     if get {
@@ -177,4 +245,34 @@ pub(crate) fn set_ifeq(key: &[u8], value: &[u8], old: &[u8], lease: Lease, out: 
     encode::bulk(old, out);
     encode::bulk(b"PX", out);
     encode::bulk_i64(lease.ttl_ms(), out);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lock::gate::Claim;
+    use std::time::Duration;
+    use tokio::time::Instant;
+
+    #[test]
+    fn set_phrases_say_what_is_said_otherwise() {
+        let (key, value) = (b"lk:job", b"1;of;any;length");
+        let lease = |seconds| Lease::new(Duration::from_secs(seconds)).unwrap();
+        let phrases = SetPhrases::new(key, value.len(), lease(10));
+        let (claim, sent) = (Claim(1), Instant::now());
+        let ask = |lease| Errand::Ask { claim, sent, lease, watch: false, fence: Fence::No };
+        let release = Errand::Release { claim, in_full: false, aloud: false };
+        let said = |value: &[u8], errand, by| {
+            let around = phrases.around(value, &errand, by);
+            around.map(|[before, behind]| [before, value, behind].concat())
+        };
+        let (mut take, mut free) = (Ink::new(), Ink::new());
+        set_nx(key, value, lease(10), true, &mut take);
+        encode::command(&[&b"DELIFEQ"[..], key, value], &mut free);
+        assert_eq!(said(value, ask(lease(10)), Release::Script), Some(take));
+        assert_eq!(said(value, release, Release::DelIfEq), Some(free));
+        assert_eq!(said(value, release, Release::Script), None);
+        assert_eq!(said(value, ask(lease(9)), Release::DelIfEq), None);
+        assert_eq!(said(b"1;longer or shorter", release, Release::DelIfEq), None);
+    }
 }

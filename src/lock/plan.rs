@@ -5,6 +5,7 @@ use crate::lock::fairness::Line;
 use crate::lock::gate::{Terms, confirm_within};
 use crate::lock::lease::Lease;
 use crate::lock::options::Options;
+use crate::lock::phrases::SetPhrases;
 use crate::lock::token::Signature;
 use bytes::Bytes;
 use std::fmt;
@@ -16,6 +17,8 @@ pub(crate) struct Plan {
     pub(crate) key: Key,
     pub(crate) terms: Terms,
     pub(crate) signature: Signature,
+    /// What is the same in the commands of all plain holds.
+    pub(crate) set_phrases: SetPhrases,
     /// Where releases are announced.
     pub(crate) channel: Bytes,
     /// What is said there: a number of the client's own, and the process as values tell it.
@@ -50,10 +53,11 @@ impl Plan {
             wakeup: options.wakeup,
             backoff: options.backoff,
         };
+        let set_phrases = SetPhrases::new(&key.bytes, signature.value_len(), terms.lease);
         let channel = side_key(&key.bytes, CHANNEL);
         let speaker = format!("{client:016x}{}", signature.process()).into();
         let (gate, fences) = (AtomicUsize::new(usize::MAX), Bytes::new());
-        Ok(Self { key, terms, signature, channel, speaker, gate, fences, line: None })
+        Ok(Self { key, terms, signature, set_phrases, channel, speaker, gate, fences, line: None })
     }
 
     /// The same, waited for in one line with all other processes; to be made before it is [`Plan::fenced`].
@@ -108,7 +112,9 @@ impl Key {
 
 impl PartialEq for Key {
     fn eq(&self, other: &Self) -> bool {
-        self.hash == other.hash && self.bytes == other.bytes
+        let [mine, others] = [&self.bytes, &other.bytes].map(|bytes| (bytes.as_ptr(), bytes.len()));
+        // Most often they are clones of one.
+        self.hash == other.hash && (mine == others || self.bytes == other.bytes)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::client::{Connection, Due, Ink, Tag, answer, encode};
 use crate::error::Error;
-use crate::lock::answers::{Reading, Reply};
+use crate::lock::answers::{self, Reading, Reply};
 use crate::lock::aside::Aside;
 use crate::lock::book::{Book, Flight, News};
 use crate::lock::dialect::Dialect;
@@ -50,6 +50,9 @@ impl Engine {
         for part in 0..whole {
             let tag = (flight as Tag) << 2 | part as Tag;
             let say = |out: &mut Ink| {
+                if whole == 1 && book.say_set(&dialect, &errand, out) {
+                    return;
+                }
                 dialect.say(&errand, (part, whole), &book.matter(at, &errand), out);
             };
             if part + 1 == whole && dialect.keeps_fences(&errand) {
@@ -95,6 +98,9 @@ impl Engine {
         }
         let flight = usize::try_from(tag >> 2).unwrap_or(usize::MAX);
         let part = usize::try_from(tag & 3).unwrap_or_default();
+        if let Some(news) = book.land_at_a_glance(flight, &reply) {
+            return Some(news);
+        }
         let replies = book.land(flight, part, reply)?;
         let &Flight { gate, errand, sent, whole, .. } = book.flights.get(flight)?;
         let value = book.value(errand.owner_after());
@@ -178,9 +184,37 @@ impl Engine {
 }
 
 impl Book {
+    /// Appends an errand that is one command of a plain hold; false if it is none, and was not.
+    fn say_set(&self, dialect: &Dialect, errand: &Errand, out: &mut Ink) -> bool {
+        let at = usize::try_from(errand.claim().0 & 0xffff_ffff).unwrap_or(usize::MAX);
+        let record = self.claims.get(at);
+        let Some((value, plan)) =
+            record.and_then(|record| Some((&record.value, record.plan.as_ref()?)))
+        else {
+            return false;
+        };
+        dialect.say_set(errand, value, &plan.set_phrases, out)
+    }
+
     /// A gate's errand came to this without having been sent.
     fn hear(&mut self, gate: usize, errand: Errand, said: Said) {
         self.news.push_back(News { gate, event: Event::Said { errand, said }, sent: None });
+    }
+
+    /// Nearly every answer is one of two, in which there is nothing to read but that it is that.
+    fn land_at_a_glance(&mut self, at: usize, reply: &Reply) -> Option<News> {
+        let &Flight { gate, errand, sent, whole, .. } = self.flights.get(at)?;
+        let said = answers::at_a_glance(&errand, reply).filter(|_| whole == 1)?;
+        self.free_flight(at);
+        self.note_ours(gate);
+        Some(News { gate, event: Event::Said { errand, said }, sent: Some(sent) })
+    }
+
+    /// The key is ours, or was: nobody else's value is of interest any more.
+    fn note_ours(&mut self, at: usize) {
+        if let Some(entry) = self.gates.get_mut(at) {
+            (entry.seen, entry.last_error) = (None, None);
+        }
     }
 
     /// Whether releases at a gate are told from now on.

@@ -16,6 +16,12 @@ const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 /// The longest label, host or purpose, before escaping.
 const MAX_FIELD: usize = 64;
 
+/// Letters of a token, and where they stand in a value.
+const TOKEN: usize = 26;
+const TOKEN_AT: usize = 2;
+/// Digits of the milliseconds since 1970, from 2001 to 2286.
+const SINCE: usize = 13;
+
 /// All pairs of its letters: ten bits at a time are half the work.
 const PAIRS: [[u8; 2]; 1024] = {
     let (mut pairs, mut at) = ([[0; 2]; 1024], 0);
@@ -38,8 +44,8 @@ impl OwnerToken {
         Self { high, low }
     }
 
-    fn write(self, out: &mut Vec<u8>) {
-        let mut digits = [0; 26];
+    fn digits(self) -> [u8; TOKEN] {
+        let mut digits = [0; TOKEN];
         for (at, pair) in digits.chunks_exact_mut(2).rev().enumerate() {
             let bits = match at {
                 0..=5 => self.low >> (10 * at),
@@ -48,7 +54,7 @@ impl OwnerToken {
             };
             pair.copy_from_slice(&PAIRS[(bits & 1023) as usize]);
         }
-        out.extend_from_slice(&digits);
+        digits
     }
 }
 
@@ -106,8 +112,9 @@ impl Holder {
 /// What every value of one lock in one process says, but for token and time.
 #[derive(Clone)]
 pub(crate) struct Signature {
+    /// A whole value, with room for token and time.
+    form: Box<[u8]>,
     who: Box<str>,
-    purpose: Box<str>,
 }
 
 impl Signature {
@@ -117,9 +124,9 @@ impl Signature {
         who.push(';');
         escape(host, &mut who);
         who.push_str(&format!(";{pid};"));
-        let mut what_for = String::from(";");
-        escape(purpose, &mut what_for);
-        Self { who: who.into(), purpose: what_for.into() }
+        let mut form = format!("1;{:0TOKEN$}{who}{:0SINCE$};", 0, 0);
+        escape(purpose, &mut form);
+        Self { form: form.into_bytes().into(), who: who.into() }
     }
 
     /// See [`process`].
@@ -127,22 +134,37 @@ impl Signature {
         &self.who
     }
 
+    /// How long values are.
+    pub(crate) fn value_len(&self) -> usize {
+        self.form.len()
+    }
+
     /// Writes the value of one claim.
     pub(crate) fn sign(&self, token: OwnerToken, since: SystemTime, out: &mut Vec<u8>) {
         out.clear();
-        out.extend_from_slice(b"1;");
-        token.write(out);
-        out.extend_from_slice(self.who.as_bytes());
+        out.extend_from_slice(&self.form);
+        if let Some(place) = out.get_mut(TOKEN_AT..TOKEN_AT + TOKEN) {
+            place.copy_from_slice(&token.digits());
+        }
         let millis = since.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis());
         let millis = Decimal::of(u64::try_from(millis).unwrap_or(u64::MAX));
-        out.extend_from_slice(millis.digits());
-        out.extend_from_slice(self.purpose.as_bytes());
+        let since_at = TOKEN_AT + TOKEN + self.who.len();
+        match out.get_mut(since_at..since_at + SINCE) {
+            Some(place) if place.len() == millis.digits().len() => {
+                place.copy_from_slice(millis.digits());
+            }
+            // By a clock that is wrong by decades.
+            _ => {
+                let digits = millis.digits().iter().copied();
+                out.splice(since_at..since_at + SINCE, digits);
+            }
+        }
     }
 }
 
 /// The part of a value that is the same for all locks that one process takes under one label.
 pub(crate) fn process(value: &[u8]) -> Option<&[u8]> {
-    const BEFORE: usize = 2 + 26;
+    const BEFORE: usize = TOKEN_AT + TOKEN;
     let rest = value.get(BEFORE..).filter(|_| value.starts_with(b"1;"))?;
     let mut ends = rest.iter().enumerate().filter(|(_, byte)| **byte == b';');
     rest.get(..=ends.nth(3)?.0)
@@ -252,13 +274,11 @@ mod tests {
 
     #[test]
     fn tokens_use_all_their_bits() {
-        let mut out = Vec::new();
-        OwnerToken::new(u64::MAX, u64::MAX).write(&mut out);
-        assert_eq!(out, b"7ZZZZZZZZZZZZZZZZZZZZZZZZZ");
+        let out = OwnerToken::new(u64::MAX, u64::MAX).digits();
+        assert_eq!(&out, b"7ZZZZZZZZZZZZZZZZZZZZZZZZZ");
         for bit in 0..64 {
             for (high, low) in [(1 << bit, 0), (0, 1 << bit)] {
-                out.clear();
-                OwnerToken::new(high, low).write(&mut out);
+                let out = OwnerToken::new(high, low).digits();
                 let digits = out.iter().map(|byte| ALPHABET.iter().position(|other| other == byte));
                 let read = digits.fold(0, |read, digit| read << 5 | digit.unwrap() as u128);
                 assert_eq!(read, u128::from(high) << 64 | u128::from(low));

@@ -73,32 +73,21 @@ impl Gate {
         scene: &Scene,
         orders: &mut Vec<Order>,
     ) -> bool {
-        let Some(alone) = &mut self.alone else {
-            let Event::Came { claim, terms, patience } = *event else { return false };
-            if !(scene.online && is_plain(&terms, patience) && self.is_vacant()) {
-                return false;
-            }
-            let waiter = Waiter { claim, terms, patience };
-            let alone = Alone { waiter, asked: scene.now, doing: Doing::Asking };
-            orders.push(Order::Send(alone.question()));
-            self.alone = Some(alone);
-            return true;
-        };
-        let (now, mine, lease) = (scene.now, alone.waiter.claim, alone.waiter.terms.lease);
-        match (alone.doing, *event) {
+        let Some(alone) = &mut self.alone else { return self.begin_alone(event, scene, orders) };
+        let (now, mine, asked) = (scene.now, alone.waiter.claim, alone.asked);
+        let lease = alone.waiter.terms.lease;
+        match (alone.doing, event) {
             (
                 Doing::Asking,
-                Event::Said { errand: Errand::Ask { claim, sent, .. }, said: Said::Fresh },
-            ) if claim == mine && sent == alone.asked && now < lease.deadline(sent) => {
-                let term = Term { sent: defect!(26, now, sent), deadline: lease.deadline(sent) };
+                &Event::Said { errand: Errand::Ask { claim, sent, .. }, said: Said::Fresh },
+            ) if claim == mine && sent == asked && now < lease.deadline(asked) => {
+                let sent = defect!(26, now, asked);
+                let term = Term { sent, deadline: lease.deadline(sent) };
                 orders.push(Order::Grant { claim, term, fence: None });
                 alone.doing = Doing::Holding { granted: now };
             }
-            (Doing::Holding { granted }, Event::Released { claim })
-                if claim == mine
-                    && scene.online
-                    && now < lease.deadline(alone.asked)
-                    && !defect!(23) =>
+            (Doing::Holding { granted }, &Event::Released { claim })
+                if claim == mine && scene.online && now < lease.deadline(asked) && !defect!(23) =>
             {
                 let aloud = alone.waiter.terms.wakeup == Wakeup::Announce;
                 orders.push(Order::Send(Errand::Release { claim, in_full: false, aloud }));
@@ -106,7 +95,7 @@ impl Gate {
             }
             (
                 Doing::Releasing { .. },
-                Event::Said {
+                &Event::Said {
                     errand: Errand::Release { claim, .. },
                     said: Said::Ours(_) | Said::Freed { told: 0 },
                 },
@@ -123,8 +112,21 @@ impl Gate {
         true
     }
 
+    /// Somebody who comes to a gate that nobody uses may have it to itself.
+    fn begin_alone(&mut self, event: &Event, scene: &Scene, orders: &mut Vec<Order>) -> bool {
+        let Event::Came { claim, terms, patience } = event else { return false };
+        if !(scene.online && is_plain(terms, *patience) && self.is_vacant()) {
+            return false;
+        }
+        let waiter = Waiter { claim: *claim, terms: *terms, patience: *patience };
+        let alone = self.alone.insert(Alone { waiter, asked: scene.now, doing: Doing::Asking });
+        orders.push(Order::Send(alone.question()));
+        true
+    }
+
     /// Tells what has happened so far once more, to the gate that will decide from now on.
-    fn unfold(&mut self, scene: &Scene) {
+    #[cold]
+    pub(super) fn unfold(&mut self, scene: &Scene) {
         let Some(alone) = self.alone.take() else { return };
         // What this leads to has been done.
         let mut done = Vec::new();

@@ -90,10 +90,14 @@ enum Seat {
 
 impl Gate {
     /// Takes in what happened, and adds what is to be done.
-    pub(crate) fn on(&mut self, event: Event, scene: &Scene, orders: &mut Vec<Order>) {
-        if self.alone_on(&event, scene, orders) {
-            return;
+    pub(crate) fn on(&mut self, event: &Event, scene: &Scene, orders: &mut Vec<Order>) {
+        if !self.alone_on(event, scene, orders) {
+            self.on_any(*event, scene, orders);
         }
+    }
+
+    /// The same, of a gate that is not folded.
+    fn on_any(&mut self, event: Event, scene: &Scene, orders: &mut Vec<Order>) {
         self.let_go_of_what_is_over(scene, orders);
         if let Some(event) = self.fair_on(event, scene, orders) {
             self.happen(event, scene, orders);

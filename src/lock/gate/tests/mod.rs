@@ -1,6 +1,7 @@
 //! A gate on a desk, to be told and asked: `rows.rs`, `dated.rs` and `undoing.rs` go through the state table, `histories.rs` through random
 //! histories.
 
+mod alone;
 mod dated;
 mod fair;
 mod fences;
@@ -63,11 +64,11 @@ impl Desk {
         let mut orders = Vec::new();
         let (now, online, ears) = (self.now, self.online, self.ears);
         let scene = Scene { now, entropy: u64::MAX, online, ears };
-        self.gate.on(event, &scene, &mut orders);
+        self.gate.on(&event, &scene, &mut orders);
         if event == Event::Tick {
             // What one look does not settle the next one does: nobody looks again and again at what does not change.
             let mut again = self.gate.clone();
-            again.on(Event::Tick, &scene, &mut Vec::new());
+            again.on(&Event::Tick, &scene, &mut Vec::new());
             let due = again.due();
             assert!(due.is_none_or(|due| due > now), "{again:#?} is due at {due:?} after {now:?}");
         }

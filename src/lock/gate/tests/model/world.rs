@@ -337,7 +337,7 @@ impl World {
         let (now, online, ears) = (self.now, process.online, setting.ears);
         let scene = Scene { now, entropy: u64::MAX, online, ears };
         let mut orders = Vec::new();
-        process.gate.on(event, &scene, &mut orders);
+        process.gate.on(&event, &scene, &mut orders);
         for order in orders {
             self.perform(at, order, setting);
         }
