@@ -30,13 +30,14 @@ enum Act {
     Come,
     Tell(fn(Claim) -> Event),
     Answer(Said),
-    Wait(Duration),
+    /// Time passes, and nobody looks at the gates.
+    Sleep(Duration),
     Cut,
     Open,
 }
 
 const LOST: Said = Said::Failed(Failure::Passing { may_have_run: true });
-const ACTS: [Act; 21] = [
+const ACTS: [Act; 22] = [
     Act::Come,
     Act::Tell(|claim| Event::Released { claim }),
     Act::Tell(|claim| Event::Declined { claim }),
@@ -54,8 +55,9 @@ const ACTS: [Act; 21] = [
     Act::Answer(Said::Freed { told: 1 }),
     Act::Answer(Said::Gone),
     Act::Answer(LOST),
-    Act::Wait(Duration::from_secs(4)),
-    Act::Wait(Duration::from_secs(10)),
+    Act::Sleep(Duration::from_secs(4)),
+    Act::Sleep(Duration::from_secs(10)),
+    Act::Tell(|_| Event::Tick),
     Act::Cut,
     Act::Open,
 ];
@@ -83,10 +85,7 @@ impl Twins {
                     self.tell(Event::Said { errand, said });
                 }
             }
-            Act::Wait(time) => {
-                self.now += time;
-                self.tell(Event::Tick);
-            }
+            Act::Sleep(time) => self.now += time,
             Act::Cut => {
                 for errand in std::mem::take(&mut self.flying) {
                     self.tell(Event::Said { errand, said: LOST });
