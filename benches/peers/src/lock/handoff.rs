@@ -1,4 +1,7 @@
 //! From a release to the next holder: two clients, each on a thread of its own, hand one lock to and fro.
+//!
+//! While one of them holds the lock, it takes the time of a bare round trip over a blocking socket: as often as a lock is handed
+//! over, and on a machine that has slept for as long.
 
 use crate::Failure;
 use crate::connection::{Flavour, Raw, Target};
@@ -17,7 +20,23 @@ pub(crate) struct Game {
     pub(crate) rounds: usize,
 }
 
-/// Nanoseconds from the call of release to the return of the other's acquire, one value a round.
+/// Nanoseconds, one value a round.
+#[derive(Debug, Default)]
+pub(crate) struct Played {
+    /// From the call of release to the return of the other's acquire.
+    pub(crate) handovers: Vec<u64>,
+    /// Bare round trips.
+    pub(crate) bare: Vec<u64>,
+}
+
+impl Played {
+    pub(crate) fn add(&mut self, more: Self) {
+        self.handovers.extend(more.handovers);
+        self.bare.extend(more.bare);
+    }
+}
+
+/// Plays a game.
 pub(crate) struct Times<'a> {
     pub(crate) target: &'a Target,
     pub(crate) game: Game,
@@ -25,7 +44,7 @@ pub(crate) struct Times<'a> {
 }
 
 impl WithPolicy for Times<'_> {
-    type Out = Result<Vec<u64>, Failure>;
+    type Out = Result<Played, Failure>;
 
     fn with<P: Policy>(self) -> Self::Out {
         let (to_other, from_one) = unbounded_channel();
@@ -44,9 +63,9 @@ impl WithPolicy for Times<'_> {
             thread::spawn(move || side.play::<P>(&target).map_err(|error| error.to_string()))
         };
         let sides = [start(true, to_other, from_other), start(false, to_one, from_one)];
-        let mut all = Vec::new();
+        let mut all = Played::default();
         for side in sides {
-            all.extend(side.join().map_err(|_| "a side has panicked")??);
+            all.add(side.join().map_err(|_| "a side has panicked")??);
         }
         Ok(all)
     }
@@ -74,13 +93,14 @@ struct Side {
 }
 
 impl Side {
-    fn play<P: Policy>(mut self, target: &Target) -> Result<Vec<u64>, Failure> {
+    fn play<P: Policy>(mut self, target: &Target) -> Result<Played, Failure> {
+        let mut raw = Raw::connect(&target.url)?;
         let runtime = Flavour::CurrentThread.runtime()?;
         runtime.block_on(async {
             let policy = P::connect(target).await?;
             // The first use opens what is opened late.
             policy.release(policy.acquire(&format!("{}:{}", self.name, self.first)).await).await;
-            let mut times = Vec::new();
+            let mut played = Played::default();
             let mut held = None;
             if self.first {
                 held = Some(policy.acquire(&self.name).await);
@@ -95,7 +115,12 @@ impl Side {
                     self.hear.recv().await.ok_or("the other side is gone")?;
                     let nanos = |duration: Duration| duration.as_nanos() as u64;
                     let hold = rand::random_range(nanos(self.game.least)..nanos(self.game.most));
-                    tokio::time::sleep(Duration::from_nanos(hold)).await;
+                    let half = Duration::from_nanos(hold / 2);
+                    tokio::time::sleep(half).await;
+                    let begun = Instant::now();
+                    raw.ask(&["PING"])?;
+                    played.bare.push(nanos(begun.elapsed()));
+                    tokio::time::sleep(half).await;
                     self.clock.released.store(self.clock.now(), Ordering::SeqCst);
                     policy.release(mine).await;
                     // Who polls would find it taken again.
@@ -103,28 +128,15 @@ impl Side {
                 } else {
                     self.tell.send(())?;
                     held = Some(policy.acquire(&self.name).await);
-                    times.push(self.clock.now() - self.clock.released.load(Ordering::SeqCst));
+                    let released = self.clock.released.load(Ordering::SeqCst);
+                    played.handovers.push(self.clock.now() - released);
                     self.tell.send(())?;
                 }
             }
             if let Some(mine) = held {
                 policy.release(mine).await;
             }
-            Ok(times)
+            Ok(played)
         })
     }
-}
-
-/// Nanoseconds of a bare round trip over a blocking socket.
-pub(crate) fn round_trips(target: &Target, count: usize) -> Result<Vec<u64>, Failure> {
-    let mut raw = Raw::connect(&target.url)?;
-    let mut times = Vec::with_capacity(count);
-    for _ in 0..count {
-        // As cold as after a hold: what sleeps long has left the caches and the fast path of the scheduler.
-        thread::sleep(Duration::from_millis(2));
-        let begun = Instant::now();
-        raw.ask(&["PING"])?;
-        times.push(begun.elapsed().as_nanos() as u64);
-    }
-    Ok(times)
 }

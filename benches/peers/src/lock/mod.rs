@@ -1,6 +1,7 @@
 //! A contended lock: how it is handed over, shared, waited for and held.
 
 mod crowd;
+mod floor;
 mod handoff;
 mod idle;
 mod policies;
@@ -12,9 +13,10 @@ use crate::plot::{Axis, Lines, Series, write};
 use crate::real::Kind;
 use crate::table::Table;
 use crowd::Crowd;
-use handoff::{Game, Times};
+use floor::Floor;
+use handoff::{Game, Played, Times};
 use idle::{Guards, Idle};
-use policies::{NAMES, is_ours, with_policy};
+use policies::{NAMES, Policy as _, WithPolicy as _, is_ours, with_policy};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -31,7 +33,9 @@ pub(crate) const USAGE: &str = "\
 
 /// Long enough that who waits has found to rest, short enough for many rounds.
 const SHORT: Game =
-    Game { least: Duration::from_millis(4), most: Duration::from_millis(12), rounds: 1_000 };
+    Game { least: Duration::from_millis(4), most: Duration::from_millis(12), rounds: 200 };
+/// So often it is played, everybody in turn.
+const TURNS: usize = 5;
 /// The same for everybody.
 const LONG: Game =
     Game { least: Duration::from_millis(100), most: Duration::from_millis(300), rounds: 60 };
@@ -39,10 +43,9 @@ const LONG: Game =
 /// Everything that was measured.
 #[derive(Default)]
 pub(crate) struct Results {
-    /// Nanoseconds of a bare round trip.
-    bare: Vec<u64>,
-    /// Nanoseconds of hand-overs after short holds: ours only, as those who poll are as slow after any.
-    short: BTreeMap<&'static str, Vec<u64>>,
+    /// Hand-overs after short holds: ours only, as those who poll are as slow after any, and the least that it takes.
+    short: BTreeMap<&'static str, Played>,
+    /// Nanoseconds of hand-overs after long ones.
     long: BTreeMap<&'static str, Vec<u64>>,
     /// By processes and tasks in each.
     crowds: BTreeMap<(&'static str, usize, usize), Crowd>,
@@ -89,24 +92,29 @@ pub(crate) fn run(words: &[String]) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Ours alone, as every microsecond counts; then those who poll, all at once, as they sleep.
+/// Ours in turn with what it takes at least, as every microsecond counts; then those who poll, all at once, as they sleep.
 fn handoffs(settings: &Settings, target: &Target, results: &mut Results) -> Result<(), Failure> {
-    results.bare = handoff::round_trips(target, 1_000)?;
     let (ours, others): (Vec<_>, Vec<_>) = settings.policies().partition(|name| is_ours(name));
+    let play = |game, name: &str| {
+        let times = Times { target, game, name: &format!("handoff:{name}") };
+        if name == Floor::NAME {
+            return times.with::<Floor>();
+        }
+        with_policy(name, times).expect("the names are those of policies")
+    };
+    for _ in 0..TURNS {
+        for name in [Floor::NAME].into_iter().chain(ours.iter().copied()) {
+            results.short.entry(name).or_default().add(play(SHORT, name)?);
+        }
+    }
     for name in ours {
-        let play = |game, name| {
-            let times = Times { target, game, name: &format!("handoff:{name}") };
-            with_policy(name, times).expect("the names are those of policies")
-        };
-        results.short.insert(name, play(SHORT, name)?);
-        results.long.insert(name, play(LONG, name)?);
+        results.long.insert(name, play(LONG, name)?.handovers);
     }
     let played = std::thread::scope(|scope| {
         let start = |name: &'static str| {
             scope.spawn(move || {
-                let times = Times { target, game: LONG, name: &format!("handoff:{name}") };
-                let times = with_policy(name, times).expect("the names are those of policies");
-                times.map(|times| (name, times)).map_err(|error| error.to_string())
+                let played = play(LONG, name);
+                played.map(|played| (name, played.handovers)).map_err(|error| error.to_string())
             })
         };
         let running: Vec<_> = others.into_iter().map(start).collect();
@@ -120,13 +128,22 @@ fn handoffs(settings: &Settings, target: &Target, results: &mut Results) -> Resu
 }
 
 fn print_handoffs(results: &Results) -> Result<(), Failure> {
-    let head =
-        ["", "held ms", "hand-overs", "p50 µs", "p99 µs", "mean µs", "p50 over a round trip"];
+    let head = [
+        "",
+        "held ms",
+        "hand-overs",
+        "p50 µs",
+        "p99 µs",
+        "mean µs",
+        "bare round trip p50 µs",
+        "p50 over it",
+        "p99 over it",
+    ];
     let mut table = Table::new(head);
-    let bare = quantile(&results.bare, 0.5);
-    let mut row = |name: &str, held: &str, times: &[u64]| {
+    let mut row = |name: &str, held: &str, times: &[u64], bare: Option<f64>| {
         let mean = times.iter().sum::<u64>() as f64 / times.len().max(1) as f64;
         let (p50, p99) = (quantile(times, 0.5), quantile(times, 0.99));
+        let over = |value: f64| bare.map(|bare| format!("{:.2}", value / bare)).unwrap_or_default();
         table.row([
             name.to_owned(),
             held.to_owned(),
@@ -134,16 +151,16 @@ fn print_handoffs(results: &Results) -> Result<(), Failure> {
             format!("{:.1}", p50 / 1e3),
             format!("{:.1}", p99 / 1e3),
             format!("{:.1}", mean / 1e3),
-            format!("{:.2}", p50 / bare),
+            bare.map(|bare| format!("{:.1}", bare / 1e3)).unwrap_or_default(),
+            over(p50),
+            over(p99),
         ]);
     };
-    row("*bare round trip*", "", &results.bare);
-    for (held, all) in [("4–12", &results.short), ("100–300", &results.long)] {
-        for name in NAMES {
-            if let Some(times) = all.get(name) {
-                row(&bold(name), held, times);
-            }
-        }
+    for (name, Played { handovers, bare }) in &results.short {
+        row(&bold(name), "4–12", handovers, Some(quantile(bare, 0.5)));
+    }
+    for (name, times) in NAMES.iter().filter_map(|name| results.long.get_key_value(name)) {
+        row(&bold(name), "100–300", times, None);
     }
     println!("**From a release to the next holder, two clients**\n\n{table}");
     let series = NAMES.iter().filter_map(|name| {

@@ -1,6 +1,8 @@
 //! What the lock is to reach, and whether it does.
 
-use crate::lock::policies::is_ours;
+use crate::lock::floor::Floor;
+use crate::lock::handoff::Played;
+use crate::lock::policies::{Policy as _, is_ours};
 use crate::lock::{Results, quantile};
 use crate::table::Table;
 
@@ -79,11 +81,15 @@ fn handoffs(table: &mut Table, results: &Results) {
         let best = best.min_by(|one, other| one.1.total_cmp(&other.1));
         best.map(|(name, nanos)| format!("{name} {:.1} ms", nanos / 1e6)).unwrap_or_default()
     };
-    let Some(times) = results.short.get(DEFAULT) else { return };
-    let bare = quantile(&results.bare, 0.5);
+    let Some(ours) = results.short.get(DEFAULT) else { return };
+    let over_bare =
+        |played: &Played, share| quantile(&played.handovers, share) / quantile(&played.bare, 0.5);
     for (share, reach) in HANDOFF {
         let title = format!("release to next holder, p{} over a round trip", share * 100.0);
-        at_most(table, &title, &best(share), (quantile(times, share) / bare, reach));
+        let floor =
+            results.short.get(Floor::NAME).map_or(f64::NAN, |floor| over_bare(floor, share));
+        let others = format!("{} ({}: {floor:.2})", best(share), Floor::NAME);
+        at_most(table, &title, &others, (over_bare(ours, share), reach));
     }
 }
 

@@ -1,0 +1,117 @@
+//! What the server and the kernel alone take to hand a lock over: blocking sockets, no runtime, no library.
+//!
+//! Who is refused has the key tracked by asking for what is left of its lease, and reads on until it is told that the key has
+//! changed. The fewest messages that a lock which is not granted by its last holder can do with.
+
+use crate::Failure;
+use crate::connection::{RELEASE, Release, Target};
+use crate::lock::policies::Policy;
+use bytes::BytesMut;
+use resp::{Decoder, Frame, Limits, Protocol};
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::sync::{Arc, Mutex, PoisonError};
+
+const LEASE_MS: &str = "600000";
+
+#[derive(Clone)]
+pub(crate) struct Floor(Arc<Mutex<Wire>>, Release);
+
+/// A key that is held, and its value.
+type Hold = (String, String);
+
+impl Policy for Floor {
+    const NAME: &'static str = "two blocking sockets";
+    type Held = Hold;
+
+    async fn connect(target: &Target) -> Result<Self, Failure> {
+        let stream = TcpStream::connect(target.url.trim_start_matches("redis://"))?;
+        stream.set_nodelay(true)?;
+        let decoder = Decoder::new(Protocol::Resp3, Limits::default());
+        let mut wire = Wire { stream, decoder, unread: BytesMut::new(), pushes: 0 };
+        wire.ask(&["HELLO", "3"])?;
+        wire.ask(&["CLIENT", "TRACKING", "ON", "NOLOOP"])?;
+        if let Release::Script(_) = target.release {
+            wire.ask(&["SCRIPT", "LOAD", RELEASE])?;
+        }
+        Ok(Self(Arc::new(Mutex::new(wire)), target.release.clone()))
+    }
+
+    async fn acquire(&self, name: &str) -> Hold {
+        // As long as a value of ours.
+        let value = format!("{:060x}", rand::random::<u128>());
+        self.wire().acquire(name, &value).expect("nothing goes wrong here");
+        (name.to_owned(), value)
+    }
+
+    async fn release(&self, (key, value): Hold) {
+        let reply = match &self.1 {
+            Release::Native => self.wire().ask(&["DELIFEQ", &key, &value]),
+            Release::Script(digest) => self.wire().ask(&["EVALSHA", digest, "1", &key, &value]),
+        };
+        assert_eq!(reply.expect("nothing goes wrong here"), Frame::Integer(1));
+    }
+}
+
+impl Floor {
+    fn wire(&self) -> std::sync::MutexGuard<'_, Wire> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+struct Wire {
+    stream: TcpStream,
+    decoder: Decoder,
+    unread: BytesMut,
+    /// That were read so far.
+    pushes: u64,
+}
+
+impl Wire {
+    fn acquire(&mut self, key: &str, value: &str) -> Result<(), Failure> {
+        loop {
+            if self.ask(&["SET", key, value, "NX", "PX", LEASE_MS, "GET"])? == Frame::Null {
+                return Ok(());
+            }
+            let before = self.pushes;
+            let free = self.ask(&["PTTL", key])? == Frame::Integer(-2);
+            while !free && self.pushes == before {
+                self.frame()?;
+            }
+        }
+    }
+
+    fn ask(&mut self, args: &[&str]) -> Result<Frame, Failure> {
+        let mut command = format!("*{}\r\n", args.len());
+        for arg in args {
+            command += &format!("${}\r\n{arg}\r\n", arg.len());
+        }
+        self.stream.write_all(command.as_bytes())?;
+        loop {
+            if let Some(reply) = self.frame()? {
+                return Ok(reply);
+            }
+        }
+    }
+
+    /// The next frame, unless it is a push.
+    fn frame(&mut self) -> Result<Option<Frame>, Failure> {
+        loop {
+            match self.decoder.decode(&mut self.unread)? {
+                Some(Frame::Push(_)) => {
+                    self.pushes += 1;
+                    return Ok(None);
+                }
+                Some(reply) => return Ok(Some(reply)),
+                None => {
+                    let mut piece = [0; 4096];
+                    let len = self.stream.read(&mut piece)?;
+                    if len == 0 {
+                        return Err("the server has hung up".into());
+                    }
+                    self.unread.extend_from_slice(&piece[..len]);
+                }
+            }
+        }
+    }
+}
