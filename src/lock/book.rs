@@ -249,7 +249,8 @@ impl Book {
     pub(crate) fn value_and_speaker(&self, claim: Claim) -> (&[u8], &[u8]) {
         let at = usize::try_from(claim.0 & 0xffff_ffff).unwrap_or(usize::MAX);
         let Some(record) = self.claims.get(at) else { return (&[], &[]) };
-        let speaker = record.plan.as_ref().map(|plan| &plan.speaker[..]).unwrap_or_default();
+        let speaker =
+            record.plan.as_ref().map(|plan| &plan.signature.speaker[..]).unwrap_or_default();
         (&record.value, speaker)
     }
 

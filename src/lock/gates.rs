@@ -149,7 +149,7 @@ mod tests {
 
     fn plan(name: &str) -> Plan {
         let key = Key::new(Bytes::from(name.to_owned()), &Hashed::default());
-        Plan::new(key, &Options::new(), Signature::new(["", "", ""], 1), 1).unwrap()
+        Plan::new(key, &Options::new(), Signature::new(["", "", ""], 1, 1).into()).unwrap()
     }
 
     #[test]

@@ -29,6 +29,8 @@ pub(crate) struct Locker {
     hasher: RandomState,
     host: String,
     process: u32,
+    /// Of holds without label and purpose.
+    signature: Arc<Signature>,
 }
 
 impl Locker {
@@ -67,7 +69,8 @@ impl Locker {
         }
         let named = connection.config().seam.process().map(|(host, id)| (host.to_owned(), id));
         let (host, process) = named.unwrap_or_else(|| (host(), std::process::id()));
-        Self { engine, connection, hasher, host, process }
+        let signature = Arc::new(Signature::new(["", &host, ""], process, engine.number));
+        Self { engine, connection, hasher, host, process, signature }
     }
 
     pub(crate) fn config(&self) -> &Config {
@@ -80,9 +83,14 @@ impl Locker {
     ///
     /// If the options make no sense.
     pub(crate) fn plan(&self, key: String, options: &Options) -> Result<Plan, Error> {
-        let fields = [options.label.as_str(), &self.host, &options.purpose];
-        let signature = Signature::new(fields, self.process);
-        Plan::new(Key::new(Bytes::from(key), &self.hasher), options, signature, self.engine.number)
+        let signature = match (options.label.as_str(), options.purpose.as_str()) {
+            ("", "") => Arc::clone(&self.signature),
+            (label, purpose) => {
+                let fields = [label, &self.host, purpose];
+                Arc::new(Signature::new(fields, self.process, self.engine.number))
+            }
+        };
+        Plan::new(Key::new(Bytes::from(key), &self.hasher), options, signature)
     }
 
     /// Why there is no connection, where that is known.

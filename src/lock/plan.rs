@@ -10,19 +10,20 @@ use crate::lock::token::Signature;
 use bytes::Bytes;
 use std::fmt;
 use std::hash::{BuildHasher, Hash, Hasher};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 /// What all acquire calls on one lock share.
 pub(crate) struct Plan {
     pub(crate) key: Key,
     pub(crate) terms: Terms,
-    pub(crate) signature: Signature,
-    /// What is the same in the commands of all plain holds.
-    pub(crate) set_phrases: SetPhrases,
+    pub(crate) signature: Arc<Signature>,
+    /// See [`Plan::set_phrases`].
+    set_phrases: OnceLock<SetPhrases>,
+    /// How many commands could have been said with them so far, up to those of one hold.
+    said: AtomicU8,
     /// Where releases are announced.
     pub(crate) channel: Bytes,
-    /// What is said there: a number of the client's own, and the process as values tell it.
-    pub(crate) speaker: Bytes,
     /// Where the key's gate was last: a place to look first.
     gate: AtomicUsize,
     /// The stream that fences are minted in; empty if none are.
@@ -38,8 +39,7 @@ impl Plan {
     pub(crate) fn new(
         key: Key,
         options: &Options,
-        signature: Signature,
-        client: u64,
+        signature: Arc<Signature>,
     ) -> Result<Self, Error> {
         let terms = Terms {
             lease: Lease::new(options.lease)?.with_delay(options.lock_delay)?,
@@ -53,11 +53,17 @@ impl Plan {
             wakeup: options.wakeup,
             backoff: options.backoff,
         };
-        let set_phrases = SetPhrases::new(&key.bytes, signature.value_len(), terms.lease);
-        let channel = side_key(&key.bytes, CHANNEL);
-        let speaker = format!("{client:016x}{}", signature.process()).into();
-        let (gate, fences) = (AtomicUsize::new(usize::MAX), Bytes::new());
-        Ok(Self { key, terms, signature, set_phrases, channel, speaker, gate, fences, line: None })
+        Ok(Self {
+            channel: side_key(&key.bytes, CHANNEL),
+            key,
+            terms,
+            signature,
+            set_phrases: OnceLock::new(),
+            said: AtomicU8::new(0),
+            gate: AtomicUsize::new(usize::MAX),
+            fences: Bytes::new(),
+            line: None,
+        })
     }
 
     /// The same, waited for in one line with all other processes; to be made before it is [`Plan::fenced`].
@@ -77,6 +83,24 @@ impl Plan {
         self.line = self.line.map(|line| Box::new(line.fenced(confirm)));
         self.fences = side_key(&self.key.bytes, FENCES);
         self
+    }
+
+    /// What is the same in the commands of all plain holds, from the second one on: to make it for a lock that is taken once
+    /// would cost more than it saves.
+    #[inline]
+    pub(crate) fn set_phrases(&self) -> Option<&SetPhrases> {
+        self.set_phrases.get().or_else(|| self.learn())
+    }
+
+    #[cold]
+    fn learn(&self) -> Option<&SetPhrases> {
+        const FIRST_HOLD: u8 = 2;
+        if self.said.fetch_add(1, Ordering::Relaxed) < FIRST_HOLD {
+            return None;
+        }
+        let phrases =
+            SetPhrases::new(&self.key.bytes, self.signature.value_len(), self.terms.lease);
+        Some(self.set_phrases.get_or_init(|| phrases))
     }
 
     /// See [`Plan::note_gate`]; no place if it was never told.

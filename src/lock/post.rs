@@ -188,12 +188,9 @@ impl Book {
     fn say_set(&self, dialect: &Dialect, errand: &Errand, out: &mut Ink) -> bool {
         let at = usize::try_from(errand.claim().0 & 0xffff_ffff).unwrap_or(usize::MAX);
         let record = self.claims.get(at);
-        let Some((value, plan)) =
-            record.and_then(|record| Some((&record.value, record.plan.as_ref()?)))
-        else {
-            return false;
-        };
-        dialect.say_set(errand, value, &plan.set_phrases, out)
+        let known =
+            record.and_then(|record| Some((&record.value, record.plan.as_ref()?.set_phrases()?)));
+        known.is_some_and(|(value, phrases)| dialect.say_set(errand, value, phrases, out))
     }
 
     /// A gate's errand came to this without having been sent.

@@ -8,6 +8,7 @@
 //! written `%XX`. Pure: entropy and time are handed in.
 
 use crate::client::Decimal;
+use bytes::Bytes;
 use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -110,15 +111,16 @@ impl Holder {
 }
 
 /// What every value of one lock in one process says, but for token and time.
-#[derive(Clone)]
 pub(crate) struct Signature {
     /// A whole value, with room for token and time.
     form: Box<[u8]>,
     who: Box<str>,
+    /// What is said where releases are announced: a number of the client's own, and the process as values tell it.
+    pub(crate) speaker: Bytes,
 }
 
 impl Signature {
-    pub(crate) fn new([label, host, purpose]: [&str; 3], pid: u32) -> Self {
+    pub(crate) fn new([label, host, purpose]: [&str; 3], pid: u32, client: u64) -> Self {
         let mut who = String::from(";");
         escape(label, &mut who);
         who.push(';');
@@ -126,12 +128,8 @@ impl Signature {
         who.push_str(&format!(";{pid};"));
         let mut form = format!("1;{:0TOKEN$}{who}{:0SINCE$};", 0, 0);
         escape(purpose, &mut form);
-        Self { form: form.into_bytes().into(), who: who.into() }
-    }
-
-    /// See [`process`].
-    pub(crate) fn process(&self) -> &str {
-        &self.who
+        let speaker = format!("{client:016x}{who}").into();
+        Self { form: form.into_bytes().into(), who: who.into(), speaker }
     }
 
     /// How long values are.
@@ -159,6 +157,12 @@ impl Signature {
                 out.splice(since_at..since_at + SINCE, digits);
             }
         }
+    }
+}
+
+impl fmt::Debug for Signature {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Signature").field("who", &self.who).finish_non_exhaustive()
     }
 }
 
@@ -244,7 +248,7 @@ mod tests {
 
     fn value(token: OwnerToken, fields: [&str; 3], pid: u32, since: SystemTime) -> String {
         let mut out = b"of an earlier claim".to_vec();
-        Signature::new(fields, pid).sign(token, since, &mut out);
+        Signature::new(fields, pid, 1).sign(token, since, &mut out);
         String::from_utf8(out).unwrap()
     }
 
