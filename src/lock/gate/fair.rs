@@ -202,7 +202,7 @@ impl Fair {
         let Given { at_us, fence, .. } = given;
         let since = self.placed.map(|(asked, then_us)| {
             let passed = Duration::from_micros(at_us.saturating_sub(then_us));
-            after(asked, passed - passed / 500).min(scene.now)
+            defect!(48, scene.now, after(asked, passed - passed / 500).min(scene.now))
         });
         let lease = confirm_within(self.waiter.terms.lease);
         if let Some(since) = since {
@@ -210,7 +210,9 @@ impl Fair {
             if let Some(mut held) = Held::provisional(&granted, lease, scene) {
                 let term = held.term(since);
                 orders.push(Order::Grant { claim: self.claim(), term, fence });
-                held.confirm(false, scene, orders);
+                if !defect!(49) {
+                    held.confirm(false, scene, orders);
+                }
                 held.watch_at_once(scene, orders);
                 self.doing = Doing::Held(Box::new(held));
                 return;

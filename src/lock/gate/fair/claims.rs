@@ -184,11 +184,12 @@ impl Gate {
             return self.leaving.push(Leaving::begin(remains, scene, orders));
         }
         let claim = fair.claim();
-        if !fair.asked {
+        if !fair.asked || defect!(50) {
             return orders.push(Order::Forget(claim));
         }
         // The line remembers a place for as long as its owner counts as alive, however short the lease it waits for.
-        let lease = fair.waiter.terms.lease.no_shorter_than(ALIVE);
+        let lease = fair.waiter.terms.lease;
+        let lease = defect!(51, lease, lease.no_shorter_than(ALIVE));
         let remains = Remains {
             claim,
             lease,

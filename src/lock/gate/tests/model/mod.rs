@@ -4,12 +4,13 @@
 //! What is bounded is how often callers come and things go wrong; within those bounds every history is looked at. A run of the
 //! tests explores small worlds; `TENURE_MODEL=whole` with a release build explores large ones.
 
+mod fair;
 mod fences;
 mod world;
 
 use super::{MS, TRACKS, terms};
 use crate::backoff::Backoff;
-use crate::lock::gate::Terms;
+use crate::lock::gate::{ALIVE, Terms};
 use crate::lock::lease::Lease;
 use crate::lock::options::Wakeup;
 use stateright::{Checker, Model, Property};
@@ -17,11 +18,11 @@ use std::env;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::time::Duration;
 use tokio::time::Instant;
-use world::{Faults, Fences, Life, Minting, Process, Request, Setting, Stage, World};
+use world::{Faults, Fences, Life, Line, Minting, Process, Request, Setting, Stage, World};
 
 /// Callers come and things go wrong until then; from then on whoever holds the lock releases it.
 const CALM: Duration = Duration::from_millis(350);
-/// Everything is over by then.
+/// Everything is over by then; a fair lock's line remembers whoever was stopped for as long as it counts as alive.
 const END: Duration = Duration::from_secs(3);
 
 struct Lock {
@@ -68,6 +69,7 @@ impl Lock {
             ears: TRACKS,
             fast: true,
             alike: false,
+            half_open: false,
         };
         Self { setting, callers: callers.to_vec(), faults }
     }
@@ -145,7 +147,8 @@ impl Model for Lock {
         let processes = self.callers.iter().map(|callers| Process::new(*callers)).collect();
         let left = self.faults;
         let (now, fences) = (self.setting.begun, Fences::default());
-        vec![World { now, key: None, fences, processes, left, broken: None }]
+        let line = Line::default();
+        vec![World { now, key: None, line, fences, processes, left, broken: None }]
     }
 
     fn actions(&self, world: &World, actions: &mut Vec<Action>) {
@@ -185,7 +188,7 @@ impl Model for Lock {
             Action::Open(at) => world.open(at, setting),
             Action::Crash(at) => {
                 left.crashes -= 1;
-                world.crash(at);
+                world.crash(at, setting);
             }
             Action::Stop(at) => {
                 left.pauses -= 1;
@@ -230,9 +233,11 @@ impl Model for Lock {
                 believers(world).filter(|robbed| !robbed).count() <= 1
             }),
             Property::always("what is forgotten is not on the server", |_, world: &World| {
-                world.key.is_none_or(|key| {
-                    let process = &world.processes[key.process];
-                    let caller = &process.callers[usize::try_from(key.claim.0).unwrap() - 1];
+                let key = world.key.map(|key| (key.process, key.claim));
+                let line = world.line.iter().map(|place| (place.process, place.claim));
+                key.into_iter().chain(line).all(|(process, claim)| {
+                    let process = &world.processes[process];
+                    let caller = &process.callers[usize::try_from(claim.0).unwrap() - 1];
                     process.life == Life::Dead || !caller.forgotten
                 })
             }),
@@ -240,7 +245,8 @@ impl Model for Lock {
                 world.processes.iter().all(|process| process.gate.is_vacant() || process.is_owed())
             }),
             Property::always("nobody waits for ever", |lock: &Self, world: &World| {
-                world.now <= lock.setting.begun + END && (!lock.is_over(world) || is_settled(world))
+                let end = if lock.setting.terms.fair { END + ALIVE } else { END };
+                world.now <= lock.setting.begun + end && (!lock.is_over(world) || is_settled(world))
             }),
             Property::sometimes("somebody is granted the lock", |_, world: &World| {
                 believers(world).next().is_some()
@@ -308,8 +314,12 @@ fn in_order(world: &World) -> World {
     });
     let mut sorted = world.clone();
     sorted.processes = order.iter().map(|at| world.processes[*at].clone()).collect();
+    let place = |process: usize| order.iter().position(|at| *at == process).unwrap();
     if let Some(key) = &mut sorted.key {
-        key.process = order.iter().position(|at| *at == key.process).unwrap();
+        key.process = place(key.process);
+    }
+    for waiter in &mut sorted.line {
+        waiter.process = place(waiter.process);
     }
     sorted
 }

@@ -3,14 +3,17 @@
 //! Time goes from one moment at which it changes something to the next. Whatever a gate orders is checked on the spot.
 
 mod fences;
+mod line;
 mod server;
 
 pub(super) use fences::{Fences, Minting};
+pub(super) use line::Line;
 
 use crate::lock::fence::FencingToken;
 use crate::lock::gate::{
-    Claim, Ears, Errand, Event, Failure, Gate, Order, Patience, Said, Scene, Terms,
+    Claim, Ears, Errand, Event, Failure, Gate, Given, Order, Patience, Said, Scene, Terms,
 };
+use crate::lock::lease::Lease;
 use fences::Progress;
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -32,6 +35,15 @@ pub(super) struct Setting {
     pub(super) fast: bool,
     /// Whether processes cannot be told from one another, so that states which differ in nothing else are one.
     pub(super) alike: bool,
+    /// Whether the server tells those who are gone or cut off as if they were there.
+    pub(super) half_open: bool,
+}
+
+impl Setting {
+    /// When the server ends a lease that begins now.
+    fn until(&self, lease: Lease, now: Instant) -> Instant {
+        if self.fast { lease.deadline(now) } else { lease.surely_over(now) }
+    }
 }
 
 /// How often this and that may still happen.
@@ -58,6 +70,7 @@ pub(super) struct Faults {
 pub(super) struct World {
     pub(super) now: Instant,
     pub(super) key: Option<Key>,
+    pub(super) line: Line,
     pub(super) fences: Fences,
     pub(super) processes: Vec<Process>,
     pub(super) left: Faults,
@@ -109,6 +122,7 @@ pub(super) enum Word {
     Answer { request: Request, said: Said },
     Changed,
     Announced { process: u64 },
+    Given(Given),
 }
 
 /// One acquire call; its claim is its place, counted from one.
@@ -219,12 +233,13 @@ impl World {
             .drain(..)
             .filter_map(|word| match word {
                 Word::Answer { request, .. } => Some(request),
-                Word::Changed | Word::Announced { .. } => None,
+                Word::Changed | Word::Announced { .. } | Word::Given(_) => None,
             })
             .collect();
         let unserved: Vec<_> = process.requests.drain(..).collect();
         process.ghosts = unserved.iter().copied().collect();
-        (process.tracks, process.listens) = (false, false);
+        process.tracks = false;
+        process.listens &= setting.half_open;
         for Request { errand, overdue, .. } in unheard.into_iter().chain(unserved) {
             if !overdue {
                 let said = Said::Failed(Failure::Passing { may_have_run: true });
@@ -239,19 +254,21 @@ impl World {
     pub(super) fn open(&mut self, at: usize, setting: &Setting) {
         let process = &mut self.processes[at];
         process.ghosts.clear();
-        process.online = true;
+        (process.online, process.listens) = (true, false);
         self.tell(at, Event::Opened { fenced: true, same: true }, setting);
     }
 
     /// A process dies. What it has sent may still run.
-    pub(super) fn crash(&mut self, at: usize) {
+    pub(super) fn crash(&mut self, at: usize, setting: &Setting) {
         let callers = std::mem::take(&mut self.processes[at].callers);
         let sent = std::mem::take(&mut self.processes[at].requests);
         let mut ghosts = std::mem::take(&mut self.processes[at].ghosts);
         if self.processes[at].online {
             ghosts.extend(sent);
         }
-        self.processes[at] = Process { ghosts, life: Life::Dead, ..Process::new(callers.len()) };
+        let listens = self.processes[at].listens && setting.half_open;
+        let dead = Process { ghosts, listens, life: Life::Dead, ..Process::new(callers.len()) };
+        self.processes[at] = dead;
         for (caller, before) in self.processes[at].callers.iter_mut().zip(callers) {
             // What it was granted it may have told others.
             let Caller { fence, after, wrote, .. } = before;
@@ -290,6 +307,10 @@ impl World {
             Some(Word::Announced { process }) => {
                 self.tell(at, Event::Announced { process }, setting);
             }
+            // Whoever is forgotten is not told, as nobody knows it any more.
+            Some(Word::Given(Given { claim, .. }))
+                if self.processes[at].callers[caller(claim)].forgotten => {}
+            Some(Word::Given(given)) => self.tell(at, Event::Given(given), setting),
             Some(Word::Answer { .. }) | None => {}
         }
     }
@@ -300,7 +321,7 @@ impl World {
         let online = process.online;
         let answers = process.inbound.iter_mut().filter_map(|word| match word {
             Word::Answer { request, .. } => Some(request),
-            Word::Changed | Word::Announced { .. } => None,
+            Word::Changed | Word::Announced { .. } | Word::Given(_) => None,
         });
         let mut waiting = answers.chain(&mut process.requests).filter(|request| !request.overdue);
         let Some(request) = waiting.next() else { return };
@@ -316,6 +337,7 @@ impl World {
     /// The server is told to forget everything: whoever holds the lock cannot know.
     pub(super) fn flush(&mut self, setting: &Setting) {
         self.key = None;
+        self.line.clear();
         self.lose_fences(setting);
         for caller in self.processes.iter_mut().flat_map(|process| &mut process.callers) {
             caller.robbed |= !matches!(caller.stage, Stage::Away);
@@ -351,8 +373,9 @@ impl World {
                 process.requests.push_back(Request { errand, progress, overdue: false });
                 process.hurry += 1;
                 let caller = &mut process.callers[caller(errand.owner_after())];
-                let late = caller.released && !matches!(errand, Errand::Release { .. });
-                caller.released |= matches!(errand, Errand::Release { .. });
+                let releases = matches!(errand, Errand::Release { .. } | Errand::Leave { .. });
+                let late = caller.released && !releases;
+                caller.released |= releases;
                 match (late, caller.forgotten, process.hurry > HURRY) {
                     (true, ..) => Some("something is sent after the release of the same claim"),
                     (_, true, _) => Some("something is sent for a claim that was forgotten"),

@@ -143,7 +143,7 @@ impl Request {
 
 /// The server.
 impl World {
-    fn server_time(&self, setting: &Setting) -> Duration {
+    pub(super) fn server_time(&self, setting: &Setting) -> Duration {
         EPOCH + (self.now - setting.begun) + self.fences.ahead
     }
 

@@ -5,7 +5,6 @@ use super::{Key, Request, Setting, Stage, Word, World, caller};
 use crate::lock::gate::tests::MS;
 use crate::lock::gate::{Claim, Errand, Fence, Left, Said};
 use crate::lock::lease::Lease;
-use tokio::time::Instant;
 
 impl World {
     /// Carries out an errand, or its next command if others may come in between. Answers after the last one.
@@ -41,12 +40,7 @@ impl World {
     /// Carries out an errand in one go, fences apart.
     pub(super) fn execute(&mut self, at: usize, errand: Errand, setting: &Setting) -> Said {
         let now = self.now;
-        let until = |lease: Lease| -> Instant {
-            match setting.fast {
-                true => lease.deadline(now),
-                false => lease.surely_over(now),
-            }
-        };
+        let until = |lease: Lease| setting.until(lease, now);
         let owns = |claim: Claim| self.owns(at, claim);
         match errand {
             Errand::Ask { claim, lease, .. } => match owns(claim) {
@@ -67,12 +61,10 @@ impl World {
                 Said::Left(self.ttl())
             }
             Errand::Mint { .. } => self.breaks("a fence is minted that nobody has asked for"),
-            Errand::Queue { .. } | Errand::Confirm { .. } | Errand::Leave { .. } => {
-                self.breaks("somebody stands in a line that nobody has asked for")
-            }
+            Errand::Queue { .. } | Errand::Leave { .. } => self.in_line(at, errand, setting),
             Errand::Take { .. } => self.breaks("somebody's lock is taken over"),
             Errand::Keep { .. } => self.breaks("a key is kept that is to be freed"),
-            Errand::Renew { claim, lease, .. } => {
+            Errand::Renew { claim, lease, .. } | Errand::Confirm { claim, lease, .. } => {
                 let said = owns(claim);
                 if let Said::Ours(_) = said {
                     self.set(Some(Key { process: at, claim, until: until(lease) }));
@@ -110,7 +102,7 @@ impl World {
     }
 
     /// The key as told by a server that counts whole milliseconds.
-    fn ttl(&self) -> Left {
+    pub(super) fn ttl(&self) -> Left {
         self.key.map_or(Left::Nothing, |key| {
             let left = (key.until - self.now).as_millis();
             Left::For(MS * u32::try_from(left).unwrap())
@@ -118,7 +110,7 @@ impl World {
     }
 
     /// Changes the key, and tells those who have looked at it; whoever changed it is not told.
-    fn set(&mut self, key: Option<Key>) {
+    pub(super) fn set(&mut self, key: Option<Key>) {
         let by = key.or(self.key).map(|key| key.process);
         self.key = key;
         for (at, process) in self.processes.iter_mut().enumerate() {
