@@ -231,7 +231,8 @@ impl Link {
         self.shared.change(|state| state.weather[way as usize].held = false);
     }
 
-    /// Lets only so many bytes pass at once in this direction, and then none for a while.
+    /// Lets only so many bytes pass at once in this direction, and then none for a while: if that is no time at all, whoever
+    /// reads in memory still sees no more at once.
     pub fn drip(&self, way: Way, bytes: usize, every: Duration) {
         self.shared.change(|state| state.weather[way as usize].drip = Some((bytes.max(1), every)));
     }

@@ -1,10 +1,9 @@
 //! What happens in a run, drawn from its seed before anything begins: who there is, what they do, what goes wrong and when.
 
-use crate::net::Way;
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use std::time::Duration;
-use tenure_server::Profile;
+use tenure_server::{Profile, Way};
 
 /// One run.
 #[derive(Debug)]

@@ -2,13 +2,12 @@
 
 use crate::checks;
 use crate::history::{History, Who};
-use crate::net::{Net, Weather};
+use crate::net::Net;
 use crate::plan::{Fault, Plan, Process, Told};
 use crate::register::Register;
 use crate::sync::lock;
 use crate::task;
 use rand::RngExt as _;
-use std::io;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -47,6 +46,8 @@ pub(crate) struct World {
 #[derive(Debug)]
 struct Body {
     net: Net,
+    /// Those of its earlier lives.
+    dead: Vec<Net>,
     wall_ms: Arc<AtomicI64>,
     life: usize,
     alive: Option<Life>,
@@ -74,7 +75,8 @@ async fn simulate(plan: Plan) -> Run {
     server.restart(None); // it counts its ticks from its start, by that clock
     server.drift_clock(plan.drift);
     let bodies = plan.processes.iter().map(|process| Body {
-        net: Net::new(Weather::fair(process.latency)),
+        net: Net::new(process.latency),
+        dead: Vec::new(),
         wall_ms: Arc::new(AtomicI64::new(process.wall_skew_ms)),
         life: 0,
         alive: None,
@@ -201,10 +203,10 @@ impl World {
             Fault::Pass(process, way) => net(process).hold(way, false),
             Fault::Reset(process) => net(process).reset(),
             Fault::CutAfter(process, way, bytes) => net(process).cut_after(way, bytes),
-            Fault::Grain(process, grain) => net(process).change(|links| links.grain = grain),
-            Fault::Window(process, window) => net(process).change(|links| links.window = window),
+            Fault::Grain(process, grain) => net(process).set_grain(grain),
+            Fault::Window(process, window) => net(process).set_window(window),
             Fault::Latency(process, latency) => {
-                net(process).change(|links| links.latency = latency);
+                net(process).set_latency(latency);
             }
             _ => {}
         }
@@ -219,7 +221,8 @@ impl World {
                     return None;
                 }
                 body.life += 1;
-                body.net = Net::new(Weather::fair(spec.latency));
+                let before = std::mem::replace(&mut body.net, Net::new(spec.latency));
+                body.dead.push(before);
                 Some((self.config(process, body, &spec), body.life, body.net.clone()))
             })
             .map_or((None, 0, None), |(config, life, net)| (Some(config), life, Some(net)));
@@ -239,11 +242,7 @@ impl World {
         let (net, server) = (body.net.clone(), self.server.clone());
         let dial = move || {
             let (net, server) = (net.clone(), server.clone());
-            async move {
-                let (near, far) = net.dial().await;
-                server.accept(far);
-                io::Result::Ok(near)
-            }
+            async move { net.dial(&server).await }
         };
         let purpose = 1_000 + process as u64 * 100 + body.life as u64;
         let dice = Mutex::new(self.plan.rng(purpose));
@@ -318,7 +317,11 @@ impl World {
         checks::when_leases_are_over(self);
         sleep(task::ALIVE).await;
         checks::when_lines_are_forgotten(self);
-        self.server.kill_connections(); // those of dead machines would stay for ever
+        // Connections of dead machines would stay for ever.
+        for body in lock(&self.bodies).iter() {
+            body.dead.iter().chain([&body.net]).for_each(Net::bury);
+        }
+        self.server.kill_connections();
         let _ = timeout(Duration::from_secs(100), self.until_alone()).await;
         checks::when_alone(self);
     }

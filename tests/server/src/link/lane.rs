@@ -110,6 +110,10 @@ struct Lane {
     deaf: bool,
     /// Nothing is left to do.
     done: bool,
+    /// Goes on in another turn.
+    gives_way: bool,
+    /// Where bytes are read into.
+    space: Box<[u8]>,
     timer: Option<Pin<Box<Sleep>>>,
     rests_until: Option<Instant>,
 }
@@ -124,6 +128,8 @@ impl Lane {
             ended: false,
             deaf: false,
             done: false,
+            gives_way: false,
+            space: vec![0; READ].into(),
             timer: None,
             rests_until: None,
         }
@@ -137,12 +143,13 @@ impl Lane {
         from: &mut (impl AsyncRead + Unpin),
         to: &mut (impl AsyncWrite + Unpin),
     ) -> Option<Ending> {
+        self.gives_way = false;
         while !self.done {
             let took = self.take_in(cx, road, from);
             match self.let_out(cx, road, to) {
                 Poll::Ready(Some(ending)) => return Some(ending),
                 Poll::Ready(None) => {}
-                Poll::Pending if took => {}
+                Poll::Pending if took && !self.gives_way => {}
                 Poll::Pending => return None,
             }
         }
@@ -163,8 +170,7 @@ impl Lane {
         if self.ended || room == 0 {
             return false;
         }
-        let mut space = vec![0; room];
-        let mut buf = ReadBuf::new(&mut space);
+        let mut buf = ReadBuf::new(&mut self.space[..room]);
         let read = Pin::new(from).poll_read(cx, &mut buf);
         if read.is_pending() {
             return false;
@@ -254,6 +260,12 @@ impl Lane {
                 state.passed[self.way as usize] += count as u64;
                 let drip = state.weather[self.way as usize].drip;
                 self.rests_until = drip.map(|(_, every)| Instant::now() + every);
+                if drip.is_some_and(|(_, every)| every.is_zero()) {
+                    // Whoever reads gets its turn before more comes.
+                    self.gives_way = true;
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
                 Poll::Ready(None)
             }
             Poll::Ready(_) => self.go_deaf(),

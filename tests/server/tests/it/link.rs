@@ -107,6 +107,25 @@ async fn held_bytes_arrive_late_and_in_order_and_so_does_the_end() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn drip_without_a_rest_takes_no_time_and_comes_in_drops() {
+    let link = Link::new();
+    let (mut client, mut server) = connect(&link).await;
+    let begun = Instant::now();
+    link.drip(Way::ToClient, 2, Duration::ZERO);
+    server.write_all(b"12345").await.unwrap();
+    // In a task, as the link is: the test itself is looked at only now and then.
+    let reader = tokio::spawn(async move {
+        for drop in [&b"12"[..], b"34", b"5"] {
+            let mut bytes = [0; 64];
+            let count = client.read(&mut bytes).await.unwrap();
+            assert_eq!(&bytes[..count], drop);
+        }
+    });
+    reader.await.unwrap();
+    assert_eq!(begun.elapsed(), Duration::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
 async fn drip_and_delay_take_their_time() {
     let link = Link::new();
     let (mut client, mut server) = connect(&link).await;
