@@ -30,7 +30,7 @@
 //! # Why a driver
 //!
 //! Three ways of sharing a connection were measured as prototypes that encode, queue, write, read, decode and wake, and do nothing
-//! else (`cargo bench --bench architectures`, which also measures this module): the driver above; a leader, one of the callers that
+//! else (`cargo bench -p tenure-exact --bench architectures`, which also measures this module): the driver above; a leader, one of the callers that
 //! wait, who reads for all and, when alone, for itself; and one task that writes beside one that reads.
 //!
 //! | one task / 512 tasks, current-thread | instructions of a pair | system calls of a pair | p50 of a pair over a blocking socket |

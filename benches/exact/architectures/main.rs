@@ -11,8 +11,8 @@
 //! of that.
 //!
 //! ```text
-//! cargo bench --bench architectures             # instructions and system calls of a pair, and its p50 over a blocking socket
-//! cargo bench --bench architectures -- counts   # the first two only
+//! cargo bench -p tenure-exact --bench architectures             # instructions and system calls of a pair, and its p50 over a blocking socket
+//! cargo bench -p tenure-exact --bench architectures -- counts   # the first two only
 //! ```
 //!
 //! Instructions are those of the whole process under callgrind, against a server that does no work; system calls are counted by
@@ -21,9 +21,9 @@
 #![allow(clippy::print_stdout, reason = "a benchmark prints what it measured")]
 
 mod prototypes;
-#[path = "../../tests/it/real.rs"]
+#[path = "../../../tests/it/real.rs"]
 mod real;
-#[path = "../sink/mod.rs"]
+#[path = "../../sink/mod.rs"]
 mod sink;
 
 use prototypes::{Driver, Leader, Shape, Split};

@@ -1,10 +1,13 @@
 //! How many user-space instructions does a call cost, with everything that runs in this process for it?
 //!
 //! ```text
-//! cargo bench --bench instructions               prints them
-//! cargo bench --bench instructions -- --check    and fails where one is 5 % above the committed figure
-//! cargo bench --bench instructions -- --save     and commits them to the file for this compiler
+//! cargo bench -p tenure-exact --bench instructions               prints them
+//! cargo bench -p tenure-exact --bench instructions -- --check    and fails where one is 5 % above the committed figure
+//! cargo bench -p tenure-exact --bench instructions -- --save     and commits them to the file for this compiler
 //! ```
+//!
+//! A package of its own, because the tests of the library have tokio's feature `test-util`, with which every look at the clock
+//! asks first whether time is paused: 3 to 6 % of a call that no user pays.
 //!
 //! A *pair* is one lock cycle as plain commands: `SET key token NX PX 10000` and `DELIFEQ key token`; a *lock* is
 //! `acquire` and `release`, which does the same and more. The client runs under valgrind's callgrind, twice with different
@@ -19,7 +22,9 @@
 //! tasks from each other: those figures are printed, and not committed.
 #![allow(clippy::print_stdout, reason = "a benchmark prints what it measured")]
 
+#[path = "../baselines/mod.rs"]
 mod baselines;
+#[path = "../sink/mod.rs"]
 mod sink;
 
 use baselines::{Failure, Figures};
