@@ -5,9 +5,7 @@ use crate::error::{Error, ErrorKind, Outcome};
 use crate::net::Reader;
 use bytes::BytesMut;
 use resp::Decoder;
-use std::pin::pin;
 use std::task::{Context, Poll};
-use tokio::io::AsyncReadExt as _;
 
 /// The room for one read, from an idle connection to a busy one: a segment stays below the 64 KiB that a slice of a reply may
 /// pin.
@@ -69,14 +67,16 @@ impl Intake {
     /// before it still counts.
     pub(crate) fn read(&mut self, cx: &mut Context<'_>) -> (bool, Option<Error>) {
         let mut heard = false;
-        for _ in 0..READS_PER_TURN {
+        if !self.received.is_empty() {
             if let Err(error) = self.decode() {
                 return (heard, Some(error));
             }
+        }
+        for _ in 0..READS_PER_TURN {
             if self.received.capacity() - self.received.len() < self.room / 4 {
                 self.received.reserve(self.room);
             }
-            match pin!(self.reader.read_buf(&mut self.received)).poll(cx) {
+            match self.reader.poll_read(cx, &mut self.received) {
                 Poll::Pending => return (heard, None),
                 Poll::Ready(Ok(0)) => {
                     return (heard, Some(disconnected("the server closed the connection")));
@@ -93,6 +93,12 @@ impl Intake {
                 Poll::Ready(Err(error)) => {
                     return (heard, Some(disconnected(format!("reading failed: {error}"))));
                 }
+            }
+            if let Err(error) = self.decode() {
+                return (heard, Some(error));
+            }
+            if self.reader.poll_ready(cx).is_pending() {
+                return (heard, None);
             }
         }
         cx.waker().wake_by_ref(); // there may be more; others first

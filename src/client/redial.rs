@@ -11,7 +11,6 @@ use std::borrow::Cow;
 use std::future::poll_fn;
 use std::io;
 use std::time::Duration;
-use tokio::io::AsyncReadExt as _;
 use tokio::time::{Instant, timeout};
 
 /// A connection that is ready, with whatever the server has sent already.
@@ -167,7 +166,8 @@ impl Wire {
             match self.decoder.decode(&mut self.received) {
                 Ok(Some(push)) if push.is_push() => {}
                 Ok(Some(frame)) => return Ok(frame),
-                Ok(None) => match self.reader.read_buf(&mut self.received).await {
+                Ok(None) => match poll_fn(|cx| self.reader.poll_read(cx, &mut self.received)).await
+                {
                     Ok(0) => {
                         let (address, doubt) = (&config.address, doubt(config));
                         return Err(connect_error(format!(

@@ -13,10 +13,11 @@ pub(crate) use dial::dial;
 pub(crate) use tls::{explain, secure};
 
 use crate::dialer::BoxedStream;
+use bytes::BytesMut;
 use std::io;
-use std::pin::Pin;
-use std::task::{Context, Poll};
-use tokio::io::{AsyncRead, AsyncWrite as _, ReadBuf, ReadHalf, WriteHalf};
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, Waker, ready};
+use tokio::io::{AsyncReadExt as _, AsyncWrite as _, Interest, ReadHalf, WriteHalf};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 #[cfg(unix)]
@@ -67,23 +68,67 @@ impl Stream {
     }
 }
 
-impl AsyncRead for Reader {
-    fn poll_read(
-        self: Pin<&mut Self>,
+/// Whether a read that does not fill its buffer shows that nothing is left, as tokio itself takes it to be: where the kernel
+/// tells of an arrival once.
+const SHORT_READ_IS_LAST: bool = cfg!(all(
+    any(target_os = "linux", target_os = "android"),
+    not(mio_unsupported_force_poll_poll)
+));
+
+/// Reads from a socket into the room that a buffer has. As tokio's `poll_read`, but what has come is read at half the price:
+/// neither a future nor a task's budget is in between. Whoever reads in a loop has to bound it.
+macro_rules! read_socket {
+    ($socket:expr, $cx:expr, $buffer:expr) => {{
+        let (socket, room) = ($socket, $buffer.capacity() - $buffer.len());
+        loop {
+            let mut count = None;
+            let tried = socket.try_io(Interest::READABLE, || {
+                let read = socket.try_read_buf($buffer)?;
+                count = Some(read);
+                // As if it had been asked once more, and had said so.
+                let is_last = SHORT_READ_IS_LAST && (1..room).contains(&read);
+                if is_last { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
+            });
+            match (count, tried) {
+                (Some(count), _) => return Poll::Ready(Ok(count)),
+                (None, Err(error)) if error.kind() != io::ErrorKind::WouldBlock => {
+                    return Poll::Ready(Err(error));
+                }
+                (None, _) => ready!(socket.poll_read_ready($cx))?,
+            }
+        }
+    }};
+}
+
+impl Reader {
+    /// Reads into the room that `buffer` has, or makes a little where it has none; no bytes are the end.
+    pub(crate) fn poll_read(
+        &mut self,
         cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Tcp(half) => Pin::new(half).poll_read(cx, buf),
+        buffer: &mut BytesMut,
+    ) -> Poll<io::Result<usize>> {
+        match self {
+            Self::Tcp(half) => read_socket!(AsRef::<TcpStream>::as_ref(half), cx, buffer),
             #[cfg(unix)]
-            Self::Unix(half) => Pin::new(half).poll_read(cx, buf),
-            Self::Other(half) => Pin::new(half).poll_read(cx, buf),
+            Self::Unix(half) => read_socket!(AsRef::<UnixStream>::as_ref(half), cx, buffer),
+            Self::Other(half) => pin!(half.read_buf(buffer)).poll(cx),
+        }
+    }
+
+    /// Whether to read again now; if not, the task is woken when there is something. Costs less than a read that finds nothing.
+    pub(crate) fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<()> {
+        // Whatever is wrong with it, the next read will tell.
+        match self {
+            Self::Tcp(half) => AsRef::<TcpStream>::as_ref(half).poll_read_ready(cx).map(drop),
+            #[cfg(unix)]
+            Self::Unix(half) => AsRef::<UnixStream>::as_ref(half).poll_read_ready(cx).map(drop),
+            Self::Other(_) => Poll::Ready(()),
         }
     }
 }
 
 impl Writer {
-    /// Writes what the socket takes now.
+    /// Writes what the socket takes now; the task is woken when it takes more.
     pub(crate) fn poll_write(
         &mut self,
         cx: &mut Context<'_>,
@@ -94,6 +139,22 @@ impl Writer {
             #[cfg(unix)]
             Self::Unix(half) => Pin::new(half).poll_write(cx, bytes),
             Self::Other(half) => Pin::new(half).poll_write(cx, bytes),
+        }
+    }
+
+    /// The same for one who does not wait, and is not woken.
+    pub(crate) fn try_write(&mut self, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let tried = match self {
+            Self::Tcp(half) => half.try_write(bytes),
+            #[cfg(unix)]
+            Self::Unix(half) => half.try_write(bytes),
+            Self::Other(half) => {
+                return Pin::new(half).poll_write(&mut Context::from_waker(Waker::noop()), bytes);
+            }
+        };
+        match tried {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Poll::Pending,
+            tried => Poll::Ready(tried),
         }
     }
 
