@@ -9,7 +9,7 @@
 //! A package of its own, because the tests of the library have tokio's feature `test-util`, with which every look at the clock
 //! asks first whether time is paused: 3 to 6 % of a call that no user pays.
 //!
-//! A *pair* is one lock cycle as plain commands: `SET key token NX PX 10000` and `DELIFEQ key token`; a *lock* is
+//! A *pair* is one lock cycle as plain commands: `SET key token NX PX 10000` and `DELIFEQ key token`, as `set_with` and `del_if_equal`; a *lock* is
 //! `acquire` and `release`, which does the same and more. The client runs under valgrind's callgrind, twice with different
 //! numbers of rounds; the difference is per round. The server is a sink in a process of its own, which knows the answers
 //! without doing the work.
@@ -191,7 +191,7 @@ async fn pairs(client: Client, task: u32, rounds: u32) -> Result<(), Error> {
     let options = SetOptions::new().if_absent().expire(Duration::from_secs(10));
     for _ in 0..rounds {
         assert!(client.set_with(&key, &token, &options).await?);
-        assert!(client.command("DELIFEQ").arg((&key, &token)).send::<bool>().await?);
+        assert!(client.del_if_equal(&key, &token).await?);
     }
     Ok(())
 }

@@ -3,7 +3,7 @@
 //! The line end that closes an argument is written together with what begins the next one, so that an argument is two
 //! appends; the last one's follows when the command is done.
 
-use crate::client::encode::{self, Ink, two_digits};
+use crate::client::encode::{self, Ink};
 use std::cell::Cell;
 use std::fmt;
 
@@ -29,31 +29,13 @@ impl Args {
     /// Appends one argument.
     pub fn push(&mut self, arg: &[u8]) {
         self.count += 1;
-        match u8::try_from(arg.len()) {
-            Ok(short @ 0..=9) => {
-                self.encoded.extend_from_slice(&[b'\r', b'\n', b'$', b'0' + short, b'\r', b'\n']);
-            }
-            Ok(short @ 10..=99) => {
-                let [tens, ones] = two_digits(short);
-                self.encoded.extend_from_slice(&[b'\r', b'\n', b'$', tens, ones, b'\r', b'\n']);
-            }
-            _ => return self.finish(|out| encode::bulk(arg, out)),
-        }
-        self.encoded.extend_from_slice(arg);
+        encode::next_bulk(arg, &mut self.encoded);
     }
 
     /// Appends one argument: the number in decimal.
     pub fn push_i64(&mut self, number: i64) {
         self.count += 1;
-        self.finish(|out| encode::bulk_i64(number, out));
-    }
-
-    /// Appends a bulk string between two line ends, of which it writes the second.
-    #[inline(never)]
-    fn finish(&mut self, bulk: impl FnOnce(&mut Ink)) {
-        self.encoded.extend_from_slice(b"\r\n");
-        bulk(&mut self.encoded);
-        self.encoded.truncate(self.encoded.len() - b"\r\n".len());
+        encode::between_line_ends(|out| encode::bulk_i64(number, out), &mut self.encoded);
     }
 
     /// How many arguments there are.

@@ -1,6 +1,6 @@
 //! `Call`: one command and its reply as one future, which borrows the connection.
 
-use crate::client::clock::Time;
+use crate::client::clock::{Span, Time};
 use crate::client::convert::answer;
 use crate::client::encode::Ink;
 use crate::client::queue::Flush;
@@ -11,14 +11,13 @@ use crate::error::{Error, Outcome};
 use resp::Frame;
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 /// Queues its command when it is polled first. Dropped after that, it leaves the command on its way; the reply is dropped.
 #[must_use = "a call is a future"]
 pub(crate) struct Call<'a, E> {
     shared: &'a Shared,
     step: Step,
-    patience: Duration,
+    patience: Span,
     /// Called once. It stays where it is, because moving what it holds costs more than a command's place in the queue.
     encode: E,
 }
@@ -33,7 +32,7 @@ enum Step {
 
 impl<'a, E> Call<'a, E> {
     #[inline]
-    pub(crate) fn new(shared: &'a Shared, patience: Duration, encode: E) -> Self {
+    pub(crate) fn new(shared: &'a Shared, patience: Span, encode: E) -> Self {
         Self { shared, step: Step::Start, patience, encode }
     }
 
@@ -51,7 +50,7 @@ impl<E: FnMut(&mut Ink) + Unpin> Future for Call<'_, E> {
         let call = self.get_mut();
         match &call.step {
             Step::Waiting(id) => {
-                let Poll::Ready(reply) = call.shared.lock().slots.poll(*id, cx) else {
+                let Poll::Ready(reply) = call.shared.poll(*id, cx) else {
                     return Poll::Pending;
                 };
                 call.step = Step::Over;
@@ -70,7 +69,7 @@ impl<E: FnMut(&mut Ink) + Unpin> Future for Call<'_, E> {
                 }
             }
             Step::InLine(ticket, deadline) => {
-                let (ticket, terms) = (*ticket, (call.patience, *deadline));
+                let (ticket, terms) = (*ticket, (call.patience.duration(), *deadline));
                 let shared = call.shared;
                 match shared.submit_from_line(ticket, terms, cx.waker(), &mut call.encode) {
                     None => Poll::Pending,
@@ -98,7 +97,7 @@ impl<E> Call<'_, E> {
     /// Nothing was queued: waits for room, or gives up.
     #[cold]
     fn not_taken(&mut self, refused: Error, cx: &Context<'_>) -> Poll<Result<Frame, Error>> {
-        match self.shared.stand_in_line(refused, self.patience, cx.waker()) {
+        match self.shared.stand_in_line(refused, self.patience.duration(), cx.waker()) {
             Ok((ticket, deadline)) => {
                 self.step = Step::InLine(ticket, deadline);
                 Poll::Pending

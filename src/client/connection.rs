@@ -1,6 +1,7 @@
 //! A handle on one connection, and the future of one reply.
 
 use crate::client::call::Call;
+use crate::client::clock::Span;
 use crate::client::driver::Driver;
 use crate::client::encode::Ink;
 use crate::client::handshake::{Session, Setup};
@@ -107,7 +108,7 @@ impl Connection {
         flush: Flush,
         encode: impl FnOnce(&mut Ink),
     ) -> Result<Reply, Error> {
-        let id = self.shared().submit(patience, flush, None, encode)?;
+        let id = self.shared().submit(Span::of(patience), flush, None, encode)?;
         Ok(Reply { shared: Arc::clone(self.shared()), id, fetched: false })
     }
 
@@ -169,7 +170,14 @@ impl Connection {
         patience: Duration,
         encode: E,
     ) -> Call<'_, E> {
-        Call::new(self.shared(), patience, encode)
+        Call::new(self.shared(), Span::of(patience), encode)
+    }
+
+    /// The same for one who waits as long as calls usually do.
+    #[inline]
+    pub(crate) fn call_usual<E: FnMut(&mut Ink) + Unpin>(&self, encode: E) -> Call<'_, E> {
+        let shared = self.shared();
+        Call::new(shared, shared.patience, encode)
     }
 
     /// What the connection is doing, now and from now on.

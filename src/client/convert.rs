@@ -21,6 +21,21 @@ pub trait ToArg {
     {
         items.iter().for_each(|item| item.write_args(args));
     }
+
+    /// The value's bytes, if it is one argument and they are at hand.
+    #[doc(hidden)]
+    fn at_hand(&self) -> Option<&[u8]> {
+        None
+    }
+
+    /// The same for a slice of such values.
+    #[doc(hidden)]
+    fn slice_at_hand(_items: &[Self]) -> Option<&[u8]>
+    where
+        Self: Sized,
+    {
+        None
+    }
 }
 
 /// A value that a reply can be read as.
@@ -186,6 +201,10 @@ impl ToArg for u8 {
     fn write_slice(items: &[Self], args: &mut Args) {
         args.push(items);
     }
+
+    fn slice_at_hand(items: &[Self]) -> Option<&[u8]> {
+        Some(items)
+    }
 }
 
 impl FromReply for u8 {
@@ -199,28 +218,25 @@ impl FromReply for u8 {
     }
 }
 
-impl ToArg for str {
-    fn write_args(&self, args: &mut Args) {
-        args.push(self.as_bytes());
-    }
-}
+macro_rules! bytes {
+    ($($text:ty),*) => {$(
+        impl ToArg for $text {
+            fn write_args(&self, args: &mut Args) {
+                args.push(self.as_ref());
+            }
 
-impl ToArg for String {
-    fn write_args(&self, args: &mut Args) {
-        args.push(self.as_bytes());
-    }
+            fn at_hand(&self) -> Option<&[u8]> {
+                Some(self.as_ref())
+            }
+        }
+    )*};
 }
+bytes!(str, String, Bytes);
 
 impl FromReply for String {
     fn from_reply(reply: Frame) -> Result<Self, Error> {
         let bytes = Vec::from(Bytes::from_reply(reply)?);
         Self::from_utf8(bytes).map_err(|_| Error::unexpected("UTF-8 text", "other bytes"))
-    }
-}
-
-impl ToArg for Bytes {
-    fn write_args(&self, args: &mut Args) {
-        args.push(self);
     }
 }
 
@@ -242,6 +258,10 @@ impl<T: ToArg> ToArg for Option<T> {
             value.write_args(args);
         }
     }
+
+    fn at_hand(&self) -> Option<&[u8]> {
+        self.as_ref().and_then(T::at_hand)
+    }
 }
 
 impl<T: FromReply> FromReply for Option<T> {
@@ -257,17 +277,29 @@ impl<T: ToArg> ToArg for [T] {
     fn write_args(&self, args: &mut Args) {
         T::write_slice(self, args);
     }
+
+    fn at_hand(&self) -> Option<&[u8]> {
+        T::slice_at_hand(self)
+    }
 }
 
 impl<T: ToArg, const N: usize> ToArg for [T; N] {
     fn write_args(&self, args: &mut Args) {
         T::write_slice(self, args);
     }
+
+    fn at_hand(&self) -> Option<&[u8]> {
+        T::slice_at_hand(self)
+    }
 }
 
 impl<T: ToArg> ToArg for Vec<T> {
     fn write_args(&self, args: &mut Args) {
         T::write_slice(self, args);
+    }
+
+    fn at_hand(&self) -> Option<&[u8]> {
+        T::slice_at_hand(self)
     }
 }
 
@@ -280,6 +312,11 @@ impl<T: FromReply> FromReply for Vec<T> {
 impl<T: ToArg + ?Sized> ToArg for &T {
     fn write_args(&self, args: &mut Args) {
         (**self).write_args(args);
+    }
+
+    #[inline]
+    fn at_hand(&self) -> Option<&[u8]> {
+        (**self).at_hand()
     }
 }
 

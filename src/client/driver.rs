@@ -8,7 +8,7 @@ mod delivery;
 mod losses;
 
 use crate::client::alarm::Alarm;
-use crate::client::clock::{Span, Time};
+use crate::client::clock::Time;
 use crate::client::handshake::Session;
 use crate::client::intake::{Intake, disconnected};
 use crate::client::listener::Outbox;
@@ -181,21 +181,21 @@ impl Driver {
 
     /// One turn: read, keep time, give replies out, write what all that has led to.
     fn turn(&mut self, open: &mut Open, cx: &mut Context<'_>) -> Poll<Error> {
-        let shared = Arc::clone(&self.shared);
+        let Self { shared, alarm, .. } = self;
         let (heard, ended) = open.intake.read(cx);
         let now = shared.clock.now();
         if heard {
             open.pulse.heard(now);
         }
         let seen = shared.witness.as_ref().map(|witness| (witness, open.intake.seen()));
-        let rang = self.alarm.rang();
+        let rang = alarm.rang();
         let (given, due, closing, taken, crowded) = {
             let mut state = shared.lock();
             state.begin_turn(cx.waker(), now);
             open.account(&mut state, heard, now);
             let mut given = open.give_out(&mut state, now).and(ended.map_or(Ok(()), Err));
             if rang && given.is_ok() {
-                given = keep_time(&mut state, open, &shared, now);
+                given = keep_time(&mut state, open, shared, now);
             }
             state.stamp(now);
             state.call_in(&mut open.out.wakers);
@@ -205,7 +205,7 @@ impl Driver {
             // The listener comes first: what it posts leaves in the same write.
             let write = given.is_ok() && !crowded && open.out.notices.is_empty();
             let taken = if write { Some(state.take_pen(now)) } else { None };
-            let owed = state.slots.owed(Span::of(shared.config.response_timeout));
+            let owed = state.slots.owed(shared.patience);
             let due = state.sweep_at.min(open.pulse.due(owed));
             state.looks_at = due;
             let written = std::mem::replace(&mut open.writes, state.stats.writes);
@@ -224,7 +224,7 @@ impl Driver {
             return Poll::Ready(error);
         }
         let wrote = match taken {
-            Some(Ok(pen)) => match shared.write(pen, cx) {
+            Some(Ok(pen)) => match shared.write(pen, Some(cx)) {
                 Wrote::More => shared.flush(cx),
                 wrote => wrote,
             },
@@ -239,28 +239,27 @@ impl Driver {
         if let Wrote::Broken(error) = wrote {
             return Poll::Ready(disconnected(format!("writing failed: {error}")));
         }
-        self.alarm.set(due, &shared.clock, cx);
+        alarm.set(due, &shared.clock, cx);
         if open.spin.goes_on(now) {
             look_again(cx);
         }
-        if closing && self.has_lingered(open, cx) {
+        if closing && has_lingered(shared, open, cx) {
             return Poll::Ready(Error::closed(Outcome::Unknown));
         }
         Poll::Pending
     }
+}
 
-    /// Whether a closing connection has nothing left to wait for.
-    fn has_lingered(&self, open: &mut Open, cx: &mut Context<'_>) -> bool {
-        {
-            let state = self.shared.lock();
-            if state.slots.len() == 0 && state.out.is_empty() {
-                return true;
-            }
+/// Whether a closing connection has nothing left to wait for.
+fn has_lingered(shared: &Shared, open: &mut Open, cx: &mut Context<'_>) -> bool {
+    {
+        let state = shared.lock();
+        if state.slots.len() == 0 && state.out.is_empty() {
+            return true;
         }
-        let linger =
-            open.linger.get_or_insert_with(|| Box::pin(sleep_until(Instant::now() + LINGER)));
-        linger.as_mut().poll(cx).is_ready()
     }
+    let linger = open.linger.get_or_insert_with(|| Box::pin(sleep_until(Instant::now() + LINGER)));
+    linger.as_mut().poll(cx).is_ready()
 }
 
 /// Another turn, after the runtime has looked at its sockets and without its thread sleeping; a server that waits for this very
@@ -276,7 +275,7 @@ fn keep_time(state: &mut State, open: &mut Open, shared: &Shared, now: Time) -> 
     state.trim();
     open.intake.trim();
     open.out.trim();
-    match open.pulse.feel(state.slots.owed(Span::of(shared.config.response_timeout)), now) {
+    match open.pulse.feel(state.slots.owed(shared.patience), now) {
         Silence::Short => Ok(()),
         Silence::Doubtful => {
             state.slots.doubt();

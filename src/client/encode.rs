@@ -14,6 +14,7 @@ pub(crate) fn command<A: AsRef<[u8]>>(args: &[A], out: &mut Ink) {
 }
 
 /// Appends `*len`; that many calls of [`bulk`] or [`bulk_i64`] are to follow.
+#[inline]
 pub(crate) fn array_header(len: usize, out: &mut Ink) {
     match u8::try_from(len) {
         Ok(short @ 0..=9) => out.extend_from_slice(&[b'*', b'0' + short, b'\r', b'\n']),
@@ -34,6 +35,39 @@ pub(crate) fn bulk(bytes: &[u8], out: &mut Ink) {
     }
     out.extend_from_slice(bytes);
     out.extend_from_slice(b"\r\n");
+}
+
+/// Appends one bulk string as [`bulk`] does, but with a line end in front and none behind: two appends for each argument.
+#[inline]
+pub(crate) fn next_bulk(bytes: &[u8], out: &mut Ink) {
+    match (bytes.len(), HEADS.get(bytes.len())) {
+        (0..=9, Some([_, short @ ..])) => out.extend_from_slice(short),
+        (_, Some(head)) => out.extend_from_slice(head),
+        (_, None) => return between_line_ends(|out| bulk(bytes, out), out),
+    }
+    out.extend_from_slice(bytes);
+}
+
+/// What [`next_bulk`] begins with, by length; of those below 10 the first byte is not written.
+const HEADS: [[u8; 7]; 100] = {
+    let (mut heads, mut len) = ([*b"\r\n$00\r\n"; 100], 0);
+    while len < heads.len() {
+        let [tens, ones] = two_digits(len as u8);
+        heads[len] = match tens {
+            b'0' => [0, b'\r', b'\n', b'$', ones, b'\r', b'\n'],
+            _ => [b'\r', b'\n', b'$', tens, ones, b'\r', b'\n'],
+        };
+        len += 1;
+    }
+    heads
+};
+
+/// Appends a bulk string with the line end in front that it has behind.
+#[inline(never)]
+pub(crate) fn between_line_ends(bulk: impl FnOnce(&mut Ink), out: &mut Ink) {
+    out.extend_from_slice(b"\r\n");
+    bulk(out);
+    out.truncate(out.len() - b"\r\n".len());
 }
 
 /// Appends one bulk string that holds `number` in decimal.

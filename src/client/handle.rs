@@ -1,6 +1,8 @@
 //! `Client`: the handle that users clone.
 
 use crate::client::args::Args;
+use crate::client::call::Call;
+use crate::client::compare::Comparing;
 use crate::client::connection::Connection;
 use crate::client::encode::Ink;
 use crate::client::home::Home;
@@ -49,6 +51,7 @@ struct Inner {
     leases: Arc<Pool>,
     /// Whether the server was seen to let this user run transactions.
     transactions: AtomicBool,
+    comparing: Comparing,
 }
 
 impl Client {
@@ -91,6 +94,7 @@ impl Client {
             hub,
             leases,
             transactions: AtomicBool::new(false),
+            comparing: Comparing::new(),
         })))
     }
 
@@ -158,6 +162,26 @@ impl Client {
         patience: Option<Duration>,
     ) -> impl Future<Output = Result<Frame, Error>> {
         send(self.connection(&args), args, patience)
+    }
+
+    /// Sends what `encode` writes, all of it at hand, about the first of these values; and waits for the reply.
+    #[inline]
+    pub(crate) fn say<E: FnMut(&mut Ink) + Unpin>(
+        &self,
+        values: &[&[u8]],
+        encode: E,
+    ) -> Call<'_, E> {
+        let key = values.first().copied().unwrap_or_default();
+        let mut call = self.0.data.of_key(key).call_usual(encode);
+        if let Some(long) = values.iter().find(|value| value.len() > MAX_ARGUMENT) {
+            call.refuse(refusal(long.len()));
+        }
+        call
+    }
+
+    /// What it knows about how its server compares.
+    pub(crate) fn comparing(&self) -> &Comparing {
+        &self.0.comparing
     }
 
     pub(crate) fn data_stats(&self) -> Stats {

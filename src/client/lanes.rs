@@ -44,8 +44,18 @@ impl Lanes {
         if self.more.is_empty() { &self.first } else { self.one_of_many(args) }
     }
 
+    /// The same, where the key is known.
+    #[inline]
+    pub(crate) fn of_key(&self, key: &[u8]) -> &Connection {
+        if self.more.is_empty() { &self.first } else { self.number(Some(key)) }
+    }
+
     fn one_of_many(&self, args: &Args) -> &Connection {
-        let index = route::key(args).map_or(0, |key| route::connection(key, self.more.len() + 1));
+        self.number(route::key(args))
+    }
+
+    fn number(&self, key: Option<&[u8]>) -> &Connection {
+        let index = key.map_or(0, |key| route::connection(key, self.more.len() + 1));
         index.checked_sub(1).and_then(|more| self.more.get(more)).unwrap_or(&self.first)
     }
 

@@ -48,9 +48,9 @@
 //!
 //! | file | what it does |
 //! |---|---|
-//! | `handle.rs`, `verbs.rs`, `set.rs`, `command.rs`, `batch.rs`, `script.rs`, `typed.rs`, `state.rs`, `stats.rs` | what users call |
+//! | `handle.rs`, `verbs.rs`, `set.rs`, `compare.rs`, `command.rs`, `batch.rs`, `script.rs`, `typed.rs`, `state.rs`, `stats.rs` | what users call |
 //! | `blocking.rs`, `optimistic.rs`, `lease.rs`, `pops.rs` | what has a connection of its own for a while |
-//! | `args.rs`, `encode.rs`, `commands.rs`, `convert.rs`, `replies.rs`, `refused.rs` | values to arguments, replies to values |
+//! | `args.rs`, `at_hand.rs`, `encode.rs`, `commands.rs`, `convert.rs`, `replies.rs`, `refused.rs` | values to arguments, replies to values |
 //! | `connection.rs`, `call.rs`, `shared.rs`, `posting.rs`, `queue.rs`, `room.rs`, `pen.rs`, `listener.rs`, `trace.rs` | what callers and driver share |
 //! | `slot.rs`, `slots.rs`, `waves.rs`, `gather.rs`, `canary.rs` | which reply is whose, and when it is late |
 //! | `driver.rs`, `intake.rs`, `alarm.rs`, `clock.rs`, `pulse.rs`, `spin.rs`, `redial.rs`, `handshake.rs` | the task that owns the socket |
@@ -61,6 +61,7 @@
 mod alarm;
 mod args;
 mod arrivals;
+mod at_hand;
 mod batch;
 mod blocking;
 mod call;
@@ -68,6 +69,7 @@ mod canary;
 mod clock;
 mod command;
 mod commands;
+mod compare;
 mod connection;
 mod convert;
 mod driver;

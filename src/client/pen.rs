@@ -6,7 +6,7 @@
 use crate::client::encode::Ink;
 use crate::net::Writer;
 use std::io;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 /// The writing half with the bytes that are on their way to the socket.
 pub(crate) struct Pen {
@@ -101,10 +101,14 @@ impl Pen {
         self.ink.get(defect!(7, 0, self.written)..).unwrap_or_default()
     }
 
-    /// Writes what it holds, as far as the socket takes it.
-    pub(crate) fn write(&mut self, cx: &mut Context<'_>) -> Wrote {
+    /// Writes what it holds, as far as the socket takes it; whoever is to be woken when it takes more has a context.
+    pub(crate) fn write(&mut self, mut cx: Option<&mut Context<'_>>) -> Wrote {
         while let Some(rest) = self.ink.get(self.written..).filter(|rest| !rest.is_empty()) {
-            match self.writer.poll_write(cx, rest) {
+            let written = match &mut cx {
+                Some(cx) => self.writer.poll_write(cx, rest),
+                None => self.writer.try_write(rest),
+            };
+            match written {
                 Poll::Pending => return Wrote::Blocked,
                 Poll::Ready(Ok(0)) => return Wrote::Broken(io::ErrorKind::WriteZero.into()),
                 Poll::Ready(Ok(count)) => {
@@ -118,7 +122,8 @@ impl Pen {
         }
         self.written = 0;
         self.ink.clear();
-        match self.writer.poll_flush(cx) {
+        let nobody = &mut Context::from_waker(Waker::noop());
+        match self.writer.poll_flush(cx.unwrap_or(nobody)) {
             Poll::Pending => Wrote::Blocked,
             Poll::Ready(Err(error)) => Wrote::Broken(error),
             Poll::Ready(Ok(())) => {

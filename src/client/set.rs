@@ -2,6 +2,7 @@
 
 use crate::client::args::Args;
 use crate::client::convert::ToArg;
+use crate::client::encode::{self, Ink, next_bulk};
 use std::time::Duration;
 
 /// Conditions and expiry of [`Client::set_with`](crate::Client::set_with). Without any, the value is stored for good.
@@ -17,6 +18,7 @@ enum Condition {
     Always,
     Absent,
     Present,
+    /// `IFEQ` and the value.
     Equal(Args),
 }
 
@@ -73,6 +75,7 @@ impl SetOptions {
     /// Store only if the key has this value (`IFEQ`; Valkey 8.1, Redis 8.4 and later).
     pub fn if_equal(mut self, value: impl ToArg) -> Self {
         let mut args = Args::default();
+        args.push(b"IFEQ");
         value.write_args(&mut args);
         self.condition = Condition::Equal(args);
         self
@@ -90,22 +93,40 @@ impl SetOptions {
         self
     }
 
-    #[inline]
     pub(crate) fn write(&self, args: &mut Args) {
-        match &self.condition {
-            Condition::Always => {}
-            Condition::Absent => args.push_encoded(1, b"\r\n$2\r\nNX"),
-            Condition::Present => args.push_encoded(1, b"\r\n$2\r\nXX"),
-            Condition::Equal(value) => {
-                args.push_encoded(1, b"\r\n$4\r\nIFEQ");
-                args.append(value);
-            }
+        for (count, bulks) in self.parts() {
+            args.push_encoded(count, bulks);
         }
-        match &self.expiry {
-            Expiry::Never => {}
-            Expiry::In(ttl) => args.push_encoded(2, ttl.bulks()),
-            Expiry::Kept => args.push_encoded(1, b"\r\n$7\r\nKEEPTTL"),
-        }
+    }
+
+    /// Appends `SET` with these options, whole.
+    #[inline]
+    pub(crate) fn write_command(&self, key: &[u8], value: &[u8], out: &mut Ink) {
+        let [(some, condition), (more, expiry)] = self.parts();
+        encode::array_header(3 + some + more, out);
+        out.extend_from_slice(b"$3\r\nSET");
+        next_bulk(key, out);
+        next_bulk(value, out);
+        out.extend_from_slice(condition);
+        out.extend_from_slice(expiry);
+        out.extend_from_slice(b"\r\n");
+    }
+
+    /// Condition and expiry: how many arguments, and these encoded, with a line end in front and none behind.
+    #[inline]
+    fn parts(&self) -> [(usize, &[u8]); 2] {
+        let condition: (usize, &[u8]) = match &self.condition {
+            Condition::Always => (0, b""),
+            Condition::Absent => (1, b"\r\n$2\r\nNX"),
+            Condition::Present => (1, b"\r\n$2\r\nXX"),
+            Condition::Equal(args) => (args.len(), args.bulks()),
+        };
+        let expiry: (usize, &[u8]) = match &self.expiry {
+            Expiry::Never => (0, b""),
+            Expiry::In(ttl) => (2, ttl.bulks()),
+            Expiry::Kept => (1, b"\r\n$7\r\nKEEPTTL"),
+        };
+        [condition, expiry]
     }
 }
 
@@ -117,14 +138,19 @@ pub(crate) fn millis(duration: Duration) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::client::encode::Ink;
 
+    /// As arguments; written at once, they are the same behind key and value.
     fn encoded(options: &SetOptions) -> String {
-        let mut args = Args::default();
+        let text = |out: Ink| String::from_utf8_lossy(&out).replace("\r\n", " ");
+        let (mut args, mut out, mut whole) = (Args::default(), Ink::new(), Ink::new());
         options.write(&mut args);
-        let mut out = Ink::new();
+        let count = 3 + args.len();
         args.write(&mut out);
-        String::from_utf8_lossy(&out).replace("\r\n", " ")
+        options.write_command(b"k", b"eleven long", &mut whole);
+        let options = text(out);
+        let (_, bulks) = options.split_once(' ').unwrap();
+        assert_eq!(text(whole), format!("*{count} $3 SET $1 k $11 eleven long {bulks}"));
+        options
     }
 
     #[test]

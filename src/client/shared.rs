@@ -21,9 +21,10 @@ use crate::config::{Config, Overflow};
 use crate::error::{Error, ErrorKind, Outcome};
 use crate::observe::{Purpose, Witness};
 use crate::sync::{Mutex, MutexGuard};
+use resp::Frame;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError};
-use std::task::{Context, Waker};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 /// How often one turn of the driver writes what was queued while it wrote: others may queue for ever.
@@ -34,6 +35,8 @@ pub(crate) struct Shared {
     pub(crate) config: Config,
     pub(crate) setup: Setup,
     pub(crate) clock: Clock,
+    /// How long calls wait, unless somebody says otherwise.
+    pub(crate) patience: Span,
     state: Mutex<State>,
     smallest_rtt: Arc<AtomicU64>,
     phase: watch::Sender<Phase>,
@@ -66,6 +69,7 @@ impl Shared {
         let state = State::new(canary, config.max_queued_bytes);
         Self {
             witness: config.witness(purpose),
+            patience: Span::of(config.response_timeout),
             config,
             setup,
             clock: Clock::start(),
@@ -123,7 +127,7 @@ impl Shared {
                 }
             };
             let wrote = match taken {
-                Ok(pen) => self.write(pen, cx),
+                Ok(pen) => self.write(pen, Some(cx)),
                 Err(wrote) => wrote,
             };
             match wrote {
@@ -135,8 +139,8 @@ impl Shared {
         Wrote::More
     }
 
-    /// Writes what is in the pen, and puts it back.
-    pub(crate) fn write(&self, mut pen: Box<Pen>, cx: &mut Context<'_>) -> Wrote {
+    /// Writes what is in the pen, and puts it back; who is to be woken when the socket takes more has a context.
+    pub(crate) fn write(&self, mut pen: Box<Pen>, cx: Option<&mut Context<'_>>) -> Wrote {
         let wrote = pen.write(cx);
         match &self.witness {
             None => self.lock().put_back(pen, wrote),
@@ -167,20 +171,36 @@ impl Shared {
     #[inline]
     pub(crate) fn submit(
         &self,
-        patience: Duration,
+        patience: Span,
         flush: Flush,
         waker: Option<Waker>,
         encode: impl FnOnce(&mut Ink),
     ) -> Result<SlotId, Error> {
         let mut state = self.lock();
         let len = state.enqueue(Place::End, encode)?;
-        let id = state.slots.push(len, Span::of(patience), waker);
+        Ok(self.submitted(state, len, (patience, flush), waker))
+    }
+
+    /// The rest of [`Shared::submit`], which is the same for every command.
+    fn submitted<'a>(
+        &'a self,
+        mut state: MutexGuard<'a, State>,
+        len: usize,
+        (patience, flush): (Span, Flush),
+        waker: Option<Waker>,
+    ) -> SlotId {
+        let id = state.slots.push(len, patience, waker);
         if self.witness.is_some() {
             state = self.observe(state, (len, 1));
         }
         let alone = state.slots.len() == 1;
         self.kick(state, flush, alone);
-        Ok(id)
+        id
+    }
+
+    /// Looks for the reply to a command; remembers the waker where there is none yet.
+    pub(crate) fn poll(&self, id: SlotId, cx: &Context<'_>) -> Poll<Result<Frame, Error>> {
+        self.lock().slots.poll(id, cx)
     }
 
     /// Joins the line of those who wait for room, if callers are to wait and there is none.
@@ -293,11 +313,16 @@ impl Shared {
     /// Sees to it that what was queued is written, here or by the driver.
     #[inline]
     pub(crate) fn kick(&self, mut state: MutexGuard<'_, State>, flush: Flush, alone: bool) {
-        if !state.writes_here(flush, alone) {
-            let driver = state.rouse();
-            drop(state);
-            return driver.into_iter().for_each(Waker::wake);
+        if state.writes_here(flush, alone) {
+            return self.write_here(state);
         }
+        let driver = state.rouse();
+        drop(state);
+        driver.into_iter().for_each(Waker::wake);
+    }
+
+    /// As a caller: writes all that is queued.
+    fn write_here(&self, mut state: MutexGuard<'_, State>) {
         let now = self.clock.now();
         let Ok(pen) = state.take_pen(now) else { return };
         // The driver sleeps on, unless its timer would ring too late or it is to look at the socket.
@@ -305,7 +330,7 @@ impl Shared {
         let wake = due < state.looks_at || state.looks;
         let driver = if wake { state.rouse() } else { None };
         drop(state);
-        match self.write(pen, &mut Context::from_waker(Waker::noop())) {
+        match self.write(pen, None) {
             Wrote::All => {}
             // What is left, or has come since, is the driver's.
             Wrote::Blocked | Wrote::More | Wrote::NoPen | Wrote::Broken(_) => self.wake_driver(),

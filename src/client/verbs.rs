@@ -1,7 +1,9 @@
 //! The commands that a service needs beside its locks, each with the type it returns.
 
 use crate::client::args::Args;
+use crate::client::at_hand;
 use crate::client::convert::{FromReply, ToArg, kind};
+use crate::client::encode::{self, Ink};
 use crate::client::handle::Client;
 use crate::client::set::{SetOptions, millis};
 use crate::error::Error;
@@ -38,10 +40,19 @@ impl FromReply for Ttl {
 /// [`Config::response_timeout`]: crate::Config::response_timeout
 impl Client {
     async fn ask<T: FromReply>(&self, name: &str, values: impl ToArg) -> Result<T, Error> {
-        let mut args = Args::default();
-        args.push(name.as_bytes());
-        values.write_args(&mut args);
-        T::from_reply(self.send(args, None).await?)
+        let reply = match values.at_hand() {
+            Some(value) => {
+                let words = [name.as_bytes(), value];
+                self.say(&[value], move |out| encode::command(&words, out)).await
+            }
+            None => {
+                let mut args = Args::default();
+                args.push(name.as_bytes());
+                values.write_args(&mut args);
+                self.send(args, None).await
+            }
+        };
+        T::from_reply(reply?)
     }
 
     /// The value of a key, if it exists (`GET`).
@@ -85,7 +96,10 @@ impl Client {
         value: impl ToArg,
         options: &SetOptions,
     ) -> Result<bool, Error> {
-        match self.send(set_args(key, value, options)?, None).await? {
+        let mut room = None;
+        let [key, value] = at_hand::pair("SET", (&key, &value), &mut room)?;
+        let write = move |out: &mut Ink| options.write_command(key, value, out);
+        match self.say(&[key, value], write).await? {
             Frame::Null => Ok(false),
             Frame::Simple(_) => Ok(true),
             other => Err(Error::unexpected("OK or null", kind(&other))),
@@ -265,12 +279,7 @@ pub(crate) fn set_args(
     let mut args = Args::default();
     args.push_encoded(1, b"\r\n$3\r\nSET");
     (key, value).write_args(&mut args);
-    if args.len() != 3 {
-        let given = args.len() - 1;
-        return Err(Error::refused(format!(
-            "SET takes one key and one value, not {given} arguments in all"
-        )));
-    }
+    at_hand::check("SET", args.len() - 1)?;
     options.write(&mut args);
     Ok(args)
 }

@@ -160,6 +160,7 @@ async fn commands_dropped_at_any_poll_cost_nobody_their_reply() {
     drop_at_every_poll("every named command", async |client| {
         drop(client.set_with("k", "v", &SetOptions::new()).await);
         drop(client.set_nx("k", "v").await);
+        drop(client.del_if_equal("k", "v").await);
         drop(client.mset([("a", 1), ("b", 2)]).await);
         drop(client.mget(["a", "b"]).await);
         drop(client.incr("n").await);

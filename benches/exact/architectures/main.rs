@@ -75,8 +75,7 @@ impl Shape for Tenure {
 
     async fn pair(&self, key: &str, token: &str) {
         assert!(self.client.set_with(key, token, &self.options).await.expect("an answer"));
-        let deleted = self.client.command("DELIFEQ").arg((key, token)).send::<bool>();
-        assert!(deleted.await.expect("an answer"));
+        assert!(self.client.del_if_equal(key, token).await.expect("an answer"));
     }
 }
 

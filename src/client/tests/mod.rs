@@ -7,6 +7,7 @@
 //! Only in a build with `--cfg tenure_loom`; `tests/run` makes one.
 
 use crate::client::call::Call;
+use crate::client::clock::Span;
 use crate::client::encode::{self, Ink};
 use crate::client::listener::Outbox;
 use crate::client::pen::{Pen, Wrote};
@@ -159,7 +160,7 @@ fn drive(shared: &Shared, socket: &Socket, mut commands: usize) {
             return Poll::Ready(());
         }
         match taken {
-            Some(Ok(pen)) => match shared.write(pen, cx) {
+            Some(Ok(pen)) => match shared.write(pen, Some(cx)) {
                 Wrote::More => drop(shared.flush(cx)),
                 wrote => drop(wrote),
             },
@@ -202,7 +203,7 @@ fn each_caller_is_woken_with_its_own_answer_whoever_writes() {
         let socket = Socket::new(usize::MAX);
         let shared = connection(&socket, config());
         two_callers(&shared, &socket, |shared, word| {
-            assert_answered(block_on(Call::new(shared, PATIENCE, say(word))), word);
+            assert_answered(block_on(Call::new(shared, Span::of(PATIENCE), say(word))), word);
         });
         assert_nothing_left(&shared);
     });
@@ -214,7 +215,7 @@ fn what_callers_leave_to_the_driver_is_written() {
         let socket = Socket::new(usize::MAX);
         let shared = connection(&socket, config());
         two_callers(&shared, &socket, |shared, word| {
-            let id = shared.submit(PATIENCE, Flush::Later, None, say(word)).unwrap();
+            let id = shared.submit(Span::of(PATIENCE), Flush::Later, None, say(word)).unwrap();
             drop(shared.lock().slots.abandon(id));
         });
         assert_nothing_left(&shared);
@@ -229,7 +230,7 @@ fn what_a_full_socket_did_not_take_is_written_when_it_has_room() {
         let caller = {
             let shared = Arc::clone(&shared);
             thread::spawn(move || {
-                assert_answered(block_on(Call::new(&shared, PATIENCE, say(b'1'))), b'1');
+                assert_answered(block_on(Call::new(&shared, Span::of(PATIENCE), say(b'1'))), b'1');
             })
         };
         let reader = {
@@ -250,14 +251,14 @@ fn caller_who_goes_at_any_moment_takes_nobody_elses_answer_with_it() {
         let goer = {
             let shared = Arc::clone(&shared);
             thread::spawn(move || {
-                let mut call = Box::pin(Call::new(&shared, PATIENCE, say(b'1')));
+                let mut call = Box::pin(Call::new(&shared, Span::of(PATIENCE), say(b'1')));
                 let _ = call.as_mut().poll(&mut Context::from_waker(Waker::noop()));
             })
         };
         let stayer = {
             let shared = Arc::clone(&shared);
             thread::spawn(move || {
-                assert_answered(block_on(Call::new(&shared, PATIENCE, say(b'2'))), b'2');
+                assert_answered(block_on(Call::new(&shared, Span::of(PATIENCE), say(b'2'))), b'2');
             })
         };
         drive(&shared, &socket, 2);
@@ -273,7 +274,7 @@ fn caller_in_line_is_called_when_there_is_room_also_if_the_one_before_it_goes() 
         let socket = Socket::new(usize::MAX);
         let shared = connection(&socket, config().max_queued_bytes(0).overflow(Overflow::Wait));
         two_callers(&shared, &socket, |shared, word| {
-            assert_answered(block_on(Call::new(shared, PATIENCE, say(word))), word);
+            assert_answered(block_on(Call::new(shared, Span::of(PATIENCE), say(word))), word);
         });
     });
 }

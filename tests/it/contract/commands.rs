@@ -13,6 +13,8 @@ on_every_server! {
     values_of_many_types_survive_the_round_trip
     set_with_conditions_stores_only_when_they_hold
     set_if_equal_compares_where_the_server_can
+    del_if_equal_deletes_only_what_is_equal_on_every_server
+    del_if_equal_asks_once_what_the_server_has
     counters_count
     several_keys_go_in_one_command
     keys_expire
@@ -97,6 +99,53 @@ async fn set_if_equal_compares_where_the_server_can(server: &Running) {
     assert!(!client.set_with("none", "new", &SetOptions::new().if_equal("old")).await.unwrap());
     assert_eq!(client.get("k").await.unwrap(), Some("new".into()));
     assert_eq!(client.exists("none").await.unwrap(), 0);
+}
+
+async fn del_if_equal_deletes_only_what_is_equal_on_every_server(server: &Running) {
+    let client = server.connect().await;
+    assert!(!client.del_if_equal("k", "v").await.unwrap(), "there is none");
+    client.set("k", "v").await.unwrap();
+    for other in ["", "V", "v ", "other"] {
+        assert!(!client.del_if_equal("k", other).await.unwrap(), "{other:?}");
+    }
+    assert_eq!(client.get("k").await.unwrap().as_deref(), Some(&b"v"[..]));
+    assert!(client.del_if_equal("k", "v").await.unwrap());
+    assert_eq!(client.exists("k").await.unwrap(), 0);
+    // A number is no text, and a long value no short one.
+    let long = "x".repeat(1000);
+    client.mset([(7, &long)]).await.unwrap();
+    assert!(client.del_if_equal(7, &long).await.unwrap());
+    client.set("n", -7).await.unwrap();
+    assert!(client.del_if_equal("n", -7).await.unwrap());
+    client.command("RPUSH").arg(("list", "v")).send::<()>().await.unwrap();
+    let error = client.del_if_equal("list", "v").await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Server, "{error}");
+    assert_eq!(client.exists("list").await.unwrap(), 1);
+    let error = client.del_if_equal("k", ["v", "w"]).await.unwrap_err();
+    assert_eq!((error.kind(), error.outcome()), (ErrorKind::Refused, Outcome::NotSent));
+}
+
+async fn del_if_equal_asks_once_what_the_server_has(server: &Running) {
+    let client = server.connect().await;
+    let facts = server.facts();
+    let sent = async || {
+        let before = client.stats().commands;
+        assert!(!client.del_if_equal("k", "v").await.unwrap());
+        client.stats().commands - before
+    };
+    // Both commands, and the script with its digest.
+    let first = if facts.delifeq {
+        1
+    } else if facts.delex {
+        2
+    } else {
+        4
+    };
+    assert_eq!(sent().await, first);
+    assert_eq!(sent().await, 1);
+    client.command("SCRIPT").arg("FLUSH").send::<()>().await.unwrap();
+    assert!(sent().await <= 2, "the text once more");
+    assert_eq!(sent().await, 1);
 }
 
 async fn counters_count(server: &Running) {

@@ -27,8 +27,9 @@ pub(crate) struct Script {
 }
 
 /// Every script that can be run, by its exact text.
-static SCRIPTS: [Script; 10] = [
+static SCRIPTS: [Script; 11] = [
     Script::new(include_str!("../../../src/lock/scripts/release.lua"), release),
+    Script::new(include_str!("../../../src/client/scripts/del_if_equal.lua"), release),
     Script::new(include_str!("../../../src/lock/scripts/release_aloud.lua"), release_aloud),
     Script::new(include_str!("../../../src/lock/scripts/renew.lua"), renew),
     Script::new(include_str!("../../../src/lock/scripts/pass.lua"), pass),

@@ -96,7 +96,7 @@ impl Peer for Tenure {
         let taken = self.client.set_with(key, token, &self.options).await.expect("SET is answered");
         assert!(taken, "{key} was free");
         let deleted: i64 = match &self.release {
-            Release::Native => self.client.command("DELIFEQ").arg((key, token)).send().await,
+            Release::Native => self.client.del_if_equal(key, token).await,
             Release::Script(digest) => {
                 self.client.command("EVALSHA").arg((digest, 1, key, token)).send().await
             }

@@ -1,0 +1,98 @@
+//! Deleting a key only while it has the value that one knows, by whatever the server has for that.
+//!
+//! | Valkey 9 | Redis 8.4 | others |
+//! |---|---|---|
+//! | `DELIFEQ` | `DELEX … IFEQ` | a script |
+//!
+//! Which it is shows when it is asked for: a server that does not know a command has done nothing, so the next one is tried, once,
+//! and remembered. Scripts are known everywhere, so it ends there, also when another server takes the place of this one.
+
+use crate::client::at_hand;
+use crate::client::convert::{FromReply as _, ToArg};
+use crate::client::encode::{Ink, next_bulk};
+use crate::client::handle::Client;
+use crate::client::script::Script;
+use crate::error::Error;
+use resp::Frame;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+/// What the server is asked by.
+#[derive(Debug, Clone, Copy)]
+enum Way {
+    DelIfEq,
+    DelEx,
+    Script,
+}
+
+/// What a client has found out about its server.
+#[derive(Debug)]
+pub(crate) struct Comparing {
+    way: AtomicU8,
+    script: Script,
+}
+
+impl Comparing {
+    /// Nothing yet.
+    pub(crate) fn new() -> Self {
+        let script = Script::new(include_str!("scripts/del_if_equal.lua"));
+        Self { way: AtomicU8::new(Way::DelIfEq as u8), script }
+    }
+
+    fn way(&self) -> Way {
+        match self.way.load(Ordering::Relaxed) {
+            0 => Way::DelIfEq,
+            1 => Way::DelEx,
+            _ => Way::Script,
+        }
+    }
+
+    /// The server does not know this one; nobody goes back behind what another has found out.
+    fn leave(&self, way: Way) {
+        self.way.fetch_max(way as u8 + 1, Ordering::Relaxed);
+    }
+}
+
+impl Client {
+    /// Deletes a key if it has this value; tells whether it did (`DELIFEQ`, `DELEX … IFEQ` or a script, whichever the server has).
+    ///
+    /// Comparing and deleting are one step: nobody can store another value in between. Finding out what the server has costs a
+    /// round trip or two, once for each client.
+    ///
+    /// # Errors
+    ///
+    /// The server's if the key holds no string, and `NOPERM` for a user who may not run what the server has for this. The key and
+    /// the value have to be one argument each; nothing is sent otherwise.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future does not stop a command on its way.
+    pub async fn del_if_equal(&self, key: impl ToArg, value: impl ToArg) -> Result<bool, Error> {
+        let mut room = None;
+        let [key, value] = at_hand::pair("DELIFEQ", (&key, &value), &mut room)?;
+        loop {
+            let way = self.comparing().way();
+            if matches!(way, Way::Script) {
+                return self.comparing().script.run(self, key, value).await;
+            }
+            match self.say(&[key, value], move |out| write(way, key, value, out)).await {
+                Ok(Frame::Integer(deleted @ 0..=1)) => return Ok(deleted == 1),
+                Err(error) if error.server().is_some_and(|said| said.is_unknown_command()) => {
+                    self.comparing().leave(way);
+                }
+                reply => return bool::from_reply(reply?),
+            }
+        }
+    }
+}
+
+fn write(way: Way, key: &[u8], value: &[u8], out: &mut Ink) {
+    let (head, between): (&[u8], &[u8]) = match way {
+        Way::DelEx => (b"*4\r\n$5\r\nDELEX", b"\r\n$4\r\nIFEQ"),
+        Way::DelIfEq | Way::Script => (b"*3\r\n$7\r\nDELIFEQ", b""),
+    };
+    out.extend_from_slice(head);
+    next_bulk(key, out);
+    out.extend_from_slice(between);
+    next_bulk(value, out);
+    out.extend_from_slice(b"\r\n");
+}
