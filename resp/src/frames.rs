@@ -55,6 +55,11 @@ impl<'a> Frames<'a> {
                     return Ok(true);
                 }
                 Some(Found::Long(header, len)) => long = Some((header, len)),
+                // Nearly every read ends with a frame.
+                None if rest.is_empty() => {
+                    put(place, Frame::Null);
+                    return Ok(false);
+                }
                 None => {}
             }
         }

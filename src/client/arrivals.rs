@@ -37,12 +37,13 @@ impl Arrivals {
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Frame> {
-        self.places.iter().take(self.count)
+        self.places.get(..self.count).unwrap_or_default().iter()
     }
 
     /// All frames; what is left in its place is dropped when another comes there.
     pub(crate) fn take(&mut self) -> impl Iterator<Item = &mut Frame> {
-        self.places.iter_mut().take(std::mem::take(&mut self.count))
+        let count = std::mem::take(&mut self.count);
+        self.places.get_mut(..count).unwrap_or_default().iter_mut()
     }
 
     /// Gives memory back that a burst has taken: room for so many is enough.

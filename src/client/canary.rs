@@ -82,8 +82,11 @@ impl Canary {
     /// Whether `reply` may be what the canary hears, or another command does, as `to_canary` says. Changes nothing.
     #[inline]
     pub(crate) fn allows(&self, reply: &Frame, to_canary: bool) -> bool {
-        let inconclusive = matches!(reply, Frame::Error(_) | Frame::BulkError(_));
-        if to_canary { inconclusive || self.sang(reply) } else { !self.sang(reply) }
+        if to_canary { self.may_hear(reply) } else { !self.sang(reply) }
+    }
+
+    fn may_hear(&self, reply: &Frame) -> bool {
+        matches!(reply, Frame::Error(_) | Frame::BulkError(_)) || self.sang(reply)
     }
 
     #[inline]

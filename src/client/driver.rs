@@ -8,7 +8,7 @@ mod delivery;
 mod losses;
 
 use crate::client::alarm::Alarm;
-use crate::client::clock::Time;
+use crate::client::clock::{Span, Time};
 use crate::client::handshake::Session;
 use crate::client::intake::{Intake, disconnected};
 use crate::client::listener::Outbox;
@@ -161,7 +161,7 @@ impl Driver {
             state.unusable = None;
             state.last_failure = None;
             state.last_byte = Some(self.shared.clock.now());
-            state.note_round_trip(link.round_trip);
+            state.note_round_trip(Span::of(link.round_trip));
         }
         self.previous = Some(Arc::clone(&session));
         let protocol = session.protocol;
@@ -187,7 +187,7 @@ impl Driver {
         if heard {
             open.pulse.heard(now);
         }
-        let seen = shared.witness.as_ref().map(|witness| (witness, open.intake.seen()));
+        let seen = shared.witness.is_some().then(|| open.intake.seen());
         let rang = alarm.rang();
         let (given, due, closing, taken, crowded) = {
             let mut state = shared.lock();
@@ -216,7 +216,7 @@ impl Driver {
             (given, due, state.closing, taken, crowded)
         };
         open.out.deliver(shared.listener());
-        if let Some((witness, seen)) = seen {
+        if let (Some(witness), Some(seen)) = (&shared.witness, seen) {
             witness.read(seen);
             shared.observe_posted();
         }

@@ -84,7 +84,12 @@ impl Outbox {
     }
 
     pub(crate) fn wake(&mut self) {
-        self.wakers.drain(..).for_each(Waker::wake);
+        // A lone caller's is not worth the care that many take.
+        match self.wakers.len() {
+            0 => {}
+            1 => self.wakers.pop().into_iter().for_each(Waker::wake),
+            _ => self.wakers.drain(..).for_each(Waker::wake),
+        }
     }
 }
 
@@ -351,6 +356,33 @@ mod tests {
         assert_eq!(begun.elapsed(), Duration::ZERO, "no clock ran while the flood did");
         assert!(diary.take().len() > 1_000, "it was a flood");
         flood.abort();
+    }
+
+    /// A crowd is callers who are about to ask again, for whose commands the driver waits with its write.
+    #[tokio::test(start_paused = true)]
+    async fn pushes_are_no_crowd_so_that_a_lone_caller_is_written_for_at_once_in_a_flood() {
+        let server = Server::new(Profile::Redis7_0);
+        let (connection, diary) = listen(Config::dialer(server.dialer())).await;
+        post(&connection, 1, "SUBSCRIBE c");
+        connection.settle(Flush::Auto);
+        sleep(MS).await;
+        // Each message comes in front of the reply to what published it, ten of them in one read.
+        let publish = |out: &mut Ink| {
+            (0..10).for_each(|_| encode::command(&["PUBLISH", "c", "hello"], out));
+        };
+        // A task of its own is woken before the driver takes another turn; fewer replies than bring out the canary.
+        let lone = tokio::spawn(async move {
+            for round in 0..20 {
+                let before = connection.stats().writes;
+                let reply = connection.submit_batch(SECOND, 10, publish);
+                let (writes, in_flight) = (connection.stats().writes, connection.stats().in_flight);
+                assert_eq!((writes, in_flight), (before + 1, 1), "in round {round} it waited");
+                let (replies, lost) = reply.unwrap().await;
+                assert_eq!((replies.len(), lost.is_none()), (10, true));
+            }
+        });
+        lone.await.unwrap();
+        assert_eq!(diary.take().iter().filter(|entry| *entry == "message c hello").count(), 200);
     }
 
     #[tokio::test(start_paused = true)]

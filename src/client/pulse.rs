@@ -5,7 +5,7 @@
 //! connection is lost. Both from the last byte that came, so a long reply that keeps coming is no silence. A call whose caller
 //! said how long it may take, longer than calls usually do, is given that time before its silence counts. Pure.
 
-use crate::client::clock::Time;
+use crate::client::clock::{Span, Time};
 use crate::client::slots::Owed;
 use crate::config::Config;
 use std::time::Duration;
@@ -13,8 +13,8 @@ use std::time::Duration;
 /// How long one open socket has been silent.
 #[derive(Debug)]
 pub(crate) struct Pulse {
-    keepalive: Duration,
-    stall: Duration,
+    keepalive: Span,
+    stall: Span,
     heard: Time,
 }
 
@@ -32,7 +32,8 @@ pub(crate) enum Silence {
 impl Pulse {
     /// Of a socket that answered just now.
     pub(crate) fn new(config: &Config, now: Time) -> Self {
-        Self { keepalive: config.keepalive, stall: config.stall_timeout, heard: now }
+        let (keepalive, stall) = (Span::of(config.keepalive), Span::of(config.stall_timeout));
+        Self { keepalive, stall, heard: now }
     }
 
     /// Something came.
@@ -43,8 +44,8 @@ impl Pulse {
     /// When the silence will mean something, if it goes on.
     pub(crate) fn due(&self, owed: Option<Owed>) -> Time {
         match owed {
-            Some(owed) => owed.since.max(self.heard).after(self.stall).max(owed.allowed_until),
-            None => self.heard.after(self.keepalive),
+            Some(owed) => owed.since.max(self.heard).later(self.stall).max(owed.allowed_until),
+            None => self.heard.later(self.keepalive),
         }
     }
 
@@ -72,7 +73,7 @@ mod tests {
     }
 
     fn pulse() -> Pulse {
-        Pulse { keepalive: 10 * MS, stall: 4 * MS, heard: at(0) }
+        Pulse { keepalive: Span::of(10 * MS), stall: Span::of(4 * MS), heard: at(0) }
     }
 
     #[test]

@@ -237,10 +237,12 @@ impl State {
     /// # Errors
     ///
     /// What writing comes to without: all is written, or nothing can be.
+    #[inline]
     pub(crate) fn take_pen(&mut self, now: Time) -> Result<Box<Pen>, Wrote> {
-        if self.has_written_all() {
-            return Err(Wrote::All);
-        }
+        if self.has_written_all() { Err(Wrote::All) } else { self.take_wet_pen(now) }
+    }
+
+    fn take_wet_pen(&mut self, now: Time) -> Result<Box<Pen>, Wrote> {
         let mut pen = self.pen.take().ok_or(Wrote::NoPen)?;
         if let Some(error) = pen.take_broken() {
             return Err(Wrote::Broken(error));
@@ -327,8 +329,11 @@ impl State {
     }
 
     /// A round trip took this long.
-    pub(crate) fn note_round_trip(&mut self, took: Duration) {
-        self.smallest_rtt.fetch_min(Span::of(took).nanos(), Ordering::Relaxed);
+    pub(crate) fn note_round_trip(&mut self, took: Span) {
+        // Nobody else writes it, and mostly there is nothing to write.
+        if took.nanos() < self.smallest_rtt.load(Ordering::Relaxed) {
+            self.smallest_rtt.store(took.nanos(), Ordering::Relaxed);
+        }
     }
 
     /// Queues the canary if it is time for it to sing.

@@ -37,6 +37,8 @@ pub(crate) struct Shared {
     pub(crate) clock: Clock,
     /// How long calls wait, unless somebody says otherwise.
     pub(crate) patience: Span,
+    /// How long a server that owes an answer may be silent.
+    stall: Span,
     state: Mutex<State>,
     smallest_rtt: Arc<AtomicU64>,
     phase: watch::Sender<Phase>,
@@ -70,6 +72,7 @@ impl Shared {
         Self {
             witness: config.witness(purpose),
             patience: Span::of(config.response_timeout),
+            stall: Span::of(config.stall_timeout),
             config,
             setup,
             clock: Clock::start(),
@@ -140,6 +143,7 @@ impl Shared {
     }
 
     /// Writes what is in the pen, and puts it back; who is to be woken when the socket takes more has a context.
+    #[inline]
     pub(crate) fn write(&self, mut pen: Box<Pen>, cx: Option<&mut Context<'_>>) -> Wrote {
         let wrote = pen.write(cx);
         match &self.witness {
@@ -311,7 +315,7 @@ impl Shared {
     }
 
     /// Sees to it that what was queued is written, here or by the driver.
-    #[inline]
+    #[inline(always)] // one function with what has queued the command
     pub(crate) fn kick(&self, mut state: MutexGuard<'_, State>, flush: Flush, alone: bool) {
         if state.writes_here(flush, alone) {
             return self.write_here(state);
@@ -326,7 +330,7 @@ impl Shared {
         let now = self.clock.now();
         let Ok(pen) = state.take_pen(now) else { return };
         // The driver sleeps on, unless its timer would ring too late or it is to look at the socket.
-        let due = state.sweep_at.min(now.after(self.config.stall_timeout));
+        let due = state.sweep_at.min(now.later(self.stall));
         let wake = due < state.looks_at || state.looks;
         let driver = if wake { state.rouse() } else { None };
         drop(state);

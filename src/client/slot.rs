@@ -54,7 +54,7 @@ pub(crate) type Abandoned = Caller;
 
 impl Slot {
     /// Begins another use of a slot that holds nothing any more.
-    #[inline]
+    #[inline(always)] // of what queues a call, as all around it
     pub(crate) fn reuse(&mut self, new: Self) {
         let Self { generation, wave, owed, caller, len, patience, extra } = new;
         (self.generation, self.wave, self.owed) = (generation, wave, owed);

@@ -71,9 +71,11 @@ impl Spin {
 
     /// Something was written, or read.
     pub(crate) fn traffic(&mut self, now: Time) {
-        self.since = now;
-        self.looked = 0;
-        self.on = self.looks();
+        if self.looks() {
+            (self.since, self.looked, self.on) = (now, 0, true);
+        } else {
+            self.on = false;
+        }
     }
 
     /// The server took this long to answer.

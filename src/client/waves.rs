@@ -89,7 +89,9 @@ impl<'a> Tally<'a> {
     }
 
     fn put_down(&mut self) {
-        self.stats.took(self.took, std::mem::take(&mut self.replies));
+        if self.replies > 0 {
+            self.stats.took(self.took, std::mem::take(&mut self.replies));
+        }
     }
 
     /// Puts all of it down; tells what the quickest took, which is [`Span::MAX`] if there was none.

@@ -42,7 +42,7 @@ impl Open {
         }
         let shortest = tally.finish();
         if shortest < Span::MAX {
-            state.note_round_trip(shortest.duration());
+            state.note_round_trip(shortest);
             self.spin.answered(shortest);
         }
         state.let_canary_sing();
