@@ -30,14 +30,14 @@
 //! # Why a driver
 //!
 //! Three ways of sharing a connection were measured as prototypes that encode, queue, write, read, decode and wake, and do nothing
-//! else (`cargo bench -p tenure-exact --bench architectures`, which also measures this module): the driver above; a leader, one of the callers that
-//! wait, who reads for all and, when alone, for itself; and one task that writes beside one that reads.
+//! else (`cargo bench -p tenure-exact --bench architectures`, which also measures this module): the driver above; a leader, one of
+//! the callers that wait, who reads for all and, when alone, for itself; and one task that writes beside one that reads.
 //!
 //! | one task / 512 tasks, current-thread | instructions of a pair | system calls of a pair | p50 of a pair over a blocking socket |
 //! |---|--:|--:|--:|
-//! | driver | 8,560 / 2,820 | 6.00 / 0.04 | 1.13 (two workers: 1.14) |
-//! | leader | 8,130 / 3,120 | 6.00 / 0.04 | 1.14 (1.14) |
-//! | two tasks | 9,240 / 2,820 | 6.00 / 0.04 | 1.14 (1.08) |
+//! | driver | 8,110 / 2,740 | 6.00 / 0.04 | 1.13 (two workers: 1.14) |
+//! | leader | 7,710 / 3,040 | 6.00 / 0.04 | 1.14 (1.14) |
+//! | two tasks | 8,780 / 2,740 | 6.00 / 0.04 | 1.14 (1.08) |
 //!
 //! The leader spares a lone caller one task switch, 5 % of its instructions and none of its system calls, and costs a crowd 11 %,
 //! because leadership changes hands; a caller that is dropped while it leads would have to hand on a read that has begun. With two
