@@ -1,5 +1,5 @@
-//! A gate on a desk, to be told and asked: `rows.rs`, `dated.rs` and `undoing.rs` go through the state table, `histories.rs` through random
-//! histories.
+//! A gate on a desk, to be told and asked: `rows.rs`, `dated.rs` and `undoing.rs` go through the state table, `histories.rs` and
+//! `lines.rs` through random histories.
 
 mod alone;
 mod dated;
@@ -7,6 +7,7 @@ mod fair;
 mod fences;
 mod hearing;
 mod histories;
+mod lines;
 mod model;
 mod rows;
 mod terms;

@@ -291,18 +291,6 @@ fn push_is_answered_by_a_renewal_or_where_there_is_none_by_a_question() {
 }
 
 #[test]
-fn answer_that_was_long_on_its_way_shortens_no_lease() {
-    let mut desk = Desk::new();
-    desk.come_with(1, Terms { renewal: Renewal::Off, ..terms() }, Patience::Endless);
-    desk.answer(Said::Fresh);
-    assert_eq!(desk.told(Event::Changed), "verify 1");
-    desk.after(4 * SECOND);
-    // The server looked after three of them, when seven were left.
-    let unchanged = Said::Ours(Left::For(7 * SECOND));
-    assert_eq!(desk.answer(unchanged), "extend 1 until 9.978s", "all that the holder relies on");
-}
-
-#[test]
 fn work_that_misses_its_beat_is_not_renewed_until_it_beats_again() {
     let mut desk = Desk::new();
     let terms = Terms { heartbeat: Some(3 * SECOND), ..terms() };

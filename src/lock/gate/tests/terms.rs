@@ -1,8 +1,9 @@
-//! What holds keep beyond their release, and what they leave behind on purpose.
+//! How long holds last, what they keep beyond their release, and what they leave behind on purpose.
 
 use super::{Desk, HELD, MS, SECOND, terms};
-use crate::lock::gate::{Failure, Left, Patience, Said, Terms};
+use crate::lock::gate::{Event, Failure, Left, Patience, Said, Terms};
 use crate::lock::lease::Lease;
+use crate::lock::options::Renewal;
 use std::time::Duration;
 
 const OURS: Said = Said::Ours(Left::Unasked);
@@ -78,4 +79,16 @@ fn release_in_order_knows_no_delay() {
     let lease = Lease::new(10 * SECOND).unwrap().with_delay(15 * SECOND).unwrap();
     let mut desk = holding(Terms { lease, ..terms() });
     assert_eq!(desk.release(1), "release 1");
+}
+
+#[test]
+fn answer_that_was_long_on_its_way_shortens_no_lease() {
+    let mut desk = Desk::new();
+    desk.come_with(1, Terms { renewal: Renewal::Off, ..terms() }, Patience::Endless);
+    desk.answer(Said::Fresh);
+    assert_eq!(desk.told(Event::Changed), "verify 1");
+    desk.after(4 * SECOND);
+    // The server looked after three of them, when seven were left.
+    let unchanged = Said::Ours(Left::For(7 * SECOND));
+    assert_eq!(desk.answer(unchanged), "extend 1 until 9.978s", "all that the holder relies on");
 }
