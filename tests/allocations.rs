@@ -175,3 +175,17 @@ fn waiting_call_costs_at_most_256_bytes_beyond_its_future() {
     let each = waiting.bytes_current / CALLS as i64;
     assert!(each <= 256, "{each} bytes");
 }
+
+#[test]
+fn waiting_for_a_lock_takes_little_room() {
+    let client = runtime().block_on(Client::connect(&start_sink())).expect("a connection");
+    let lock = client.lock("job");
+    let patience = Duration::from_secs(1);
+    let sizes = [
+        size_of_val(&lock.acquire()),
+        size_of_val(&lock.acquire_for(patience)),
+        size_of_val(&lock.try_acquire()),
+        size_of_val(&client.lock("job").fenced().acquire()),
+    ];
+    assert!(sizes.iter().all(|&size| size <= 640), "{sizes:?}");
+}

@@ -22,7 +22,8 @@ impl Lock {
     /// Why there are not.
     pub(crate) async fn secure(&self, guard: Guard) -> Result<Guard, AcquireError> {
         let Some(wanted) = self.options.durability else { return Ok(guard) };
-        match self.copies(&guard, wanted).await {
+        // On the side, as every acquire call would otherwise have room for it.
+        match Box::pin(self.copies(&guard, wanted)).await {
             Ok(copies) if copies.suffice(wanted) => Ok(guard),
             Ok(copies) => {
                 // Whatever comes of that, it is followed up.
