@@ -209,14 +209,13 @@ fn overtakers(plan: &Plan, history: &History) -> Vec<String> {
     for late in granted.filter(|attempt| plan.fair[attempt.lock]) {
         for early in history.attempts.iter().filter(|early| early.lock == late.lock && early.waits)
         {
+            // The clock goes by whole milliseconds: what takes less takes one.
+            let way = plan.processes[early.who.process].latency + Duration::from_millis(1);
             // Connecting, and two round trips to listen and stand in line.
-            let there = early.called + 10 * plan.processes[early.who.process].latency + SLACK;
-            let waited_on = early.ended.is_none_or(|ended| {
-                ended
-                    > late.ended.unwrap_or_default()
-                        + SLACK
-                        + 2 * plan.processes[early.who.process].latency
-            });
+            let there = early.called + 10 * way + SLACK;
+            let waited_on = early
+                .ended
+                .is_none_or(|ended| ended > late.ended.unwrap_or_default() + SLACK + 2 * way);
             if there < late.called && waited_on {
                 found.push(format!("{} overtook {} on lock{}", late.who, early.who, late.lock));
             }
