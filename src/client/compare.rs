@@ -55,8 +55,8 @@ impl Comparing {
 impl Client {
     /// Deletes a key if it has this value; tells whether it did (`DELIFEQ`, `DELEX … IFEQ` or a script, whichever the server has).
     ///
-    /// Comparing and deleting are one step: nobody can store another value in between. Finding out what the server has costs a
-    /// round trip or two, once for each client.
+    /// Comparing and deleting are one step: nobody can store another value in between. Finding out what the server has costs
+    /// one to three round trips, once for each client.
     ///
     /// # Errors
     ///

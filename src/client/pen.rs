@@ -30,7 +30,7 @@ pub(crate) enum Wrote {
     All,
     /// Nothing of what was taken is left, but more has been queued since.
     More,
-    /// The socket takes no more for now; its waker is registered.
+    /// The socket takes no more for now; the waker that was given, if any, is registered.
     Blocked,
     /// There is no pen: somebody else is writing, or there is no connection.
     NoPen,

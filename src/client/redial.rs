@@ -163,6 +163,8 @@ impl Wire {
     /// The next reply; pushes are not replies.
     async fn next(&mut self, config: &Config) -> Result<Frame, Error> {
         loop {
+            // A socket that never runs dry would not let go of the thread, and the time to connect would pass unseen.
+            tokio::task::coop::consume_budget().await;
             match self.decoder.decode(&mut self.received) {
                 Ok(Some(push)) if push.is_push() => {}
                 Ok(Some(frame)) => return Ok(frame),

@@ -3,6 +3,8 @@
 use crate::client::args::Args;
 use crate::client::convert::ToArg;
 use crate::client::encode::{self, Ink, next_bulk};
+use crate::client::handle::check_length;
+use crate::error::Error;
 use std::time::Duration;
 
 /// Conditions and expiry of [`Client::set_with`](crate::Client::set_with). Without any, the value is stored for good.
@@ -91,6 +93,15 @@ impl SetOptions {
     pub fn keep_ttl(mut self) -> Self {
         self.expiry = Expiry::Kept;
         self
+    }
+
+    /// Refuses what a server would close the connection for.
+    #[inline]
+    pub(crate) fn check_length(&self) -> Result<(), Error> {
+        match &self.condition {
+            Condition::Equal(args) => check_length(args),
+            _ => Ok(()),
+        }
     }
 
     pub(crate) fn write(&self, args: &mut Args) {

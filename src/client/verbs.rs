@@ -98,6 +98,7 @@ impl Client {
     ) -> Result<bool, Error> {
         let mut room = None;
         let [key, value] = at_hand::pair("SET", (&key, &value), &mut room)?;
+        options.check_length()?;
         let write = move |out: &mut Ink| options.write_command(key, value, out);
         match self.say(&[key, value], write).await? {
             Frame::Null => Ok(false),

@@ -2,6 +2,7 @@
 
 use crate::support::{Counting, eventually, poll_once};
 use std::time::Duration;
+use tenure::client::SetOptions;
 use tenure::{Backoff, Client, Config, Error, ErrorKind, Outcome};
 use tenure_server::{Fault, Profile, Server};
 use tokio::io::BufWriter;
@@ -303,6 +304,9 @@ async fn argument_that_no_server_takes_is_refused_here_and_disturbs_nobody() {
     let error = client.set("huge", &huge[..]).await.unwrap_err();
     assert_eq!((error.kind(), error.outcome()), (ErrorKind::Refused, Outcome::NotSent));
     assert!(error.to_string().starts_with("an argument of 536870913 bytes"), "{error}");
+    let expecting_huge = SetOptions::new().if_equal(&huge[..]);
+    let error = client.set_with("k", "v", &expecting_huge).await.unwrap_err();
+    assert_eq!((error.kind(), error.outcome()), (ErrorKind::Refused, Outcome::NotSent));
     assert_eq!(on_its_way.await.unwrap().as_deref(), Some("v"));
     assert_eq!((client.stats().reconnects, server.keys().len()), (0, 1));
 }
