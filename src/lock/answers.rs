@@ -290,6 +290,7 @@ fn failure(error: &Error) -> Failure {
         ErrorKind::Closed => Failure::Closed,
         // New credentials may come at any time; who shall not wait for them is told besides.
         ErrorKind::Handshake => Failure::Passing { may_have_run },
+        _ if error.is_transient() && error.server().is_some() && !may_have_run => Failure::Refused,
         _ if error.is_transient() => Failure::Passing { may_have_run },
         _ => Failure::ForGood { may_have_run },
     }

@@ -149,9 +149,9 @@ impl Leaving {
                 self.release(true, scene, orders);
                 return false;
             }
-            Said::Failed(Failure::Passing { may_have_run }) => {
-                self.doubt |= may_have_run;
-                if !may_have_run && std::mem::take(&mut self.unsure) {
+            Said::Failed(failure @ (Failure::Passing { .. } | Failure::Refused)) => {
+                self.doubt |= failure.may_have_run();
+                if failure == Failure::Refused && std::mem::take(&mut self.unsure) {
                     // Whatever was sent before has run by now, and no sooner than that the lease began.
                     self.surely_over = self.lease.surely_over(scene.now);
                 }

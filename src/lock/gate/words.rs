@@ -212,7 +212,7 @@ pub(crate) enum Said {
     Rephrase,
     /// `Ask`: the key holds data that is not a lock.
     KeyInUse,
-    /// `Ask`: not sent, because a round trip takes so long that the lease is too short.
+    /// Not sent, because a round trip takes so long that the lease is too short.
     TooShort { took: Duration },
     /// `Look`
     Left(Left),
@@ -237,6 +237,8 @@ pub(crate) enum Failure {
     Passing {
         may_have_run: bool,
     },
+    /// The server answered that it carries out nothing of the kind for now: whatever was sent before has run by then.
+    Refused,
     /// The same would come of it again.
     ForGood {
         may_have_run: bool,
@@ -359,6 +361,7 @@ impl Failure {
     pub(crate) fn may_have_run(self) -> bool {
         match self {
             Self::Passing { may_have_run } | Self::ForGood { may_have_run } => may_have_run,
+            Self::Refused => false,
             Self::Closed => true,
         }
     }

@@ -247,7 +247,7 @@ impl World {
     fn answer(&mut self) {
         let Some(errand) = self.desk.flying.pop_front() else { return };
         let said = match self.roll(20) {
-            0 => Said::Failed(Failure::Passing { may_have_run: false }),
+            0 => Said::Failed(Failure::Refused),
             1 => {
                 self.serve(errand);
                 Said::Failed(Failure::Passing { may_have_run: true })

@@ -178,7 +178,7 @@ impl World {
         self.pushes.iter_mut().for_each(|(behind, _)| *behind = behind.saturating_sub(1));
         // What this leads to is pushed behind its answer.
         let said = match self.roll(20) {
-            0 => Said::Failed(Failure::Passing { may_have_run: false }),
+            0 => Said::Failed(Failure::Refused),
             1 => {
                 self.serve(errand);
                 Said::Failed(Failure::Passing { may_have_run: true })

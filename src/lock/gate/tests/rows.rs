@@ -203,7 +203,7 @@ fn hand_over_that_is_refused_becomes_a_release() {
     desk.come(2);
     desk.release(1);
     assert_eq!(desk.answer(Said::InFull), "pass 1 to 2");
-    let refused = Said::Failed(Failure::Passing { may_have_run: false });
+    let refused = Said::Failed(Failure::Refused);
     assert_eq!(desk.answer(refused), "release 1");
     assert_eq!(desk.answer(Said::Ours(Left::Unasked)), "report 1: Yes, forget 1, ask 2");
 }

@@ -1,7 +1,7 @@
 //! What is taken back: whatever a caller that went, a holder that released or a connection that was lost may have left.
 
 use super::{Desk, HELD, MS, SECOND, holding, terms};
-use crate::lock::gate::{Event, Left, Patience, Said};
+use crate::lock::gate::{Event, Failure, Left, Patience, Said};
 
 #[test]
 fn caller_that_goes_is_undone_behind_its_question_and_the_next_asks_behind_that() {
@@ -79,6 +79,19 @@ fn value_that_is_stuck_on_its_way_is_taken_back_also_when_it_comes_after_its_lea
     assert_eq!(desk.open(true), "release 1");
     assert_eq!(desk.answer(Said::Ours(Left::Unasked)), "forget 1");
     assert!(desk.gate.is_vacant());
+}
+
+#[test]
+fn release_that_never_left_says_nothing_of_what_was_sent_before_it() {
+    let mut desk = Desk::new();
+    desk.come(1);
+    desk.leave(1);
+    desk.flying.pop_front(); // the question is stuck on its way
+    desk.answer(Said::Failed(Failure::Passing { may_have_run: false }));
+    assert_eq!(desk.after(30 * SECOND), "report 1: Unconfirmed, release 1");
+    desk.cut();
+    assert_eq!(desk.open(true), "release 1");
+    assert_eq!(desk.answer(Said::Ours(Left::Unasked)), "forget 1");
 }
 
 #[test]

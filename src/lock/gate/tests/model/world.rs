@@ -233,7 +233,7 @@ impl World {
     pub(super) fn serve(&mut self, at: usize, refuse: bool, setting: &Setting) {
         let Some(mut request) = self.processes[at].requests.pop_front() else { return };
         let said = if refuse {
-            Some(Said::Failed(Failure::Passing { may_have_run: false }))
+            Some(Said::Failed(Failure::Refused))
         } else {
             self.go_on(at, &mut request, setting)
         };
