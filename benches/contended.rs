@@ -1,13 +1,12 @@
 //! What does waiting cost, and how fast does a lock change hands?
 //!
-//! Three measures, each for every way of waking waiters, on the server that `REDIS_URL` names:
+//! Two measures, each for every way of waking waiters, on the server that `REDIS_URL` names:
 //!
 //! * *holds*: many tasks, in one process and in several, take turns on one key without doing anything: holds per second,
 //!   server commands per hold, and how long the unluckiest waited. The server counts what a script calls, too: a fair hold takes three
 //!   commands of a client, which call twelve;
 //! * *hand-off*: one waits while another holds, each on a thread of its own: from the call that releases until the next
-//!   holder runs, beside a bare round trip;
-//! * *idle*: tasks that wait for locks which are not released: commands and CPU while nothing happens.
+//!   holder runs, beside a bare round trip.
 //!
 //! ```text
 //! REDIS_URL=redis://127.0.0.1:6379 cargo bench --bench contended
@@ -42,8 +41,9 @@ const HANDOFFS: usize = 2_000;
 fn main() -> Result<(), Failure> {
     let args: Vec<String> = std::env::args().skip(1).filter(|arg| arg != "--bench").collect();
     if let [role, wakeup, url] = &args[..] {
-        assert_eq!(role, "worker");
-        return worker(wakeup, url);
+        if role == "worker" {
+            return worker(wakeup, url);
+        }
     }
     let url = std::env::var("REDIS_URL").map_err(|_| "REDIS_URL names the server to measure on")?;
     let mut raw = Raw::connect(&url)?;
@@ -53,6 +53,10 @@ fn main() -> Result<(), Failure> {
         !named || args.iter().any(|arg| arg == name)
     };
     let names = WAKEUPS.map(|(name, _)| name);
+    let known = |arg: &&String| !MEASURES.contains(&arg.as_str()) && !names.contains(&arg.as_str());
+    if let Some(unknown) = args.iter().find(known) {
+        return Err(format!("{unknown} is none of {MEASURES:?} and {names:?}").into());
+    }
     let chosen = || names.into_iter().filter(|name| wants(name, &names));
     if wants("holds", &MEASURES) {
         turns(&mut raw, chosen(), &url)?;
