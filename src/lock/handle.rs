@@ -82,7 +82,7 @@ impl Lock {
     ///
     /// The line stands on the server. Whoever releases the lock gives it to the first in line, which is told so and holds it from then
     /// on; there is no race, and nobody asks in vain. Whoever has gone is passed over: at once if its connection is closed,
-    /// within two seconds if it is stopped. Whoever is without a connection when its turn comes loses its place. Options hold as ever,
+    /// within two seconds, and [`Options::lock_delay`], if it is stopped. Whoever is without a connection when its turn comes loses its place. Options hold as ever,
     /// but there is nothing to choose of [`Options::wakeup`].
     ///
     /// Those who share a lock should all call this, or none: others barge in when a holder has died, and those in line learn only

@@ -8,7 +8,7 @@ use std::io;
 use std::time::Duration;
 use tenure::client::State;
 use tenure::{Backoff, Client, Config, Error, ErrorKind, Outcome, ProtocolChoice};
-use tenure_server::{Ending, Fault, Flaw, Link, Profile, Server, Way};
+use tenure_server::{Ending, Fault, Link, Profile, Server, Way};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
 use tokio::runtime::Handle;
 use tokio::time::{Instant, sleep, timeout};
@@ -398,18 +398,6 @@ async fn reading_goes_on_while_writing_cannot() {
         timeout(SECOND, call).await.expect("no deadlock").unwrap();
     }
     works(&client).await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn flood_of_pushes_keeps_nobody_from_a_reply() {
-    let (server, link) = (Server::new(Profile::Valkey9), Link::new());
-    let client = connect(config(&server, &link)).await;
-    let push = ">3\r\n$7\r\nmessage\r\n$1\r\nc\r\n$5\r\nwords\r\n";
-    link.flaw(Flaw::insert(Way::ToClient, push.repeat(20_000)));
-    for _ in 0..100 {
-        works(&client).await;
-    }
-    assert_eq!(link.dialled(), 1);
 }
 
 #[tokio::test]

@@ -17,6 +17,7 @@ mod credentials;
 mod exit;
 mod faults;
 mod fencing;
+mod floods;
 mod ghosts;
 mod holding;
 mod lessons;

@@ -2,14 +2,9 @@
 //! on a paused clock.
 
 use crate::support::is_quiet;
-use std::future::ready;
-use std::io;
-use std::pin::Pin;
-use std::task::{Context, Poll};
 use std::time::Duration;
 use tenure::{Backoff, Client, Config, Error, ErrorKind, Outcome};
 use tenure_server::{Ending, Flaw, Link, Profile, Server, Way};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, sleep};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -212,57 +207,6 @@ async fn first_connection_that_ends_within_the_handshake_is_an_error_in_time() {
             }
         }
     }
-}
-
-/// Has pushes to read at any time, for a long while, and swallows what is written.
-struct Flood {
-    reads: u32,
-    /// How much of a push was read.
-    at: usize,
-}
-
-impl AsyncRead for Flood {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        const PUSH: &[u8] = b">2\r\n+a\r\n+b\r\n";
-        self.reads = self.reads.saturating_sub(1);
-        while self.reads > 0 && buf.remaining() > 0 {
-            let count = buf.remaining().min(PUSH.len() - self.at);
-            buf.put_slice(&PUSH[self.at..][..count]);
-            self.at = (self.at + count) % PUSH.len();
-        }
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl AsyncWrite for Flood {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Poll::Ready(Ok(bytes.len()))
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-}
-
-/// In real time: on a paused clock none passes while there is something to read.
-#[tokio::test]
-async fn flood_within_the_handshake_does_not_outlast_the_time_to_connect() {
-    let flood = || ready(Ok(Flood { reads: 100_000, at: 0 }));
-    let config = Config::dialer(flood).connect_timeout(Duration::from_millis(50));
-    let error = Client::with_config(config).await.unwrap_err();
-    assert!(error.to_string().contains("did not answer HELLO"), "not read to its end: {error}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -17,7 +17,7 @@ mod claims;
 
 use crate::lock::error::LostCause;
 use crate::lock::fence::FencingToken;
-use crate::lock::gate::head::Waiter;
+use crate::lock::gate::head::{Waiter, gives_up_at};
 use crate::lock::gate::held::{Granted, Held};
 use crate::lock::gate::words::{
     Claim, Errand, Failure, Given, Left, Order, Patience, Said, Scene, Why,
@@ -32,8 +32,6 @@ pub(crate) const ALIVE: Duration = Duration::from_secs(15);
 const BEAT: Duration = Duration::from_secs(5);
 /// How long a grant is good for, at most, that has not been confirmed.
 const CONFIRM: Duration = Duration::from_secs(2);
-/// How long the last attempt, begun at the caller's deadline, may take.
-const GRACE: Duration = Duration::from_millis(100);
 /// After the end of a dead holder's lease, the first in line asks after the first of these, and each one behind it so much later.
 const TURN: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(50));
 
@@ -145,8 +143,11 @@ impl Fair {
         self.doing = Doing::Waiting { until };
     }
 
+    /// When to ask again: soon enough to find a grant that nobody tells us of, and to count as alive.
     fn back_off(&mut self, scene: &Scene) -> Instant {
-        let rest = self.waiter.terms.backoff.delay(self.tries, scene.entropy);
+        let grant = confirm_within(self.waiter.terms.lease).length() / 2;
+        let most = if self.listens { BEAT } else { BEAT.min(grant) };
+        let rest = self.waiter.terms.backoff.delay(self.tries, scene.entropy).min(most);
         self.tries = self.tries.saturating_add(1);
         after(scene.now, rest)
     }
@@ -164,12 +165,7 @@ impl Fair {
 
     /// When a caller gives up whose command is not answered.
     fn gives_up_at(&self, sent: Option<Instant>) -> Option<Instant> {
-        match self.waiter.patience {
-            Patience::Once(end) | Patience::Seize(end) => Some(end),
-            // A last attempt that begins late gets its time all the same.
-            Patience::Until(end) => Some(after(sent.map_or(end, |sent| sent.max(end)), GRACE)),
-            Patience::Endless => None,
-        }
+        gives_up_at(self.waiter.patience, sent)
     }
 
     /// The lock is the claim's, by a command sent then.
@@ -369,7 +365,8 @@ impl Fair {
         // Another server's clock says nothing about this one's.
         self.placed = None;
         if !fenced && self.asked {
-            let until = self.waiter.terms.lease.surely_over(scene.now);
+            // What may still come late is a place in line, too.
+            let until = self.waiter.terms.lease.no_shorter_than(ALIVE).surely_over(scene.now);
             self.haunted = self.haunted.max(Some(until));
         }
         match &mut self.doing {

@@ -335,10 +335,9 @@ impl Held {
     /// take back what the holder was told to rely on.
     fn verified(&mut self, sent: Instant, left: Left, now: Instant) {
         if let Left::For(left) = left {
-            if let Some(lease) = self.terms.lease.at_most(left) {
-                if after(now, left) < self.deadline {
-                    self.deadline = self.deadline.min(lease.deadline(sent));
-                }
+            if after(now, left) < self.deadline {
+                let lease = self.terms.lease.at_most(left);
+                self.deadline = self.deadline.min(lease.map_or(sent, |lease| lease.deadline(sent)));
             }
         }
         self.moved = false;

@@ -4,7 +4,7 @@
 --   ARGV[2]  `confirm;fenced;inbox;`, as we stand in line
 --   ARGV[3]  our claim
 -- Returns 2 if somebody has the lock now, 1 if nobody waits for it, 0 if it was not ours.
-if redis.call('GET', key) ~= value then
+if redis.pcall('GET', key) ~= value then
   redis.call('ZREM', queue, ARGV[2] .. ARGV[3] .. ';' .. value)
   redis.call('HDEL', lives, value)
   if redis.call('EXISTS', queue) == 0 then

@@ -25,9 +25,10 @@ on_every_server! {
     keys_share_the_slot_of_the_lock
     stolen_lock_goes_on_along_the_line
     inbox_is_closed_after_a_while
+    client_that_closes_leaves_nothing
 }
 
-fn fair(client: &Client) -> Lock {
+pub(super) fn fair(client: &Client) -> Lock {
     client.lock("l").options(patient()).fair()
 }
 
@@ -41,12 +42,16 @@ fn short() -> Options {
     Options::new().lease(Duration::from_millis(300))
 }
 
-async fn in_line(client: &Client) -> i64 {
+pub(super) async fn in_line(client: &Client) -> i64 {
     client.command("ZCARD").arg("{lk:l}:q").send().await.unwrap()
 }
 
 /// Begins to wait, and returns once it stands in line as number `place`.
-async fn stand(lock: Lock, client: &Client, place: i64) -> tokio::task::JoinHandle<Guard> {
+pub(super) async fn stand(
+    lock: Lock,
+    client: &Client,
+    place: i64,
+) -> tokio::task::JoinHandle<Guard> {
     let waiting = tokio::spawn(async move { lock.acquire_for(LONG).await.unwrap() });
     eventually("it stands in line", async || in_line(client).await == place).await;
     waiting
@@ -326,6 +331,18 @@ async fn stolen_lock_goes_on_along_the_line(server: &Running) {
     nothing_is_left(&ours).await;
 }
 
+async fn client_that_closes_leaves_nothing(server: &Running) {
+    let (holder, waiter) = (server.connect().await, server.connect().await);
+    let guard = fair(&holder).acquire().await.unwrap();
+    let waiting = stand(fair(&waiter), &holder, 1).await;
+    holder.close(LONG).await;
+    assert_eq!(guard.lost().await, LostCause::Closed);
+    let next = waiting.await.unwrap(); // by a lease of a minute that would be too late
+    next.release().await.unwrap();
+    let observer = server.connect().await;
+    nothing_is_left(&observer).await;
+}
+
 async fn inbox_is_closed_after_a_while(server: &Running) {
     let (ours, theirs) = (server.connect().await, server.connect().await);
     let inboxes = async || {
@@ -339,59 +356,4 @@ async fn inbox_is_closed_after_a_while(server: &Running) {
     held.release().await.unwrap();
     next.await.unwrap().release().await.unwrap();
     eventually("nobody listens", async || inboxes().await == 0).await;
-}
-
-/// Whoever may not subscribe asks for its turn.
-mod without_subscriptions {
-    use super::{fair, stand};
-    use crate::support::{Access, Running, User};
-    use tenure::{Client, Lock, Options};
-
-    const DEAF: User = User { name: "deaf", password: "p", denied: &["subscribe"] };
-    const ACCESS: Access = Access::with_user(DEAF);
-
-    on_every_server! {
-        line_moves_on_all_the_same
-    }
-
-    fn asking(client: &Client) -> Lock {
-        fair(client).options(Options::new())
-    }
-
-    async fn line_moves_on_all_the_same(server: &Running) {
-        let config = || server.config().username(DEAF.name).password(DEAF.password);
-        let ours = Client::with_config(config()).await.unwrap();
-        let theirs = Client::with_config(config()).await.unwrap();
-        let held = asking(&ours).acquire().await.unwrap();
-        let first = stand(asking(&theirs), &ours, 1).await;
-        let last = stand(asking(&ours), &ours, 2).await;
-        held.release().await.unwrap();
-        let guard = first.await.unwrap();
-        assert!(!last.is_finished());
-        guard.release().await.unwrap();
-        last.await.unwrap().release().await.unwrap();
-    }
-}
-
-/// Without scripts there is no line.
-mod without_scripts {
-    use crate::support::{Access, Running, User};
-    use tenure::AcquireError;
-
-    const NO_SCRIPTS: User =
-        User { name: "purist", password: "p", denied: &["eval", "evalsha", "script"] };
-
-    const ACCESS: Access = Access::with_user(NO_SCRIPTS);
-
-    on_every_server! {
-        fair_lock_says_what_is_missing
-    }
-
-    async fn fair_lock_says_what_is_missing(server: &Running) {
-        let config = server.config().username(NO_SCRIPTS.name).password(NO_SCRIPTS.password);
-        let client = tenure::Client::with_config(config).await.unwrap();
-        let error = client.lock("l").fair().acquire().await.unwrap_err();
-        assert!(matches!(error, AcquireError::Unsupported { .. }), "{error:?}");
-        assert!(error.to_string().contains("EVALSHA"), "{error}");
-    }
 }

@@ -36,6 +36,7 @@ mod blocking;
 mod commands;
 mod elder;
 mod fair;
+mod fair_rights;
 mod fencing;
 mod handshake;
 mod hearing;

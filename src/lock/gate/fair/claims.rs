@@ -101,10 +101,13 @@ impl Gate {
                 Doing::Held(_) => Next::Stays,
                 _ => Next::Refused(Why::Failed),
             }),
-            Event::Closed => self.fair_each(scene, orders, |fair, _, _| match fair.doing {
-                Doing::Held(_) => Next::Lost(LostCause::Closed),
-                _ => Next::Refused(Why::Closed),
-            }),
+            Event::Closing | Event::Closed => {
+                self.fair_each(scene, orders, |fair, _, _| match fair.doing {
+                    Doing::Held(_) => Next::Lost(LostCause::Closed),
+                    _ => Next::Refused(Why::Closed),
+                });
+                self.heeds = None; // nobody will come
+            }
             Event::Tick => {
                 self.fair_each(scene, orders, |fair, scene, orders| fair.tick(scene, orders));
             }

@@ -111,7 +111,7 @@ fn place_is_given_up_until_the_line_has_forgotten_it_however_short_the_lease() {
     desk.answer(placed(100, 3));
     desk.answer(placed(100, 3));
     assert_eq!(desk.leave(1), "leave 1");
-    let read_only = Said::Failed(Failure::Passing { may_have_run: false });
+    let read_only = Said::Failed(Failure::Refused);
     for _ in 0..14 {
         assert_eq!(desk.answer(read_only), "");
         assert_eq!(desk.after(SECOND), "leave 1", "its place is still there");
@@ -208,6 +208,18 @@ fn loss_is_told_from_the_beginning_where_that_is_wanted() {
     desk.now += MS;
     assert!(desk.told(given(1, MS)).ends_with("confirm 1"));
     assert!(desk.answer(Said::Ours(Left::Unasked)).ends_with("renew 1"));
+}
+
+#[test]
+fn client_that_closes_passes_on_what_it_holds_and_leaves_the_line() {
+    for event in [Event::Closing, Event::Closed] {
+        let mut desk = Desk::new();
+        desk.come_with(1, fair(), Patience::Endless);
+        desk.answer(Said::Fresh);
+        assert_eq!(desk.told(event), "lose 1: Closed, leave 1");
+        let mut desk = standing();
+        assert_eq!(desk.told(event), "refuse 1: Closed, leave 1");
+    }
 }
 
 #[test]

@@ -71,7 +71,8 @@ impl Line {
                 let fence = if fenced == "1" { fence(script)? } else { Bytes::new() };
                 let parts = [&self.key, &next, &claim, &self.at(), &fence];
                 let message = Bytes::from(parts.map(|part| &part[..]).join(&b'\n'));
-                told = script.redis(&[publish.clone(), inbox, message])?;
+                told =
+                    script.redis(&[publish.clone(), inbox, message]).unwrap_or(Frame::Integer(1));
             }
             if told != Frame::Integer(0) || self.is_alive(script, next.clone())? {
                 set_px(script, self.key.clone(), next.clone(), confirm)?;
@@ -176,7 +177,7 @@ pub(super) fn ask(script: &mut Running<'_, '_>) -> Result<Frame, Refusal> {
 pub(super) fn leave(script: &mut Running<'_, '_>) -> Result<Frame, Refusal> {
     let mut line = Line::of(script)?;
     let [del, zrem, hdel, exists] = words(["DEL", "ZREM", "HDEL", "EXISTS"]);
-    if line.held(script)?.as_ref() != Some(&line.value) {
+    if line.held(script).ok().flatten().as_ref() != Some(&line.value) {
         let [terms, claim] = [script.arg(1, "'ZREM'")?, script.arg(2, "'ZREM'")?];
         let place = Bytes::from([&terms[..], &claim, b";", &line.value].concat());
         script.redis(&[zrem, line.queue.clone(), place])?;
