@@ -24,13 +24,13 @@
 
 #[path = "../baselines/mod.rs"]
 mod baselines;
+#[path = "../sink/process.rs"]
+mod process;
 #[path = "../sink/mod.rs"]
 mod sink;
 
 use baselines::{Failure, Figures};
-use std::io::{BufRead as _, BufReader};
-use std::net::TcpListener;
-use std::process::{Child, Command, Stdio};
+use process::Sink;
 use std::time::Duration;
 use tenure::client::SetOptions;
 use tenure::{Client, Config};
@@ -80,7 +80,7 @@ const IN_MEMORY: &str = "server in memory";
 fn main() -> Result<(), Failure> {
     let args: Vec<String> = std::env::args().skip(1).filter(|arg| arg != "--bench").collect();
     match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        ["sink"] => serve(),
+        ["sink"] => Ok(process::listen()?),
         ["client", runtime, workload, tasks, rounds, url] => {
             client(runtime, workload, tasks.parse()?, rounds.parse()?, url)
         }
@@ -95,7 +95,8 @@ fn main() -> Result<(), Failure> {
 }
 
 fn measure<'a>(cases: impl IntoIterator<Item = &'a Case>) -> Result<Figures, Failure> {
-    let (mut sink, url) = start_sink()?;
+    let sink = Sink::start()?;
+    let url = format!("redis://{}", sink.address);
     let mut found = Figures::new();
     for case in cases {
         let Case { runtime, workload, tasks, .. } = case;
@@ -106,8 +107,6 @@ fn measure<'a>(cases: impl IntoIterator<Item = &'a Case>) -> Result<Figures, Fai
         }
         found.insert(format!("{runtime}: {workload}, {tasks} tasks"), least);
     }
-    sink.kill()?;
-    sink.wait()?;
     Ok(found)
 }
 
@@ -119,26 +118,6 @@ fn per_round(case: &Case, url: &str) -> Result<f64, Failure> {
         baselines::count(&["client", runtime, workload, &tasks, &rounds, url])
     });
     Ok((more? - less?) / f64::from(tasks * (many - few)))
-}
-
-fn start_sink() -> Result<(Child, String), Failure> {
-    let mut child =
-        Command::new(std::env::current_exe()?).arg("sink").stdout(Stdio::piped()).spawn()?;
-    let mut address = String::new();
-    let stdout = child.stdout.take().ok_or("the child has an output")?;
-    BufReader::new(stdout).read_line(&mut address)?;
-    Ok((child, format!("redis://{}", address.trim())))
-}
-
-/// The server, until it is killed.
-fn serve() -> Result<(), Failure> {
-    let listener = TcpListener::bind("127.0.0.1:0")?;
-    println!("{}", listener.local_addr()?);
-    for stream in listener.incoming() {
-        let stream = stream?;
-        std::thread::spawn(move || sink::serve(stream));
-    }
-    Ok(())
 }
 
 fn client(

@@ -20,16 +20,19 @@
 //! alternating blocks, and only ratios are printed.
 #![allow(clippy::print_stdout, reason = "a benchmark prints what it measured")]
 
+#[path = "../../sink/process.rs"]
+mod process;
 mod prototypes;
 #[path = "../../../tests/it/real.rs"]
 mod real;
 #[path = "../../sink/mod.rs"]
 mod sink;
 
+use process::Sink;
 use prototypes::{Driver, Leader, Shape, Split};
-use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
-use std::process::{Child, Command, Stdio};
+use std::io::{self, Read as _, Write as _};
+use std::net::TcpStream;
+use std::process::Command;
 use std::time::{Duration, Instant};
 use tenure::Client;
 use tenure::client::SetOptions;
@@ -47,7 +50,7 @@ const PAIRS_PER_BLOCK: usize = 100;
 fn main() -> Result<(), Failure> {
     let args: Vec<String> = std::env::args().skip(1).filter(|arg| arg != "--bench").collect();
     match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        ["sink"] => serve(),
+        ["sink"] => Ok(process::listen()?),
         ["work", shape, runtime, tasks, pairs, address] => {
             work(shape, runtime, tasks.parse()?, pairs.parse()?, address)
         }
@@ -125,14 +128,7 @@ async fn crowd<S: Shape>(tasks: u32, pairs: u32, address: &str) -> io::Result<()
 }
 
 fn counts() -> Result<(), Failure> {
-    let mut sink = Command::new(std::env::current_exe()?)
-        .arg("sink")
-        .stdout(Stdio::piped())
-        .spawn()
-        .map(Stopped)?;
-    let mut address = String::new();
-    let stdout = sink.0.stdout.take().ok_or("the child has an output")?;
-    BufReader::new(stdout).read_line(&mut address)?;
+    let sink = Sink::start()?;
     println!("| shape | runtime | tasks | instructions of a pair | system calls of a pair |");
     println!("|---|---|--:|--:|--:|");
     for runtime in RUNTIMES {
@@ -141,7 +137,7 @@ fn counts() -> Result<(), Failure> {
                 let child = |pairs: u32| {
                     let mut child = Command::new(std::env::current_exe()?);
                     let (tasks, pairs) = (tasks.to_string(), pairs.to_string());
-                    child.args(["work", shape, runtime, &tasks, &pairs, address.trim()]);
+                    child.args(["work", shape, runtime, &tasks, &pairs, &sink.address]);
                     Ok::<_, io::Error>(child)
                 };
                 let (fewer, more) = (child(few)?, child(many)?);
@@ -157,16 +153,6 @@ fn counts() -> Result<(), Failure> {
         }
     }
     Ok(())
-}
-
-/// A child that ends with this.
-struct Stopped(Child);
-
-impl Drop for Stopped {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
 }
 
 fn instructions(command: &Command) -> Result<f64, Failure> {
@@ -191,17 +177,6 @@ fn under(tool: &str, arguments: &[&str], command: &Command) -> Result<String, Fa
         .output()?;
     let said = String::from_utf8_lossy(&out.stderr).into_owned();
     if out.status.success() { Ok(said) } else { Err(said.into()) }
-}
-
-/// The server without work, until it is killed.
-fn serve() -> Result<(), Failure> {
-    let listener = TcpListener::bind("127.0.0.1:0")?;
-    println!("{}", listener.local_addr()?);
-    for stream in listener.incoming() {
-        let stream = stream?;
-        std::thread::spawn(move || sink::serve(stream));
-    }
-    Ok(())
 }
 
 fn times() -> Result<(), Failure> {
