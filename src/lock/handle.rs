@@ -82,8 +82,10 @@ impl Lock {
     ///
     /// The line stands on the server. Whoever releases the lock gives it to the first in line, which is told so and holds it from then
     /// on; there is no race, and nobody asks in vain. Whoever has gone is passed over: at once if its connection is closed,
-    /// within two seconds, and [`Options::lock_delay`], if it is stopped. Whoever is without a connection when its turn comes loses its place. Options hold as ever,
-    /// but there is nothing to choose of [`Options::wakeup`].
+    /// within two seconds, and [`Options::lock_delay`], if it is stopped. That is why a lock that was just given has a
+    /// [`Guard::validity`](crate::Guard::validity) of at most two seconds, until it is confirmed a round trip later. Whoever is
+    /// without a connection when its turn comes loses its place. Options hold as ever, but there is nothing to choose of
+    /// [`Options::wakeup`].
     ///
     /// Those who share a lock should all call this, or none: others barge in when a holder has died, and those in line learn only
     /// from their timers, within five seconds, that somebody else has released it, or that [`Options::at_least_for`] is over. It needs

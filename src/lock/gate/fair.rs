@@ -300,18 +300,12 @@ impl Fair {
     }
 
     fn failed(&mut self, failure: Failure, scene: &Scene) -> Next {
-        match (failure, self.waiter.patience) {
-            (Failure::Closed, _) => Next::Refused(Why::Closed),
-            (Failure::ForGood { .. }, _) | (_, Patience::Once(_) | Patience::Seize(_)) => {
-                Next::Refused(Why::Failed)
-            }
-            (_, patience) if patience.is_over(scene.now) => Next::Refused(Why::TimedOut),
-            _ => {
-                let until = self.back_off(scene);
-                self.wait(until);
-                Next::Stays
-            }
+        if let Some(why) = self.waiter.given_up(failure, scene.now) {
+            return Next::Refused(why);
         }
+        let until = self.back_off(scene);
+        self.wait(until);
+        Next::Stays
     }
 
     fn tick(&mut self, scene: &Scene, orders: &mut Vec<Order>) -> Next {

@@ -30,6 +30,19 @@ pub(crate) struct Waiter {
     pub(crate) patience: Patience,
 }
 
+impl Waiter {
+    /// Why it is not to ask again after a command has failed.
+    pub(crate) fn given_up(&self, failure: Failure, now: Instant) -> Option<Why> {
+        match (failure, self.patience) {
+            (Failure::Closed, _) => Some(Why::Closed),
+            (Failure::ForGood { .. }, _) | (_, Patience::Once(_) | Patience::Seize(_)) => {
+                Some(Why::Failed)
+            }
+            (_, patience) => patience.is_over(now).then_some(Why::TimedOut),
+        }
+    }
+}
+
 /// When a caller gives up whose command is not answered, if it was sent then.
 pub(crate) fn gives_up_at(patience: Patience, sent: Option<Instant>) -> Option<Instant> {
     match patience {
@@ -237,18 +250,12 @@ impl Head {
     }
 
     fn failed(&mut self, failure: Failure, scene: &Scene) -> Step {
-        match (failure, self.waiter.patience) {
-            (Failure::Closed, _) => Step::Refused(Why::Closed),
-            (Failure::ForGood { .. }, _) | (_, Patience::Once(_) | Patience::Seize(_)) => {
-                Step::Refused(Why::Failed)
-            }
-            (_, patience) if patience.is_over(scene.now) => Step::Refused(Why::TimedOut),
-            _ => {
-                let rest = self.back_off(scene);
-                self.rest(after(scene.now, rest));
-                Step::Stay
-            }
+        if let Some(why) = self.waiter.given_up(failure, scene.now) {
+            return Step::Refused(why);
         }
+        let rest = self.back_off(scene);
+        self.rest(after(scene.now, rest));
+        Step::Stay
     }
 
     fn back_off(&mut self, scene: &Scene) -> Duration {
