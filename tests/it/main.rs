@@ -35,6 +35,7 @@ mod recovery;
 mod rights;
 #[cfg(feature = "blocking")]
 mod runtimeless;
+mod sends;
 mod several;
 mod slips;
 #[cfg(feature = "tracing")]
