@@ -114,6 +114,11 @@ impl ServerError {
         text.starts_with("err unknown command") || text.starts_with("err unknown subcommand")
     }
 
+    /// Whether the user may not run the command at all, whatever the key. Redis 6.2 says it as all others do.
+    pub(crate) fn forbids_command(&self) -> bool {
+        self.code() == "NOPERM" && self.text.contains("no permissions to run")
+    }
+
     /// Whether the state of the server, not the request, is at fault: it passes by itself.
     pub(crate) fn is_transient(&self) -> bool {
         const PASSING: [&str; 11] = [

@@ -4,15 +4,16 @@
 //! |---|---|---|
 //! | `DELIFEQ` | `DELEX … IFEQ` | a script |
 //!
-//! Which it is shows when it is asked for: a server that does not know a command has done nothing, so the next one is tried, once,
-//! and remembered. Scripts are known everywhere, so it ends there, also when another server takes the place of this one.
+//! Which it is shows when it is asked for: a server that does not know a command, or does not let this user run it, has done
+//! nothing, so the next one is tried, once, and remembered. Scripts are known everywhere, so it ends there, also when another
+//! server takes the place of this one. A user who may run none of them is asked about anew each time: rights can be given.
 
 use crate::client::at_hand;
 use crate::client::convert::{FromReply as _, ToArg};
 use crate::client::encode::{Ink, next_bulk};
 use crate::client::handle::Client;
 use crate::client::script::Script;
-use crate::error::Error;
+use crate::error::{Error, ServerError};
 use resp::Frame;
 use std::sync::atomic::{AtomicU8, Ordering};
 
@@ -46,22 +47,31 @@ impl Comparing {
         }
     }
 
-    /// The server does not know this one; nobody goes back behind what another has found out.
+    /// There is nothing to be had by this one; nobody goes back behind what another has found out.
     fn leave(&self, way: Way) {
         self.way.fetch_max(way as u8 + 1, Ordering::Relaxed);
+    }
+
+    async fn by_script(&self, client: &Client, key: &[u8], value: &[u8]) -> Result<bool, Error> {
+        let answer = self.script.run(client, key, value).await;
+        if answer.as_ref().is_err_and(is_forbidden) {
+            self.way.store(Way::DelIfEq as u8, Ordering::Relaxed);
+        }
+        answer
     }
 }
 
 impl Client {
     /// Deletes a key if it has this value; tells whether it did (`DELIFEQ`, `DELEX … IFEQ` or a script, whichever the server has).
     ///
-    /// Comparing and deleting are one step: nobody can store another value in between. Finding out what the server has costs
-    /// one to three round trips, once for each client.
+    /// Comparing and deleting are one step: nobody can store another value in between. Finding out what the server has, and what
+    /// of it the user may run, costs one to three round trips, once for each client.
     ///
     /// # Errors
     ///
-    /// The server's if the key holds no string, and `NOPERM` for a user who may not run what the server has for this. The key and
-    /// the value have to be one argument each; nothing is sent otherwise.
+    /// The server's if the key holds no string, and `NOPERM` for a user who may run nothing of what the server has for this, not
+    /// even scripts (`+script|load +evalsha +eval +get +del`). The key and the value have to be one argument each; nothing is sent
+    /// otherwise.
     ///
     /// # Cancel safety
     ///
@@ -72,17 +82,25 @@ impl Client {
         loop {
             let way = self.comparing().way();
             if matches!(way, Way::Script) {
-                return self.comparing().script.run(self, key, value).await;
+                return self.comparing().by_script(self, key, value).await;
             }
             match self.say(&[key, value], move |out| write(way, key, value, out)).await {
                 Ok(Frame::Integer(deleted @ 0..=1)) => return Ok(deleted == 1),
-                Err(error) if error.server().is_some_and(|said| said.is_unknown_command()) => {
+                Err(error) if is_unknown(&error) || is_forbidden(&error) => {
                     self.comparing().leave(way);
                 }
                 reply => return bool::from_reply(reply?),
             }
         }
     }
+}
+
+fn is_unknown(error: &Error) -> bool {
+    error.server().is_some_and(ServerError::is_unknown_command)
+}
+
+fn is_forbidden(error: &Error) -> bool {
+    error.server().is_some_and(ServerError::forbids_command)
 }
 
 fn write(way: Way, key: &[u8], value: &[u8], out: &mut Ink) {

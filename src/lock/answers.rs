@@ -105,13 +105,13 @@ impl Dialect {
             Errand::Look { dated, .. } => {
                 looked(reply, Ok(Frame::Null), *dated).map(Said::Left).into()
             }
-            Errand::Release { in_full, aloud: true, .. } => {
-                freed(reply, Ok(Frame::Null), 1, *in_full).into()
+            Errand::Release { in_full, aloud, .. } => {
+                let reply = [reply, Ok(Frame::Null)];
+                self.freed(reply, 1, (*in_full, *aloud)).into()
             }
             Errand::HandOver { in_full, .. }
             | Errand::Take { in_full, .. }
             | Errand::Keep { in_full, .. }
-            | Errand::Release { in_full, .. }
             | Errand::Confirm { in_full, .. }
             | Errand::Renew { in_full, .. } => compared(reply, *in_full).into(),
             Errand::Verify { .. } => verified(reply, Ok(Frame::Integer(-1)), value).into(),
@@ -147,16 +147,15 @@ impl Dialect {
                 }
                 read => read.into(),
             },
-            Errand::Release { in_full, aloud: true, .. } => {
-                freed(first, second, whole, *in_full).into()
+            Errand::Release { in_full, aloud, .. } => {
+                self.freed([first, second], whole, (*in_full, *aloud)).into()
             }
             Errand::Queue { .. } => self.stood_in_line(first),
             Errand::Leave { .. } => fairness::left_the_line(first).into(),
             Errand::Confirm { in_full, .. } => compared(first, *in_full).into(),
             Errand::HandOver { in_full, .. }
             | Errand::Take { in_full, .. }
-            | Errand::Keep { in_full, .. }
-            | Errand::Release { in_full, .. } => compared(first, *in_full).into(),
+            | Errand::Keep { in_full, .. } => compared(first, *in_full).into(),
             Errand::Mint { .. } => minting::minted_or_when([first, second, third], value).into(),
         }
     }
@@ -191,6 +190,24 @@ impl Dialect {
             (Frame::Null, _) => held(Bytes::new(), Left::Nothing),
             (_, Err(error)) => error.into(),
             (other, _) => unreadable("GET", &other).into(),
+        }
+    }
+
+    /// Reads the replies to a release and, if there is one, its announcement, which are one if a script does both.
+    fn freed(
+        &self,
+        [release, publish]: [Reply; 2],
+        whole: usize,
+        (in_full, aloud): (bool, bool),
+    ) -> Result<Said, Error> {
+        let told = |told: i64| Said::Freed { told: u32::try_from(told).unwrap_or(u32::MAX) };
+        match (release, publish) {
+            (Ok(Frame::Integer(ours @ 1..)), _) if aloud && whole == 1 => Ok(told(ours - 1)),
+            (Ok(Frame::Integer(1)), Ok(Frame::Integer(count))) if aloud => Ok(told(count)),
+            (Err(error), _) if !in_full && forbids(&error) && self.unlearn_comparing() => {
+                Ok(Said::InFull)
+            }
+            (release, _) => compared(release, in_full),
         }
     }
 
@@ -236,16 +253,6 @@ pub(crate) fn compared(reply: Reply, in_full: bool) -> Result<Said, Error> {
             Some(said) if is_wrong_type(said) => Ok(Said::NotOurs),
             _ => Err(error),
         },
-    }
-}
-
-/// Reads the replies to a release and its announcement, which are one if a script does both.
-fn freed(release: Reply, publish: Reply, whole: usize, in_full: bool) -> Result<Said, Error> {
-    let told = |told: i64| Said::Freed { told: u32::try_from(told).unwrap_or(u32::MAX) };
-    match (release, publish) {
-        (Ok(Frame::Integer(ours @ 1..)), _) if whole == 1 => Ok(told(ours - 1)),
-        (Ok(Frame::Integer(1)), Ok(Frame::Integer(count))) => Ok(told(count)),
-        (release, _) => compared(release, in_full),
     }
 }
 
@@ -299,6 +306,11 @@ fn failure(error: &Error) -> Failure {
 /// Scripts of Redis 6.2 name the cause further in, so the first word is not enough.
 fn is_wrong_type(said: &ServerError) -> bool {
     said.message().contains("WRONGTYPE")
+}
+
+/// The user may not run what was sent.
+fn forbids(error: &Error) -> bool {
+    error.server().is_some_and(ServerError::forbids_command)
 }
 
 /// The server has forgotten the script, or has no memory for the command that stands for it.

@@ -75,6 +75,8 @@ pub(crate) struct Dialect {
     /// Whether `SET` takes `NX` and `GET` together; unlearned at the first syntax error.
     set_get: AtomicBool,
     release: Release,
+    /// The user may run what deletes by comparison; unlearned at the first refusal.
+    may_compare: AtomicBool,
     /// The digests of [`Script::ALL`], if the server takes scripts.
     digests: Option<[Bytes; SCRIPTS]>,
     /// Why there are no scripts.
@@ -158,6 +160,7 @@ impl Dialect {
         Self {
             set_get: AtomicBool::new(modern),
             release: by,
+            may_compare: AtomicBool::new(true),
             digests: digests.and_then(|digests| digests.try_into().ok()),
             refusal,
             ears: Ears {
@@ -213,7 +216,14 @@ impl Dialect {
     }
 
     pub(crate) fn release(&self) -> Release {
-        self.release
+        if self.may_compare.load(Ordering::Relaxed) { self.release } else { Release::Script }
+    }
+
+    /// The server has refused the command that deletes by comparison. True if a script can do the same.
+    pub(crate) fn unlearn_comparing(&self) -> bool {
+        let scripts = self.release != Release::Script && self.digests.is_some();
+        self.may_compare.fetch_and(!scripts, Ordering::Relaxed);
+        scripts
     }
 
     /// Whether `SET … IFEQ` exists: whoever has one of the commands that delete by comparison has that too.

@@ -36,6 +36,15 @@ pub(crate) enum Kind {
 impl Kind {
     pub(crate) const ALL: [Self; 3] = [Self::Redis6_2, Self::Redis7_0, Self::Valkey9_1];
 
+    /// Whether the server knows a command, of those that not all know; only such a one can stand in a rule.
+    pub(crate) fn has(self, command: &str) -> bool {
+        match command {
+            "delifeq" => matches!(self, Self::Valkey9_1),
+            "delex" => false,
+            _ => true,
+        }
+    }
+
     /// The environment variable that names its program.
     fn variable(self) -> &'static str {
         match self {

@@ -13,12 +13,8 @@ fn rights(kind: Kind) -> Vec<String> {
     let passage = readme.split("On a server with ACLs, the locks need").nth(1).unwrap();
     let passage = passage.split("\n\n").next().unwrap();
     let code = passage.split('`').skip(1).step_by(2).flat_map(str::split_whitespace);
-    let exists = |word: &str| match word {
-        "+delifeq" => matches!(kind, Kind::Valkey9_1),
-        "+delex" => false,
-        _ => true,
-    };
-    code.filter(|word| exists(word)).map(str::to_owned).collect()
+    let exists = |word: &&str| kind.has(word.trim_start_matches('+'));
+    code.filter(exists).map(str::to_owned).collect()
 }
 
 /// Waits in one client until another releases, and the hand-over in one.

@@ -105,7 +105,8 @@ fn start_real(kind: Kind, unix: bool, access: &Access) -> Option<Running> {
     let mut options = real::Options { unix_socket: unix, ..real::Options::default() };
     options.password = access.password.map(str::to_owned);
     if let Some(User { name, password, denied }) = access.user {
-        let denied: Vec<_> = denied.iter().map(|command| format!("-{command}")).collect();
+        let denied = denied.iter().filter(|command| kind.has(command));
+        let denied: Vec<_> = denied.map(|command| format!("-{command}")).collect();
         let rules = format!("user {name} on >{password} ~* &* +@all {}", denied.join(" "));
         options.config.push(rules);
     }

@@ -38,6 +38,7 @@ mod elder;
 mod fair;
 mod fair_rights;
 mod fencing;
+mod forbidden;
 mod handshake;
 mod hearing;
 mod locks;
