@@ -2,6 +2,7 @@
 
 use crate::Failure;
 use crate::connection::floor::{Blast, Std};
+use crate::connection::limits::{ByHand, Spinning};
 use crate::connection::peers::{
     Fred, Peer, Redis1, Redis2, Rslock, Rustis, Target, Tenure, TenureLock, TenureSpin,
 };
@@ -202,7 +203,8 @@ impl WithPeer for Make<'_> {
     }
 }
 
-/// All that take part, connected: clients whose name is wanted, and the floor that fits the number of tasks.
+/// All that take part, connected: clients whose name is wanted, and the floors that fit the number of tasks, first the one that
+/// others are compared with.
 pub(crate) fn all(
     target: &Target,
     flavour: Flavour,
@@ -216,7 +218,11 @@ pub(crate) fn all(
         all.extend(made.expect("the names are those of clients")?);
     }
     match tasks {
-        1 => all.push(Box::new(Std::connect(target)?)),
+        1 => {
+            all.push(Box::new(Std::connect(target)?));
+            all.push(Box::new(ByHand::connect(target, flavour)?));
+            all.push(Box::new(Spinning::connect(target)?));
+        }
         _ => all.push(Box::new(Blast::connect(target, tasks)?)),
     }
     Ok(all)

@@ -13,6 +13,34 @@ use std::time::Instant;
 trait Stream: Read + Write {}
 impl<S: Read + Write> Stream for S {}
 
+/// A socket that is never waited for, only looked at.
+struct Watched<S>(S);
+
+impl<S: Read> Read for Watched<S> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        look(|| self.0.read(into))
+    }
+}
+
+impl<S: Write> Write for Watched<S> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        look(|| self.0.write(bytes))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
+fn look(mut tries: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
+    loop {
+        match tries() {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => std::hint::spin_loop(),
+            done => return done,
+        }
+    }
+}
+
 /// A connection by which anything can be asked.
 pub(crate) struct Raw {
     stream: Box<dyn Stream>,
@@ -23,10 +51,23 @@ impl Raw {
     pub(crate) fn connect(url: &str) -> io::Result<Self> {
         let stream: Box<dyn Stream> = match url.strip_prefix("unix://") {
             Some(path) => Box::new(UnixStream::connect(path)?),
+            None => Box::new(tcp(url)?),
+        };
+        Ok(Self { stream, reply: vec![0; 256 << 10] })
+    }
+
+    /// One that keeps its core busy while it waits.
+    pub(crate) fn connect_spinning(url: &str) -> io::Result<Self> {
+        let stream: Box<dyn Stream> = match url.strip_prefix("unix://") {
+            Some(path) => {
+                let stream = UnixStream::connect(path)?;
+                stream.set_nonblocking(true)?;
+                Box::new(Watched(stream))
+            }
             None => {
-                let stream = TcpStream::connect(url.trim_start_matches("redis://"))?;
-                stream.set_nodelay(true)?;
-                Box::new(stream)
+                let stream = tcp(url)?;
+                stream.set_nonblocking(true)?;
+                Box::new(Watched(stream))
             }
         };
         Ok(Self { stream, reply: vec![0; 256 << 10] })
@@ -78,6 +119,12 @@ impl Raw {
     }
 }
 
+fn tcp(url: &str) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect(url.trim_start_matches("redis://"))?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
 pub(crate) fn command(args: &[&str]) -> Vec<u8> {
     let mut out = bytes::BytesMut::new();
     resp::encode::command(args, &mut out);
@@ -93,36 +140,24 @@ fn pair(slot: &Slot, release: &Release) -> [Vec<u8>; 2] {
     [command(&["SET", key, token, "NX", "PX", "10000"]), release]
 }
 
-const OK: usize = "+OK\r\n".len();
-const ONE: usize = ":1\r\n".len();
-const VALUE: usize = "$36\r\n\r\n".len() + 36;
+pub(crate) const OK: usize = "+OK\r\n".len();
+pub(crate) const ONE: usize = ":1\r\n".len();
+pub(crate) const VALUE: usize = "$36\r\n\r\n".len() + 36;
 
-/// One command at a time.
-pub(crate) struct Std {
-    raw: RefCell<Raw>,
-    pair: [Vec<u8>; 2],
-    get: Vec<u8>,
+/// What one task asks.
+pub(crate) struct Bytes {
+    pub(crate) pair: [Vec<u8>; 2],
+    pub(crate) get: Vec<u8>,
 }
 
-impl Std {
-    pub(crate) fn connect(target: &Target) -> Result<Self, Failure> {
-        let raw = RefCell::new(Raw::connect(&target.url)?);
-        let pair = pair(&Slot::new(999_999), &target.release);
-        Ok(Self { raw, pair, get: command(&["GET", READ_KEY]) })
-    }
-}
-
-impl Contestant for Std {
-    fn name(&self) -> &'static str {
-        "blocking socket"
+impl Bytes {
+    pub(crate) fn new(target: &Target, task: usize) -> Self {
+        let pair = pair(&Slot::new(task), &target.release);
+        Self { pair, get: command(&["GET", READ_KEY]) }
     }
 
-    fn kind(&self) -> Kind {
-        Kind::Floor
-    }
-
-    fn block(&self, load: Load) -> Block {
-        let mut raw = self.raw.borrow_mut();
+    /// One command at a time.
+    pub(crate) fn block_over(&self, raw: &mut Raw, load: Load) -> Block {
         block(load, || {
             let one = |_| {
                 let begun = Instant::now();
@@ -138,6 +173,35 @@ impl Contestant for Std {
             };
             (0..load.each).map(one).collect()
         })
+    }
+}
+
+/// A blocking socket.
+pub(crate) struct Std {
+    raw: RefCell<Raw>,
+    bytes: Bytes,
+}
+
+impl Std {
+    pub(crate) const NAME: &str = "blocking socket";
+
+    pub(crate) fn connect(target: &Target) -> Result<Self, Failure> {
+        let raw = RefCell::new(Raw::connect(&target.url)?);
+        Ok(Self { raw, bytes: Bytes::new(target, 999_999) })
+    }
+}
+
+impl Contestant for Std {
+    fn name(&self) -> &'static str {
+        Self::NAME
+    }
+
+    fn kind(&self) -> Kind {
+        Kind::Floor
+    }
+
+    fn block(&self, load: Load) -> Block {
+        self.bytes.block_over(&mut self.raw.borrow_mut(), load)
     }
 }
 

@@ -3,6 +3,7 @@
 mod contestant;
 mod exact;
 mod floor;
+mod limits;
 mod measure;
 mod memory;
 mod peers;

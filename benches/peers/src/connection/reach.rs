@@ -3,6 +3,7 @@
 use crate::connection::Outcome;
 use crate::connection::contestant::{Flavour, Kind, SPINNING};
 use crate::connection::exact::{Cost, Exact, is_ours};
+use crate::connection::limits::{ByHand, Spinning};
 use crate::connection::measure::{Measured, best_peer, floor, ours};
 use crate::connection::memory::Memory;
 use crate::connection::peers::{Peer as _, Tenure};
@@ -42,7 +43,8 @@ const CONNECTION_BYTES: f64 = 32.0 * 1024.0;
 const CALL_BYTES: f64 = 256.0;
 
 pub(crate) fn table(outcomes: &[Outcome], exact: Option<&Exact>, memory: &[Memory]) -> Table {
-    let mut table = Table::new(["measure", "best peer", "ours", "ratio (95 %)", "reach", "met"]);
+    let head = ["measure", "best peer", "limit", "ours", "ratio (95 %)", "reach", "met"];
+    let mut table = Table::new(head);
     if let Some(exact) = exact {
         counts(&mut table, exact);
     }
@@ -71,6 +73,7 @@ pub(crate) fn table(outcomes: &[Outcome], exact: Option<&Exact>, memory: &[Memor
         table.row([
             title,
             format!("{} {:.0}", peer.name, peer.rate()),
+            String::new(),
             format!("{:.0}", ours.rate()),
             ratio.to_string(),
             format!("≥ {reach} ×"),
@@ -100,6 +103,7 @@ fn kept(table: &mut Table, memory: &[Memory]) {
         table.row([
             title.to_owned(),
             best.map(|(name, bytes)| format!("{name} {bytes:.0}")).unwrap_or_default(),
+            String::new(),
             format!("{ours:.0}"),
             best.map(|(_, bytes)| format!("{:.2}", ours / bytes)).unwrap_or_default(),
             format!("≤ {reach}"),
@@ -148,6 +152,7 @@ fn count_row(
     table.row([
         title.to_owned(),
         best.map(|(name, count)| format!("{name} {count:.digits$}")).unwrap_or_default(),
+        String::new(),
         format!("{ours:.digits$}"),
         best.map(|(_, count)| format!("{:.2}", ours / count)).unwrap_or_default(),
         format!("≤ {reach}"),
@@ -160,6 +165,10 @@ fn alone(table: &mut Table, outcome: &Outcome) {
     let all = &outcome.measured;
     let Some((ours, floor)) = ours(all).zip(floor(all)) else { return };
     let over_floor = |one: &Measured| Interval::of_ratio(&one.p50, &floor.p50);
+    let limit = |name| {
+        let limit = all.iter().find(|one| one.name == name);
+        limit.map(|one| format!("{name} {}", over_floor(one))).unwrap_or_default()
+    };
     let ratio = over_floor(ours);
     let peers = all.iter().filter(|one| one.kind == Kind::Peer);
     let best = peers
@@ -169,6 +178,7 @@ fn alone(table: &mut Table, outcome: &Outcome) {
     table.row([
         format!("p50 of a pair over a blocking socket, 1 task, {}", outcome.flavour.name()),
         best.map(|(name, ratio)| format!("{name} {ratio}")).unwrap_or_default(),
+        limit(ByHand::NAME),
         format!("{:.1} µs", median(&ours.p50) / 1e3),
         ratio.to_string(),
         format!("from ≤ {ALONE} on, and not behind a peer"),
@@ -181,6 +191,7 @@ fn alone(table: &mut Table, outcome: &Outcome) {
     table.row([
         format!("the same, spinning, {}", outcome.flavour.name()),
         String::new(),
+        limit(Spinning::NAME),
         format!("{:.1} µs", median(&spinning.p50) / 1e3),
         ratio.to_string(),
         format!("≤ {reach} ×"),
@@ -197,6 +208,7 @@ fn cpu(table: &mut Table, outcome: &Outcome) {
     table.row([
         format!("client CPU of a pair, 512 tasks, {}", outcome.flavour.name()),
         format!("{} {:.2} µs", best.name, median(&best.cpu)),
+        String::new(),
         format!("{:.2} µs", median(&ours.cpu)),
         ratio.to_string(),
         format!("≤ {CPU} ×"),
