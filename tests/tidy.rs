@@ -102,6 +102,7 @@ const PURE: &[&str] = &[
     "src/lock/minting.rs",
     "src/lock/options.rs",
     "src/lock/phrases.rs",
+    "src/lock/speech.rs",
     "src/lock/gate/alone.rs",
     "src/lock/gate/fair.rs",
     "src/lock/gate/fair/claims.rs",

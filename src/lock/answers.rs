@@ -109,6 +109,7 @@ impl Dialect {
                 let reply = [reply, Ok(Frame::Null)];
                 self.freed(reply, 1, (*in_full, *aloud)).into()
             }
+            Errand::Plead { .. } => reply.map(|_| Said::Ours(Left::Unasked)).into(),
             Errand::HandOver { in_full, .. }
             | Errand::Take { in_full, .. }
             | Errand::Keep { in_full, .. }
@@ -151,6 +152,7 @@ impl Dialect {
                 self.freed([first, second], whole, (*in_full, *aloud)).into()
             }
             Errand::Queue { .. } => self.stood_in_line(first),
+            Errand::Plead { .. } => first.map(|_| Said::Ours(Left::Unasked)).into(),
             Errand::Leave { .. } => fairness::left_the_line(first).into(),
             Errand::Confirm { in_full, .. } => compared(first, *in_full).into(),
             Errand::HandOver { in_full, .. }

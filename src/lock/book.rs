@@ -14,6 +14,7 @@ use crate::lock::gates::Gates;
 use crate::lock::hold::{Clocks, Hold};
 use crate::lock::plan::Plan;
 use crate::lock::sight::{Sight, Times};
+use crate::lock::speech::Speech;
 use crate::lock::token::{self, Holder};
 use bytes::Bytes;
 use std::collections::{BTreeSet, VecDeque};
@@ -236,7 +237,7 @@ impl Book {
     }
 
     pub(crate) fn value(&self, claim: Claim) -> &[u8] {
-        self.value_and_speaker(claim).0
+        self.value_and_speech(claim).0
     }
 
     /// The value of the hold that a claim is to take the key from.
@@ -245,13 +246,11 @@ impl Book {
         self.claims.get(at).and_then(|record| record.prey.as_deref())
     }
 
-    /// A claim's value, and what its process says when it speaks: which client it is, and which process.
-    pub(crate) fn value_and_speaker(&self, claim: Claim) -> (&[u8], &[u8]) {
+    /// A claim's value, and what its process says when it speaks.
+    pub(crate) fn value_and_speech(&self, claim: Claim) -> (&[u8], Option<&Speech>) {
         let at = usize::try_from(claim.0 & 0xffff_ffff).unwrap_or(usize::MAX);
-        let Some(record) = self.claims.get(at) else { return (&[], &[]) };
-        let speaker =
-            record.plan.as_ref().map(|plan| &plan.signature.speaker[..]).unwrap_or_default();
-        (&record.value, speaker)
+        let Some(record) = self.claims.get(at) else { return (&[], None) };
+        (&record.value, record.plan.as_ref().map(|plan| &plan.signature.speech))
     }
 
     /// The stream of fences that a claim's fence is taken from; empty if it wants none.

@@ -10,6 +10,7 @@ use crate::lock::error::AcquireError;
 use crate::lock::fairness::Turn;
 use crate::lock::gate::Event;
 use crate::lock::plan::{self, Key};
+use crate::lock::speech::{self, Word};
 use bytes::Bytes;
 use std::hash::RandomState;
 use std::sync::{Arc, Weak};
@@ -99,13 +100,18 @@ impl Ear {
             }
             (b"message", Some(Frame::Bulk(channel))) => {
                 let Some(Frame::Bulk(message)) = message else { return };
-                let Some((client, process)) = plan::speaker(&message) else { return };
+                let Some((client, process, word)) = speech::heard(&message) else { return };
                 if client == self.number {
                     return;
                 }
                 let process = answers::number(process);
+                let event = match word {
+                    Word::Freed => Event::Announced { process, waits: false },
+                    Word::FreedAndWaiting => Event::Announced { process, waits: true },
+                    Word::Waiting => Event::Pleaded { process },
+                };
                 for key in plan::keys_of_channel(&channel.into()).into_iter().flatten() {
-                    self.tell(book, key, Event::Announced { process });
+                    self.tell(book, key, event);
                 }
             }
             _ => {}

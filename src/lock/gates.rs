@@ -54,6 +54,7 @@ impl Gates {
     }
 
     /// The gate of a key, opened if need be.
+    #[inline]
     pub(crate) fn of(&mut self, plan: &Plan) -> usize {
         let last = plan.gate();
         if self.entries.get(last).is_some_and(|entry| entry.key.as_ref() == Some(&plan.key)) {
@@ -113,6 +114,7 @@ impl Gates {
 
     /// Has a vacant gate forget what it was for. What its timer was set for stays: most often it is due no earlier when it is
     /// used next.
+    #[inline]
     pub(crate) fn vacate(&mut self, at: usize) {
         let Some(entry) = self.entries.get_mut(at).filter(|entry| entry.key.is_some()) else {
             return;

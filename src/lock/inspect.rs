@@ -97,7 +97,7 @@ impl Lock {
         let matter = Matter { key: key.as_bytes(), value: &observed.value, ..Matter::default() };
         let patience = connection.config().response_timeout;
         let ask = async |in_full| {
-            let errand = Errand::Release { claim: Claim(0), in_full, aloud: false };
+            let errand = Errand::Release { claim: Claim(0), in_full, aloud: false, waits: false };
             let sent = connection.submit(patience, Flush::Auto, |out| {
                 dialect.say(&errand, (0, 1), &matter, out);
             });

@@ -25,7 +25,8 @@
 //!   before the command was sent and ends before the server's lease does.
 //! * Waiting costs hardly any requests: the server tells when the key changes, or the holder when it releases ([`Wakeup`]). Behind
 //!   either stands a timer. Waiters of one process are served in order, by handing the lock over in one command; after eight
-//!   hand-overs, or 50 ms, other processes get their turn.
+//!   hand-overs, or 50 ms, other processes get their turn. They take turns as long as they hear each other: whoever has had the
+//!   lock lets those go first who have waited for longer and say so (`speech.rs`), for a few milliseconds at most.
 //! * Those who wait for a fair lock ([`Lock::fair`]) are served in the order of coming, in whatever process: the server keeps the
 //!   line, and a release gives the lock to the first in it and tells it so. It holds the lock from then on; `gate/fair.rs` has
 //!   the reckoning. Whoever has no connection then is passed over.
@@ -49,7 +50,7 @@
 //! * Fencing tokens carry the server's time. They do not rise if its clock was set back together with a loss of its data.
 //!   A server that refuses scripts mints to the millisecond only: there, fences that begin, are lost and begin again within
 //!   two milliseconds may repeat themselves.
-//! * There is no order between waiters of different processes unless all of them stand in line ([`Lock::fair`]). Whoever has no connection
+//! * There is no strict order between waiters of different processes unless all of them stand in line ([`Lock::fair`]). Whoever has no connection
 //!   when its turn comes loses its place, and so does everybody if the server loses its data. Whoever is given the lock reckons from when
 //!   by the server's clock: if that is set forward while it waits, it may rely on its grant for as long as the news was on its way,
 //!   beyond the two seconds within which it was to confirm it.
@@ -67,7 +68,7 @@
 //! | the same of real servers and processes that are killed, stopped and started again; no leak, and back soon after a restart | `tests/soak`, half an hour at a time |
 //! | that histories are those of a lock also where connections to Redis 7.0 and Valkey 9.1 are cut at any byte, held, slowed, refused and damaged while servers and processes are killed and stopped and wall clocks jump by an hour; no key is left | ten thousand short histories of each server, checked for linearizability (`tests/soak`) |
 //! | no wake-up between callers and the connection's driver is lost, and no answer goes to another caller, in any order of threads | loom over the shipped queue, slots and calls (`client/tests`); the driver's loop is modelled, tokio's own parts are taken as given |
-//! | whoever breaks one of fifty-one rules on purpose is caught | `tests/DEFECTS.md` |
+//! | whoever breaks one of fifty-three rules on purpose is caught | `tests/DEFECTS.md` |
 //! | what each command means is what real servers make of it | one suite on Redis 6.2, Redis 7.0, Valkey 9.1 and the in-process server (`tests/it/contract`) |
 //!
 //! Not proven: worlds beyond those bounds; the commands of
@@ -87,7 +88,7 @@
 //! | `acquire.rs`, `hold.rs` | what callers and guards wait for and look at |
 //! | `engine.rs`, `post.rs`, `book.rs`, `gates.rs` | events to gates, orders to errands, answers to events |
 //! | `ear.rs`, `aside.rs`, `ticker.rs` | what the connection hears, or one beside it, and when it is time |
-//! | `dialect.rs`, `phrases.rs`, `answers.rs`, `minting.rs`, `fairness.rs`, `token.rs`, `elder.rs`, `plan.rs` | what goes over the wire, and what comes back: pure |
+//! | `dialect.rs`, `phrases.rs`, `answers.rs`, `minting.rs`, `fairness.rs`, `token.rs`, `elder.rs`, `plan.rs`, `speech.rs` | what goes over the wire, and what comes back: pure |
 //! | `locker.rs` | what all locks of a client share |
 //! | `sight.rs` | what an observer is told |
 //!
@@ -134,6 +135,7 @@ mod phrases;
 mod plan;
 mod post;
 mod sight;
+mod speech;
 mod steal;
 mod ticker;
 mod token;

@@ -16,9 +16,9 @@ pub(crate) struct Matter<'a> {
     pub(crate) next: &'a [u8],
     /// The value of the holder that was seen last.
     pub(crate) seen: &'a [u8],
-    /// Where releases are announced, and by whom.
+    /// Where releases are announced, and what is said there.
     pub(crate) channel: &'a [u8],
-    pub(crate) speaker: &'a [u8],
+    pub(crate) message: &'a [u8],
     /// The stream of the lock's fences.
     pub(crate) fences: &'a [u8],
     /// What there is beside the key of a fair lock.
@@ -98,6 +98,7 @@ impl Dialect {
             Errand::Queue { .. } | Errand::Confirm { .. } | Errand::Leave { .. } => 1,
             Errand::Look { dated, .. } => 1 + usize::from(dated.is_some()),
             Errand::HandOver { .. } | Errand::Take { .. } | Errand::Keep { .. } => 1,
+            Errand::Plead { .. } => 1,
             Errand::Renew { .. } | Errand::Verify { .. } => 2,
             Errand::Release { aloud, .. } => {
                 1 + usize::from(*aloud && self.release() != Release::Script)
@@ -113,7 +114,7 @@ impl Dialect {
         matter: &Matter<'_>,
         out: &mut Ink,
     ) {
-        let Matter { key, value, next, seen, channel, speaker, .. } = *matter;
+        let Matter { key, value, next, seen, channel, message, .. } = *matter;
         if self.say_fenced(errand, part, matter, out) {
             return;
         }
@@ -147,8 +148,8 @@ impl Dialect {
             (Errand::Release { in_full, aloud, .. }, 0) => {
                 self.free(matter, *in_full, *aloud, out);
             }
-            (Errand::Release { .. }, _) => {
-                encode::command(&[b"PUBLISH", channel, speaker], out);
+            (Errand::Release { .. } | Errand::Plead { .. }, _) => {
+                encode::command(&[b"PUBLISH", channel, message], out);
             }
             (Errand::Look { .. } | Errand::Ask { .. } | Errand::Mint { .. }, _)
             | (Errand::Renew { .. } | Errand::Verify { .. }, _) => {
@@ -175,7 +176,7 @@ impl Dialect {
     }
 
     fn free(&self, matter: &Matter<'_>, in_full: bool, aloud: bool, out: &mut Ink) {
-        let Matter { key, value, channel, speaker, .. } = *matter;
+        let Matter { key, value, channel, message, .. } = *matter;
         match self.release() {
             _ if defect!(21) => encode::command(&[b"DEL", key], out),
             Release::DelIfEq => {
@@ -188,7 +189,7 @@ impl Dialect {
                 self.run(Script::ReleaseAloud, in_full, (key, 3), out);
                 encode::bulk(value, out);
                 encode::bulk(channel, out);
-                encode::bulk(speaker, out);
+                encode::bulk(message, out);
             }
             Release::Script => {
                 self.run(Script::Release, in_full, (key, 1), out);
@@ -261,7 +262,7 @@ mod tests {
         let phrases = SetPhrases::new(key, value.len(), lease(10));
         let (claim, sent) = (Claim(1), Instant::now());
         let ask = |lease| Errand::Ask { claim, sent, lease, watch: false, fence: Fence::No };
-        let release = Errand::Release { claim, in_full: false, aloud: false };
+        let release = Errand::Release { claim, in_full: false, aloud: false, waits: false };
         let said = |value: &[u8], errand, by| {
             let around = phrases.around(value, &errand, by);
             around.map(|[before, behind]| [before, value, behind].concat())

@@ -183,13 +183,6 @@ pub(crate) fn inbox(client: u64) -> Bytes {
     format!("lk:i:{client:016x}").into()
 }
 
-/// Reads who has spoken off a message: the client's number, and the process.
-pub(crate) fn speaker(message: &[u8]) -> Option<(u64, &[u8])> {
-    let (client, process) = message.split_at_checked(16)?;
-    let client = std::str::from_utf8(client).ok()?;
-    Some((u64::from_str_radix(client, 16).ok()?, process))
-}
-
 /// The names of the channel and of the stream beside a key.
 const CHANNEL: &[u8] = b"c";
 const FENCES: &[u8] = b"f";

@@ -13,6 +13,7 @@ use crate::lock::lease::ROUND_TRIPS;
 use crate::lock::minting;
 use crate::lock::phrases::Matter;
 use crate::lock::plan;
+use crate::lock::speech::Word;
 use crate::seam::after;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -41,6 +42,7 @@ impl Engine {
                 return book.hear(at, errand, Said::NoScripts);
             }
             Errand::Queue { listen: true, .. } => self.open_inbox(book, at),
+            Errand::Plead { .. } => return book.plead(at, &errand, &dialect, connection),
             _ => {}
         }
         let whole = dialect.parts(&errand);
@@ -193,6 +195,16 @@ impl Book {
         known.is_some_and(|(value, phrases)| dialect.say_set(errand, value, phrases, out))
     }
 
+    /// Says that a gate waits. Who may not publish is not heard, and waits for its luck.
+    #[cold]
+    fn plead(&mut self, at: usize, errand: &Errand, dialect: &Dialect, connection: &Connection) {
+        let patience = connection.config().response_timeout;
+        let posted = connection.post(NOBODY, patience, |out| {
+            dialect.say(errand, (0, 1), &self.matter(at, errand), out);
+        });
+        self.posted |= posted.is_ok();
+    }
+
     /// A gate's errand came to this without having been sent.
     fn hear(&mut self, gate: usize, errand: Errand, said: Said) {
         self.news.push_back(News { gate, event: Event::Said { errand, said }, sent: None });
@@ -275,7 +287,13 @@ impl Book {
             Errand::HandOver { to, .. } => self.value(defect!(24, errand.claim(), *to)),
             _ => &[],
         };
-        let (value, speaker) = self.value_and_speaker(errand.claim());
+        let (value, speech) = self.value_and_speech(errand.claim());
+        let message = match errand {
+            Errand::Release { waits: true, .. } => Word::FreedAndWaiting,
+            Errand::Plead { .. } => Word::Waiting,
+            _ => Word::Freed,
+        };
+        let message = speech.map(|speech| speech.says(message)).unwrap_or_default();
         let seen = match errand {
             Errand::Take { claim, .. } => {
                 let seen = seen.as_ref().map(|(value, _)| &value[..]);
@@ -285,7 +303,7 @@ impl Book {
         };
         let fences = self.fences(errand.owner_after());
         let line = self.line(errand.claim());
-        Matter { key: &key.bytes, value, next, seen, channel, speaker, fences, line }
+        Matter { key: &key.bytes, value, next, seen, channel, message, fences, line }
     }
 
     /// Remembers for people what an answer told.

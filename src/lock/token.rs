@@ -8,7 +8,7 @@
 //! written `%XX`. Pure: entropy and time are handed in.
 
 use crate::client::Decimal;
-use bytes::Bytes;
+use crate::lock::speech::Speech;
 use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -115,8 +115,8 @@ pub(crate) struct Signature {
     /// A whole value, with room for token and time.
     form: Box<[u8]>,
     who: Box<str>,
-    /// What is said where releases are announced: a number of the client's own, and the process as values tell it.
-    pub(crate) speaker: Bytes,
+    /// What is said where releases are announced.
+    pub(crate) speech: Speech,
 }
 
 impl Signature {
@@ -128,8 +128,8 @@ impl Signature {
         who.push_str(&format!(";{pid};"));
         let mut form = format!("1;{:0TOKEN$}{who}{:0SINCE$};", 0, 0);
         escape(purpose, &mut form);
-        let speaker = format!("{client:016x}{who}").into();
-        Self { form: form.into_bytes().into(), who: who.into(), speaker }
+        let speech = Speech::new(client, &who);
+        Self { form: form.into_bytes().into(), who: who.into(), speech }
     }
 
     /// How long values are.

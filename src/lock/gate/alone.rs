@@ -90,7 +90,8 @@ impl Gate {
                 if claim == mine && scene.online && now < lease.deadline(asked) && !defect!(23) =>
             {
                 let aloud = alone.waiter.terms.wakeup == Wakeup::Announce;
-                orders.push(Order::Send(Errand::Release { claim, in_full: false, aloud }));
+                let (in_full, waits) = (false, false);
+                orders.push(Order::Send(Errand::Release { claim, in_full, aloud, waits }));
                 alone.doing = Doing::Releasing { granted, released: now };
             }
             (

@@ -21,6 +21,8 @@ use tokio::time::Instant;
 const GRACE: Duration = Duration::from_millis(100);
 /// How long a process that has had its turn waits, at most, before it asks again.
 const COURTESY: Duration = Duration::from_millis(5);
+/// How long it waits for each of those whose turn is before its own.
+const COURTESY_EACH: Duration = Duration::from_millis(1);
 
 /// A caller in the line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -71,6 +73,8 @@ pub(crate) struct Head {
     told: bool,
     /// Something was told on another connection while a command was on its way: nobody knows which came first.
     news: bool,
+    /// It lets others go first, or did so in vain before it asked.
+    defers: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -126,6 +130,13 @@ impl Head {
         Self::new(waiter, Doing::Yielding { until: scene.now + COURTESY })
     }
 
+    /// A head that lets so many others go first.
+    pub(crate) fn deferring(waiter: Waiter, ahead: u32, scene: &Scene) -> Self {
+        let mut head = Self::new(waiter, Doing::Offline);
+        head.defer(ahead, scene);
+        head
+    }
+
     /// A head whose value was sent before, and nobody knows what became of it.
     pub(crate) fn doubtful(
         waiter: Waiter,
@@ -150,6 +161,7 @@ impl Head {
             looked: false,
             told: false,
             news: false,
+            defers: false,
         }
     }
 
@@ -195,6 +207,9 @@ impl Head {
         orders: &mut Vec<Order>,
     ) -> Step {
         let doing = std::mem::replace(&mut self.doing, Doing::Resting { until: scene.now });
+        if std::mem::take(&mut self.defers) && said == Said::Fresh {
+            rivals.pass_over();
+        }
         match (doing, said) {
             (Doing::Asking { sent }, Said::Fresh | Said::Ours(_))
             | (Doing::Confirming { sent }, Said::Ours(_)) => {
@@ -270,14 +285,28 @@ impl Head {
         self.doing = Doing::Resting { until };
     }
 
-    /// The server, or whoever released the lock, gave word that it may be free.
-    pub(crate) fn woken(&mut self, by: Wakeup, scene: &Scene, orders: &mut Vec<Order>) {
+    /// Lets so many others go first: they have been told, too.
+    fn defer(&mut self, ahead: u32, scene: &Scene) {
+        self.defers = true;
+        self.rest(after(scene.now, COURTESY.min(COURTESY_EACH * ahead)));
+    }
+
+    fn ask_after(&mut self, ahead: u32, scene: &Scene, orders: &mut Vec<Order>) {
+        self.defers = false;
+        match ahead {
+            0 => self.ask(scene, orders),
+            _ => self.defer(ahead, scene),
+        }
+    }
+
+    /// The server, or whoever released the lock, gave word that it may be free. So many others go first.
+    pub(crate) fn woken(&mut self, by: Wakeup, ahead: u32, scene: &Scene, orders: &mut Vec<Order>) {
         let mode = self.waiter.terms.mode(scene.ears);
         if mode != by && mode != Wakeup::Auto {
             return;
         }
         match self.doing {
-            Doing::Resting { .. } => self.ask(scene, orders),
+            Doing::Resting { .. } => self.ask_after(ahead, scene, orders),
             // What comes on the connection that the answer will come on happened before the server looked for that answer.
             Doing::Asking { .. } | Doing::Looking { .. } => {
                 self.news |= by == Wakeup::Announce && !scene.ears.told;
@@ -296,10 +325,10 @@ impl Head {
         }
     }
 
-    /// The others have had the time to take their turn.
-    pub(crate) fn stop_yielding(&mut self, scene: &Scene, orders: &mut Vec<Order>) {
+    /// The others know that it is their turn, and so many of them go first.
+    pub(crate) fn stop_yielding(&mut self, ahead: u32, scene: &Scene, orders: &mut Vec<Order>) {
         if let Doing::Yielding { .. } = self.doing {
-            self.ask(scene, orders);
+            self.ask_after(ahead, scene, orders);
         }
     }
 

@@ -130,7 +130,8 @@ impl Held {
         let (lease, fair, aloud) = (terms.lease, terms.fair, rivals.are_told(&terms, now));
         let surely_over = lease.surely_over(now);
         let unsure = self.unconfirmed || self.is_asking();
-        Remains { claim, lease, fair, aloud, keep, surely_over, unsure, haunted }
+        let waits = false;
+        Remains { claim, lease, fair, aloud, waits, keep, surely_over, unsure, haunted }
     }
 
     /// Whether the next holder is the first in the line on the server.

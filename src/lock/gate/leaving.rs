@@ -3,7 +3,10 @@
 //! Also for a claim whose caller went away before it was known whether it had the lock. Tokens are random and used once, so
 //! a release that comes late, or twice, frees nobody else's lock.
 
+use crate::lock::gate::head::Waiter;
+use crate::lock::gate::held::Held;
 use crate::lock::gate::words::{Claim, Errand, Failure, Order, Released, Said, Scene};
+use crate::lock::gate::{Gate, Seat};
 use crate::lock::lease::Lease;
 use crate::seam::after;
 use std::time::Duration;
@@ -21,6 +24,7 @@ pub(crate) struct Leaving {
     lease: Lease,
     fair: bool,
     aloud: bool,
+    waits: bool,
     /// Until when the key is to stay.
     keep: Option<Instant>,
     doing: Doing,
@@ -57,6 +61,8 @@ pub(crate) struct Remains {
     /// Whether it is a matter of the line on the server, too.
     pub(crate) fair: bool,
     pub(crate) aloud: bool,
+    /// Whether others wait in this process, for those to know who are told.
+    pub(crate) waits: bool,
     /// Until when the key is to stay.
     pub(crate) keep: Option<Instant>,
     pub(crate) surely_over: Instant,
@@ -74,7 +80,8 @@ fn rest(until: Instant, now: Instant) -> Option<Lease> {
 impl Leaving {
     /// Sends the release behind whatever was sent before.
     pub(crate) fn begin(remains: Remains, scene: &Scene, orders: &mut Vec<Order>) -> Self {
-        let Remains { claim, lease, fair, aloud, keep, surely_over, unsure, haunted } = remains;
+        let Remains { claim, lease, fair, aloud, waits, keep, surely_over, .. } = remains;
+        let Remains { unsure, haunted, .. } = remains;
         let kept_until = keep.and_then(|until| rest(until, scene.now));
         let kept_until = kept_until.map_or(surely_over, |rest| rest.surely_over(scene.now));
         let mut leaving = Self {
@@ -82,6 +89,7 @@ impl Leaving {
             lease,
             fair,
             aloud,
+            waits,
             keep,
             doing: Doing::Releasing,
             surely_over: surely_over.max(kept_until),
@@ -105,13 +113,13 @@ impl Leaving {
             self.doing = Doing::Offline;
             return;
         }
-        let (claim, aloud) = (self.claim, self.aloud);
+        let (claim, aloud, waits) = (self.claim, self.aloud, self.waits);
         self.doing = Doing::Releasing;
         let rest = self.keep.and_then(|until| rest(until, scene.now));
         orders.push(Order::Send(match (rest, self.fair) {
             (Some(rest), _) => Errand::Keep { claim, rest, in_full },
             (None, true) => Errand::Leave { claim, in_full },
-            (None, false) => Errand::Release { claim, in_full, aloud },
+            (None, false) => Errand::Release { claim, in_full, aloud, waits },
         }));
     }
 
@@ -214,6 +222,69 @@ impl Leaving {
     fn tell(&mut self, released: Released, orders: &mut Vec<Order>) {
         if !std::mem::replace(&mut self.told, true) {
             orders.push(Order::Report { claim: self.claim, released });
+        }
+    }
+}
+
+impl Gate {
+    /// Empties the seat of a head, and takes back what it may have left on the server.
+    pub(crate) fn vacate(&mut self, scene: &Scene, orders: &mut Vec<Order>) {
+        let Seat::Head(head) = std::mem::take(&mut self.seat) else { return };
+        let Waiter { claim, terms, .. } = head.waiter;
+        let sent = head.suspect();
+        if sent.is_none() && head.haunted().is_none() || defect!(25) {
+            orders.push(Order::Forget(claim));
+            return;
+        }
+        let surely_over = terms.lease.surely_over(scene.now);
+        let (unsure, haunted) = (sent.is_some(), head.haunted());
+        let aloud = self.rivals.are_told(&terms, scene.now);
+        let (lease, keep, fair) = (terms.lease, None, terms.fair);
+        let waits = !self.line.is_empty();
+        self.leaving.push(Leaving::begin(
+            Remains { claim, lease, fair, aloud, waits, keep, surely_over, unsure, haunted },
+            scene,
+            orders,
+        ));
+    }
+
+    /// Empties the seat of a holder, whose key is released.
+    pub(crate) fn leave(&mut self, held: &Held, scene: &Scene, orders: &mut Vec<Order>) {
+        self.seat = defect!(23, self.seat, Seat::Empty);
+        let waits = !self.line.is_empty();
+        let remains = Remains { waits, ..held.remains(&self.rivals, scene.now) };
+        self.rivals.keep(false, scene.now);
+        if remains.aloud {
+            self.rivals.had_turn(waits, scene.now);
+        }
+        self.leaving.push(Leaving::begin(remains, scene, orders));
+    }
+
+    /// The server answered the release of a claim.
+    pub(crate) fn release_said(
+        &mut self,
+        claim: Claim,
+        said: Said,
+        scene: &Scene,
+        orders: &mut Vec<Order>,
+    ) {
+        let Some(at) = self.leaving.iter().position(|leaving| leaving.claim == claim) else {
+            return;
+        };
+        if self.leaving.get_mut(at).is_some_and(|leaving| leaving.said(said, scene, orders)) {
+            self.leaving.swap_remove(at);
+            orders.push(Order::Forget(claim));
+        }
+        let others = match said {
+            Said::Freed { told } => told > u32::from(self.rivals.listening),
+            _ => false,
+        };
+        if others {
+            self.rivals.met(scene.now);
+        }
+        if let Seat::Head(head) = &mut self.seat {
+            let ahead = if others { self.rivals.ahead(scene.now) } else { 0 };
+            head.stop_yielding(ahead, scene, orders);
         }
     }
 }

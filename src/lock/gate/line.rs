@@ -12,7 +12,12 @@ impl Gate {
         match (&self.seat, waiter.patience) {
             (Seat::Empty, _) => {
                 self.turns = Turns::default();
-                self.seat = Seat::Head(Head::asking(waiter, scene, orders));
+                let ahead = self.rivals.ahead(scene.now);
+                self.seat = Seat::Head(if ahead == 0 || over {
+                    Head::asking(waiter, scene, orders)
+                } else {
+                    Head::deferring(waiter, ahead, scene)
+                });
             }
             (Seat::Head(_), Patience::Seize(end)) => {
                 self.line_due = earlier(self.line_due, Some(end));

@@ -141,20 +141,25 @@ impl Gate {
             Event::Said { errand, said } => self.said(errand, said, scene, orders),
             Event::Given(_) => {}
             Event::Changed | Event::Flushed => match &mut self.seat {
-                Seat::Head(head) => head.woken(Wakeup::Track, scene, orders),
+                Seat::Head(head) => head.woken(Wakeup::Track, 0, scene, orders),
                 Seat::Held(held) => held.touched(scene, orders),
                 Seat::Empty | Seat::Passing(_) => {}
             },
-            Event::Announced { process } => {
-                self.rivals.spoke(process, scene.now);
+            Event::Announced { process, waits } => {
+                self.rivals.spoke(process, waits, scene.now);
                 self.rivals.met(scene.now);
                 if let Seat::Head(head) = &mut self.seat {
-                    head.woken(Wakeup::Announce, scene, orders);
+                    let ahead = self.rivals.ahead(scene.now);
+                    head.woken(Wakeup::Announce, ahead, scene, orders);
                 }
+            }
+            Event::Pleaded { process } => {
+                self.rivals.pleaded(process, scene.now);
+                self.rivals.met(scene.now);
             }
             Event::Hearing => {
                 if let Seat::Head(head) = &mut self.seat {
-                    head.woken(Wakeup::Announce, scene, orders);
+                    head.woken(Wakeup::Announce, 0, scene, orders);
                 }
             }
             Event::Deafened => {
@@ -191,23 +196,6 @@ impl Gate {
         leaving.fold(earlier(earlier(seat, line), self.fair_due()), earlier)
     }
 
-    /// Empties the seat of a head, and takes back what it may have left on the server.
-    fn vacate(&mut self, scene: &Scene, orders: &mut Vec<Order>) {
-        let Seat::Head(head) = std::mem::take(&mut self.seat) else { return };
-        let Waiter { claim, terms, .. } = head.waiter;
-        let sent = head.suspect();
-        if sent.is_none() && head.haunted().is_none() || defect!(25) {
-            orders.push(Order::Forget(claim));
-            return;
-        }
-        let surely_over = terms.lease.surely_over(scene.now);
-        let (unsure, haunted) = (sent.is_some(), head.haunted());
-        let aloud = self.rivals.are_told(&terms, scene.now);
-        let (lease, keep, fair) = (terms.lease, None, terms.fair);
-        let remains = Remains { claim, lease, fair, aloud, keep, surely_over, unsure, haunted };
-        self.leaving.push(Leaving::begin(remains, scene, orders));
-    }
-
     fn released(&mut self, claim: Claim, scene: &Scene, orders: &mut Vec<Order>) {
         let Seat::Held(from) = self.seat else { return };
         if from.claim != claim {
@@ -221,14 +209,6 @@ impl Gate {
             }
             _ => self.leave(&from, scene, orders),
         }
-    }
-
-    /// Empties the seat of a holder, whose key is released.
-    fn leave(&mut self, held: &Held, scene: &Scene, orders: &mut Vec<Order>) {
-        self.seat = defect!(23, self.seat, Seat::Empty);
-        let remains = held.remains(&self.rivals, scene.now);
-        self.rivals.keep(false, scene.now);
-        self.leaving.push(Leaving::begin(remains, scene, orders));
     }
 
     fn let_go_of_what_is_over(&mut self, scene: &Scene, orders: &mut Vec<Order>) {
@@ -319,28 +299,13 @@ impl Gate {
         orders.push(Order::Refuse { claim, why: Why::TooShort { took } });
         let (lease, aloud) = (terms.lease, self.rivals.are_told(&terms, scene.now));
         let (keep, fair, unsure) = (None, terms.fair, false);
-        let surely_over = lease.surely_over(scene.now);
-        let remains = Remains { claim, lease, fair, aloud, keep, surely_over, unsure, haunted };
+        let (surely_over, waits) = (lease.surely_over(scene.now), !self.line.is_empty());
         self.seat = Seat::Empty;
-        self.leaving.push(Leaving::begin(remains, scene, orders));
-    }
-
-    fn release_said(&mut self, claim: Claim, said: Said, scene: &Scene, orders: &mut Vec<Order>) {
-        let Some(at) = self.leaving.iter().position(|leaving| leaving.claim == claim) else {
-            return;
-        };
-        if self.leaving.get_mut(at).is_some_and(|leaving| leaving.said(said, scene, orders)) {
-            self.leaving.swap_remove(at);
-            orders.push(Order::Forget(claim));
-        }
-        if let Said::Freed { told } = said {
-            if told > u32::from(self.rivals.listening) {
-                self.rivals.met(scene.now);
-            }
-        }
-        if let Seat::Head(head) = &mut self.seat {
-            head.stop_yielding(scene, orders);
-        }
+        self.leaving.push(Leaving::begin(
+            Remains { claim, lease, fair, aloud, waits, keep, surely_over, unsure, haunted },
+            scene,
+            orders,
+        ));
     }
 
     fn opened(&mut self, fenced: bool, same: bool, scene: &Scene, orders: &mut Vec<Order>) {

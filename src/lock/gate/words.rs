@@ -90,8 +90,11 @@ pub(crate) enum Event {
     Flushed,
     /// The server has given the lock to a fair claim.
     Given(Given),
-    /// A process released the lock, as it says itself. Equal numbers stand for equal processes.
-    Announced { process: u64 },
+    /// A process released the lock, as it says itself, and callers of its own still wait if it `waits`. Equal numbers stand for
+    /// equal processes.
+    Announced { process: u64, waits: bool },
+    /// A process says that it waits, and that others are faster.
+    Pleaded { process: u64 },
     /// Announcements are heard from now on.
     Hearing,
     /// Announcements are not heard any more.
@@ -145,8 +148,10 @@ pub(crate) enum Errand {
     Confirm { claim: Claim, sent: Instant, lease: Lease, in_full: bool },
     /// Give the key to the next in line, or free it, if it is ours; leave the line otherwise.
     Leave { claim: Claim, in_full: bool },
-    /// Free the key, if it is ours; and tell those who wait, if `aloud`.
-    Release { claim: Claim, in_full: bool, aloud: bool },
+    /// Free the key, if it is ours; and tell those who wait, if `aloud`, that others `wait` here.
+    Release { claim: Claim, in_full: bool, aloud: bool, waits: bool },
+    /// Tell the others that we wait. Nobody hears what becomes of it.
+    Plead { claim: Claim },
 }
 
 impl Errand {
@@ -163,7 +168,8 @@ impl Errand {
             | Self::Queue { claim, .. }
             | Self::Confirm { claim, .. }
             | Self::Leave { claim, .. }
-            | Self::Release { claim, .. } => claim,
+            | Self::Release { claim, .. }
+            | Self::Plead { claim } => claim,
             Self::HandOver { from, .. } => from,
         }
     }
@@ -351,6 +357,7 @@ impl Errand {
             Self::HandOver { .. }
             | Self::Keep { .. }
             | Self::Release { .. }
+            | Self::Plead { .. }
             | Self::Leave { .. } => None,
         }
     }

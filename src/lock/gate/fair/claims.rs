@@ -198,6 +198,7 @@ impl Gate {
             lease,
             fair: true,
             aloud: false,
+            waits: false,
             keep: None,
             surely_over: lease.surely_over(scene.now),
             unsure: true,

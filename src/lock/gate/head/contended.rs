@@ -2,7 +2,7 @@
 
 use super::{Head, Step};
 use crate::lock::gate::rivals::Rivals;
-use crate::lock::gate::words::{Left, Order, Scene, Why};
+use crate::lock::gate::words::{Errand, Left, Order, Scene, Why};
 use crate::lock::options::Wakeup;
 use crate::seam::after;
 use std::time::Duration;
@@ -44,6 +44,9 @@ impl Head {
             match std::mem::take(&mut self.news) {
                 true => self.ask(scene, orders),
                 false => self.rest(after(scene.now, SHORT_NET)),
+            }
+            if rivals.lost(scene.now) {
+                orders.push(Order::Send(Errand::Plead { claim: self.waiter.claim }));
             }
             return Step::Stay;
         }

@@ -44,7 +44,7 @@ const ACTS: [Act; 22] = [
     Act::Tell(|claim| Event::Left { claim }),
     Act::Tell(|claim| Event::Doubted { claim }),
     Act::Tell(|_| Event::Changed),
-    Act::Tell(|_| Event::Announced { process: 7 }),
+    Act::Tell(|_| Event::Announced { process: 7, waits: false }),
     Act::Tell(|_| Event::Refused),
     Act::Tell(|_| Event::Closing),
     Act::Answer(Said::Fresh),

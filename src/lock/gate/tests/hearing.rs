@@ -23,7 +23,7 @@ fn who_listens_on_another_connection_asks_once_more_when_that_is_confirmed() {
     assert_eq!(desk.told(Event::Hearing), "ask 1");
     assert_eq!(desk.answer(HELD), "look 1");
     assert_eq!(desk.answer(left(3_000)), "");
-    assert_eq!(desk.told(Event::Announced { process: 7 }), "ask 1");
+    assert_eq!(desk.told(Event::Announced { process: 7, waits: false }), "ask 1");
 }
 
 #[test]
@@ -31,7 +31,7 @@ fn what_is_told_on_another_connection_before_the_answer_may_have_happened_behind
     for (told, then) in [(false, "ask 1"), (true, "")] {
         let mut desk = listening(Wakeup::Announce);
         desk.ears.told = told;
-        let announced = Event::Announced { process: 7 };
+        let announced = Event::Announced { process: 7, waits: false };
         assert_eq!(desk.told(announced), "ask 1");
         desk.told(announced);
         assert_eq!(desk.answer(HELD), "look 1");
@@ -43,7 +43,7 @@ fn what_is_told_on_another_connection_before_the_answer_may_have_happened_behind
 #[test]
 fn who_is_told_of_one_release_in_two_ways_asks_once() {
     let mut desk = Desk::new();
-    let announced = Event::Announced { process: 7 };
+    let announced = Event::Announced { process: 7, waits: false };
     desk.come_with(1, Terms { wakeup: Wakeup::Auto, ..terms() }, Patience::Endless);
     desk.answer(HELD);
     desk.answer(left(4_000));
@@ -52,7 +52,7 @@ fn who_is_told_of_one_release_in_two_ways_asks_once() {
     let other = Said::Held { holder: 8, process: 8, left: Left::Unasked };
     assert_eq!(desk.answer(other), "look 1 and listen");
     assert_eq!(desk.answer(left(4_000)), "");
-    assert_eq!(desk.told(Event::Announced { process: 8 }), "ask 1");
+    assert_eq!(desk.told(Event::Announced { process: 8, waits: false }), "ask 1");
     assert_eq!(desk.told(Event::Changed), "");
     let known = Said::Held { holder: 7, process: 8, left: Left::Unasked };
     assert_eq!(desk.answer(known), "", "who speaks is listened to");

@@ -86,20 +86,8 @@ impl World {
                 from.released = true;
                 *to
             }
-            Order::Send(
-                Errand::Ask { claim, .. }
-                | Errand::Mint { claim, .. }
-                | Errand::Look { claim, .. }
-                | Errand::Take { claim, .. }
-                | Errand::Renew { claim, .. }
-                | Errand::Verify { claim, .. }
-                | Errand::Keep { claim, .. }
-                | Errand::Queue { claim, .. }
-                | Errand::Confirm { claim, .. }
-                | Errand::Leave { claim, .. }
-                | Errand::Release { claim, .. },
-            )
-            | Order::Grant { claim, .. }
+            Order::Send(errand) => errand.claim(),
+            Order::Grant { claim, .. }
             | Order::Refuse { claim, .. }
             | Order::Extend { claim, .. }
             | Order::Lose { claim, .. }
@@ -240,7 +228,21 @@ impl World {
                 }
                 said => said,
             },
+            Errand::Plead { .. } => Said::Ours(Left::Unasked),
         }
+    }
+
+    /// The process is told something without having asked.
+    fn hear(&mut self) {
+        let process = self.roll(3);
+        let event = match self.roll(6) {
+            0 => Event::Changed,
+            1 => Event::Hearing,
+            2 => Event::Deafened,
+            3 => Event::Pleaded { process },
+            way => Event::Announced { process, waits: way > 4 },
+        };
+        self.happen(event);
     }
 
     /// The server answers the oldest question; with some luck.
@@ -327,12 +329,7 @@ impl World {
                 self.desk.now += by;
                 self.happen(Event::Tick);
             }
-            7 if self.desk.online => match self.roll(4) {
-                0 => self.happen(Event::Changed),
-                1 => self.happen(Event::Hearing),
-                2 => self.happen(Event::Deafened),
-                _ => self.happen(Event::Announced { process: 1 }),
-            },
+            7 if self.desk.online => self.hear(),
             8 if self.roll(6) == 0 => self.cut(),
             9 if !self.desk.online => {
                 self.desk.online = true;

@@ -11,6 +11,7 @@ mod lines;
 mod model;
 mod rows;
 mod terms;
+mod turns;
 mod undoing;
 
 use crate::backoff::Backoff;
@@ -125,10 +126,16 @@ impl Desk {
                     let how = if *in_full { " in full" } else { "" };
                     format!("keep {} for {:?}{how}", claim.0, rest.length())
                 }
-                Errand::Release { claim, in_full, aloud } => {
+                Errand::Release { claim, in_full, aloud, waits } => {
                     let how = if *in_full { " in full" } else { "" };
-                    format!("release {}{how}{}", claim.0, if *aloud { " aloud" } else { "" })
+                    let told = match (aloud, waits) {
+                        (true, true) => " aloud for others",
+                        (true, false) => " aloud",
+                        (false, _) => "",
+                    };
+                    format!("release {}{how}{told}", claim.0)
                 }
+                Errand::Plead { claim } => format!("plead {}", claim.0),
             },
             Order::Grant { claim, term, fence } => {
                 let fence = fence.map_or_else(String::new, |fence| format!(", fence {fence}"));

@@ -39,7 +39,7 @@ fn refused_head_looks_rests_and_asks_when_told() {
     assert_eq!(desk.answer(HELD), "look 1");
     assert_eq!(desk.answer(left(4_000)), "");
     assert_eq!(desk.due(), Some(4_001 * MS), "by itself when the lease is over");
-    let announced = Event::Announced { process: 7 };
+    let announced = Event::Announced { process: 7, waits: false };
     assert_eq!(desk.told(announced), "", "it does not listen for that");
     assert_eq!(desk.told(Event::Changed), "ask 1");
     assert_eq!(desk.answer(Said::Fresh), "grant 1 until 9.978s");
@@ -335,13 +335,13 @@ fn contended_lock_is_announced_and_its_holder_relied_on() {
     assert_eq!(desk.told(Event::Changed), "ask 1");
     assert_eq!(desk.answer(HELD), "look 1 and listen", "in vain: the key is handed about");
     desk.answer(left(4_000));
-    assert_eq!(desk.told(Event::Announced { process: 7 }), "ask 1");
+    assert_eq!(desk.told(Event::Announced { process: 7, waits: false }), "ask 1");
     assert_eq!(desk.answer(held_by(8)), "look 1", "8 has never spoken");
     desk.answer(left(4_000));
-    assert_eq!(desk.told(Event::Announced { process: 8 }), "ask 1");
+    assert_eq!(desk.told(Event::Announced { process: 8, waits: false }), "ask 1");
     assert_eq!(desk.answer(held_by(7)), "", "7 has: it will be heard");
     assert_eq!(desk.due(), Some(SECOND), "and asked about, should it have died");
-    assert_eq!(desk.told(Event::Announced { process: 7 }), "ask 1");
+    assert_eq!(desk.told(Event::Announced { process: 7, waits: false }), "ask 1");
     assert_eq!(desk.answer(Said::Fresh), "grant 1 until 9.978s");
     assert_eq!(desk.release(1), "release 1 aloud");
     assert_eq!(desk.answer(Said::Freed { told: 1 }), "report 1: Yes, forget 1");
@@ -363,7 +363,7 @@ fn holder_that_was_relied_on_and_says_nothing_is_looked_at() {
     desk.told(Event::Changed);
     desk.answer(HELD);
     desk.answer(left(4_000));
-    desk.told(Event::Announced { process: 8 });
+    desk.told(Event::Announced { process: 8, waits: false });
     assert_eq!(desk.answer(held_by(8)), "");
     assert_eq!(desk.after(SECOND), "ask 1");
     assert_eq!(desk.answer(held_by(8)), "look 1");

@@ -74,7 +74,8 @@ pub(super) struct Request {
 pub(super) enum Word {
     Answer { request: Request, said: Said },
     Changed,
-    Announced { process: u64 },
+    Announced { process: u64, waits: bool },
+    Pleaded { process: u64 },
     Given(Given),
 }
 
@@ -186,7 +187,9 @@ impl World {
             .drain(..)
             .filter_map(|word| match word {
                 Word::Answer { request, .. } => Some(request),
-                Word::Changed | Word::Announced { .. } | Word::Given(_) => None,
+                Word::Changed | Word::Announced { .. } | Word::Pleaded { .. } | Word::Given(_) => {
+                    None
+                }
             })
             .collect();
         let unserved: Vec<_> = process.requests.drain(..).collect();
@@ -257,9 +260,10 @@ impl World {
                 self.tell(at, Event::Said { errand, said }, setting);
             }
             Some(Word::Changed) => self.tell(at, Event::Changed, setting),
-            Some(Word::Announced { process }) => {
-                self.tell(at, Event::Announced { process }, setting);
+            Some(Word::Announced { process, waits }) => {
+                self.tell(at, Event::Announced { process, waits }, setting);
             }
+            Some(Word::Pleaded { process }) => self.tell(at, Event::Pleaded { process }, setting),
             // Whoever is forgotten is not told, as nobody knows it any more.
             Some(Word::Given(Given { claim, .. }))
                 if self.processes[at].callers[caller(claim)].forgotten => {}
@@ -274,7 +278,7 @@ impl World {
         let online = process.online;
         let answers = process.inbound.iter_mut().filter_map(|word| match word {
             Word::Answer { request, .. } => Some(request),
-            Word::Changed | Word::Announced { .. } | Word::Given(_) => None,
+            Word::Changed | Word::Announced { .. } | Word::Pleaded { .. } | Word::Given(_) => None,
         });
         let mut waiting = answers.chain(&mut process.requests).filter(|request| !request.overdue);
         let Some(request) = waiting.next() else { return };

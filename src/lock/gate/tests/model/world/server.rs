@@ -82,16 +82,26 @@ impl World {
                 }
                 said
             }
-            Errand::Release { claim, aloud, .. } => match owns(claim) {
+            Errand::Release { claim, aloud, waits, .. } => match owns(claim) {
                 Said::Ours(left) => {
                     if let Stage::Holds(_) = self.processes[at].callers[caller(claim)].stage {
                         self.broken = Some("a lock was released under its holder");
                     }
                     self.set(None);
-                    if aloud { self.announce(at, setting) } else { Said::Ours(left) }
+                    if aloud {
+                        let process = if setting.alike { 0 } else { at as u64 };
+                        let told = self.announce(at, Word::Announced { process, waits });
+                        return Said::Freed { told };
+                    }
+                    Said::Ours(left)
                 }
                 said => said,
             },
+            Errand::Plead { .. } => {
+                let process = if setting.alike { 0 } else { at as u64 };
+                self.announce(at, Word::Pleaded { process });
+                Said::Ours(Left::Unasked)
+            }
         }
     }
 
@@ -120,17 +130,17 @@ impl World {
         }
     }
 
-    fn announce(&mut self, by: usize, setting: &Setting) -> Said {
+    /// Gives how many are told, whoever tells among them if it listens.
+    fn announce(&mut self, by: usize, word: Word) -> u32 {
         let mut told = 0;
-        let from = if setting.alike { 0 } else { by as u64 };
         for (at, process) in self.processes.iter_mut().enumerate() {
             if process.listens && process.online {
                 told += 1;
                 if at != by {
-                    process.inbound.push_back(Word::Announced { process: from });
+                    process.inbound.push_back(word);
                 }
             }
         }
-        Said::Freed { told }
+        told
     }
 }
