@@ -176,13 +176,16 @@ impl Driver {
             writes: 0,
             linger: None,
         };
+        if open.spin.is_wanted() {
+            open.intake.allow_glances();
+        }
         poll_fn(|cx| self.turn(&mut open, cx)).await
     }
 
     /// One turn: read, keep time, give replies out, write what all that has led to.
     fn turn(&mut self, open: &mut Open, cx: &mut Context<'_>) -> Poll<Error> {
         let Self { shared, alarm, .. } = self;
-        let (heard, ended) = open.intake.read(cx);
+        let (heard, ended) = open.read(cx);
         let now = shared.clock.now();
         if heard {
             open.pulse.heard(now);

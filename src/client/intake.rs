@@ -2,7 +2,7 @@
 
 use crate::client::arrivals::Arrivals;
 use crate::error::{Error, ErrorKind, Outcome};
-use crate::net::Reader;
+use crate::net::{Glance, Reader};
 use bytes::BytesMut;
 use resp::Decoder;
 use std::task::{Context, Poll};
@@ -17,6 +17,8 @@ const READS_PER_TURN: usize = 16;
 /// What is read, and what of it waits to be given out.
 pub(crate) struct Intake {
     reader: Reader,
+    /// For whoever looks before the reactor is asked.
+    glance: Option<Glance>,
     decoder: Decoder,
     received: BytesMut,
     /// Replies, and pushes if anybody listens, in order.
@@ -36,6 +38,7 @@ impl Intake {
         let frames = Arrivals::default();
         Self {
             reader,
+            glance: None,
             decoder,
             received,
             frames,
@@ -45,6 +48,21 @@ impl Intake {
             reads: 0,
             bytes: 0,
         }
+    }
+
+    /// From now on it can be looked at, if it is a socket.
+    pub(crate) fn allow_glances(&mut self) {
+        self.glance = self.reader.glance();
+    }
+
+    /// Takes what is there without asking the reactor; tells whether anything was. What it was comes out of the next
+    /// [`Intake::read`], which is to follow at once.
+    pub(crate) fn glance(&mut self) -> bool {
+        let Some(glance) = &mut self.glance else { return false };
+        let count = glance.read(&mut self.received);
+        self.reads += u64::from(count > 0);
+        self.bytes += count as u64;
+        count > 0
     }
 
     /// Reads, their bytes, and the frames that wait to be given out.

@@ -298,11 +298,14 @@ impl Config {
 
     /// Looks at the socket for that long after the last traffic before the thread sleeps. Default: zero, that is never.
     ///
-    /// Where a core is free, an answer is then seen without the kernel waking a thread for it, and a call by itself takes a
-    /// third of the time or less; some tens of microseconds are enough, a little more than the server needs. It costs that core.
+    /// Where a core is free, an answer is then seen without the kernel waking a thread for it, and a call by itself takes half
+    /// the time or less; some tens of microseconds are enough, a little more than the server needs. It costs that core, and a
+    /// second handle to the socket.
+    ///
     /// Answers are timed with and without: where looking does not save a tenth of their time, because the server is far, shares the
-    /// core, or wakes us fast enough, it is left out, but for a try now and then. Best on a current-thread runtime; on one with
-    /// several workers the sleeping ones watch the socket, and there is little to gain.
+    /// core, or wakes us fast enough, it is left out, but for a try now and then. A try lasts for some hundreds of calls, so clients
+    /// that seldom call find out late. With TLS, and on streams of a dialer, what has come is asked of the reactor; there it helps on
+    /// a current-thread runtime only, as on one with several workers the sleeping ones watch the socket.
     pub fn spin(mut self, duration: Duration) -> Self {
         self.spin = duration;
         self

@@ -3,6 +3,7 @@
 //! [`dial()`] opens one, [`secure`] puts TLS around it where the settings say so. Budgets are the caller's.
 
 mod dial;
+mod glance;
 #[cfg(feature = "tls-rustls")]
 mod tls;
 #[cfg(not(feature = "tls-rustls"))]
@@ -10,11 +11,14 @@ mod tls;
 mod tls;
 
 pub(crate) use dial::dial;
+pub(crate) use glance::Glance;
 pub(crate) use tls::{explain, secure};
 
 use crate::dialer::BoxedStream;
 use bytes::BytesMut;
 use std::io;
+#[cfg(unix)]
+use std::os::fd::{AsFd as _, BorrowedFd};
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker, ready};
 use tokio::io::{AsyncReadExt as _, AsyncWrite as _, Interest, ReadHalf, WriteHalf};
@@ -113,6 +117,24 @@ impl Reader {
             Self::Unix(half) => read_socket!(AsRef::<UnixStream>::as_ref(half), cx, buffer),
             Self::Other(half) => pin!(half.read_buf(buffer)).poll(cx),
         }
+    }
+
+    /// A way to look at the socket; none where there are layers above it, or where the system gives no second handle.
+    #[cfg(unix)]
+    pub(crate) fn glance(&self) -> Option<Glance> {
+        let again = |socket: BorrowedFd<'_>| socket.try_clone_to_owned().ok();
+        match self {
+            Self::Tcp(half) => again(AsRef::<TcpStream>::as_ref(half).as_fd())
+                .map(|socket| Glance::new(std::net::TcpStream::from(socket))),
+            Self::Unix(half) => again(AsRef::<UnixStream>::as_ref(half).as_fd())
+                .map(|socket| Glance::new(std::os::unix::net::UnixStream::from(socket))),
+            Self::Other(_) => None,
+        }
+    }
+
+    #[cfg(not(unix))]
+    pub(crate) fn glance(&self) -> Option<Glance> {
+        None
     }
 
     /// Whether to read again now; if not, the task is woken when there is something. Costs less than a read that finds nothing.

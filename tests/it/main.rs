@@ -22,6 +22,7 @@ mod ghosts;
 mod holding;
 mod lessons;
 mod liveness;
+mod looking;
 mod loss;
 mod observer;
 mod ordeals;

@@ -107,21 +107,6 @@ async fn closing_ends_the_line() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn looking_at_the_socket_changes_nothing_but_the_time() {
-    let server = Server::new(Profile::Valkey9);
-    let config = Config::dialer(server.dialer()).spin(50 * MS);
-    let client = Client::with_config(config).await.unwrap();
-    for wanted in 1..=100 {
-        assert_eq!(client.incr("counter").await.unwrap(), wanted);
-    }
-    server.freeze();
-    let error = client.incr("counter").await.unwrap_err();
-    assert!(error.is_timeout(), "a clock that stands still did not keep it from its deadline");
-    server.thaw();
-    client.ping().await.unwrap();
-}
-
-#[tokio::test(start_paused = true)]
 async fn lock_for_whose_last_command_there_is_no_room_has_the_others_sent_at_once() {
     // Before 7.0 it takes three commands to ask for a lock. The third only tells how long another one has it.
     let server = Server::new(Profile::Redis6_2);

@@ -9,8 +9,16 @@ use crate::client::slots::Slip;
 use crate::client::waves::Tally;
 use crate::error::{Error, ErrorKind, Outcome};
 use resp::Frame;
+use std::task::Context;
 
 impl Open {
+    /// Reads and decodes what is there, as [`Intake::read`]; looks first while it looks.
+    pub(super) fn read(&mut self, cx: &mut Context<'_>) -> (bool, Option<Error>) {
+        let seen = self.spin.is_on() && self.intake.glance();
+        let (heard, ended) = self.intake.read(cx);
+        (heard || seen, ended)
+    }
+
     /// Counts what was read in this turn.
     pub(super) fn account(&mut self, state: &mut State, heard: bool, now: Time) {
         state.stats.reads += std::mem::take(&mut self.intake.reads);
