@@ -298,14 +298,14 @@ impl Config {
 
     /// Looks at the socket for that long after the last traffic before the thread sleeps. Default: zero, that is never.
     ///
-    /// Where a core is free, an answer is then seen without the kernel waking a thread for it, and a call by itself takes half
-    /// the time or less; some tens of microseconds are enough, a little more than the server needs. It costs that core, and a
-    /// second handle to the socket.
+    /// Where a core is free, an answer is then seen without the kernel waking a thread for it, and a call by itself takes half the
+    /// time or less; some tens of microseconds are enough, a little more than the server needs. It costs that core, and a second
+    /// handle to the socket.
     ///
     /// Answers are timed with and without: where looking does not save a tenth of their time, because the server is far, shares the
-    /// core, or wakes us fast enough, it is left out, but for a try now and then. A try lasts for some hundreds of calls, so clients
-    /// that seldom call find out late. With TLS, and on streams of a dialer, what has come is asked of the reactor; there it helps on
-    /// a current-thread runtime only, as on one with several workers the sleeping ones watch the socket.
+    /// core, or wakes us fast enough, it is left out, but for a try now and then; a try lasts for some hundreds of calls. With TLS,
+    /// and on streams of a dialer, what has come is asked of the reactor, and on a runtime with several workers the sleeping ones
+    /// watch that: there it helps on a current-thread runtime only.
     pub fn spin(mut self, duration: Duration) -> Self {
         self.spin = duration;
         self
@@ -398,21 +398,4 @@ impl fmt::Debug for Config {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn environment_names_the_server_or_says_what_is_missing() {
-        let config = Config::from_lookup(|_| Some("redis://h:7".into())).unwrap();
-        assert_eq!(config.address, Address::Tcp { host: "h".into(), port: 7 });
-        let error = Config::from_lookup(|_| None).unwrap_err();
-        assert_eq!(error.to_string(), "REDIS_URL is not set: REDIS_URL=redis://HOST:PORT");
-    }
-
-    #[test]
-    fn debug_shows_that_there_is_a_password_but_not_which() {
-        let config = Config::from_url("redis://u:canary@h").unwrap().username("other");
-        let shown = format!("{config:?}");
-        assert!(shown.contains("credentials: set") && !shown.contains("canary"), "{shown}");
-    }
-}
+mod tests;

@@ -20,6 +20,7 @@ mod fencing;
 mod floods;
 mod ghosts;
 mod holding;
+mod leftovers;
 mod lessons;
 mod liveness;
 mod looking;

@@ -8,12 +8,16 @@
 //! A unit test gives its client a [dialer](Server::dialer) and runs on a paused clock, so that leases end and time-outs
 //! come without waiting:
 //!
-//! ```ignore
+//! ```
 //! use std::time::Duration;
 //! use tenure::{Client, Config};
 //! use tenure_server::{Profile, Server};
 //!
+//! # /*
 //! #[tokio::test(start_paused = true)]
+//! # */
+//! # #[tokio::main(flavor = "current_thread", start_paused = true)]
+//! # async fn main() { the_report_is_not_written_twice().await }
 //! async fn the_report_is_not_written_twice() {
 //!     let server = Server::new(Profile::Valkey9);
 //!     let client = Client::with_config(Config::dialer(server.dialer())).await.unwrap();
