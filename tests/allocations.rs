@@ -187,5 +187,29 @@ fn waiting_for_a_lock_takes_little_room() {
         size_of_val(&lock.try_acquire()),
         size_of_val(&client.lock("job").fenced().acquire()),
     ];
-    assert!(sizes.iter().all(|&size| size <= 640), "{sizes:?}");
+    assert!(sizes.iter().all(|&size| size <= 400), "{sizes:?}");
+}
+
+#[test]
+fn waiter_of_a_lock_takes_less_than_a_kibibyte_with_its_task() {
+    const WAITERS: usize = 1_000;
+    let runtime = runtime();
+    let client = runtime.block_on(Client::connect(&start_sink())).expect("a connection");
+    let held = runtime.block_on(client.lock("job").acquire()).expect("nobody has it");
+    let waiting = allocation_counter::measure(|| {
+        runtime.block_on(async {
+            for _ in 0..WAITERS {
+                let client = client.clone();
+                tokio::spawn(async move {
+                    let guard = client.lock("job").acquire().await.expect("its turn comes");
+                    guard.release().await.expect("it is ours");
+                });
+            }
+            // Each is polled once.
+            tokio::task::yield_now().await;
+        });
+    });
+    let each = waiting.bytes_current / WAITERS as i64;
+    assert!((256..=1024).contains(&each), "{each} bytes");
+    drop(held);
 }

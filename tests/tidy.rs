@@ -116,6 +116,7 @@ const PURE: &[&str] = &[
     "src/lock/gate/line.rs",
     "src/lock/gate/mod.rs",
     "src/lock/gate/passing.rs",
+    "src/lock/gate/places.rs",
     "src/lock/gate/rivals.rs",
     "src/lock/gate/words.rs",
 ];

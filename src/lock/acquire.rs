@@ -85,7 +85,7 @@ impl<'a> Acquiring<'a> {
             let claim = book.claim(gate, plan);
             if let Some(record) = book.record(claim) {
                 plan.signature.sign(token, since, &mut record.value);
-                record.prey = prey.cloned();
+                record.prey = prey.cloned().map(Box::new);
             }
             if engine.witness.is_some() {
                 book.watch_begin(claim, begun);

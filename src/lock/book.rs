@@ -90,7 +90,7 @@ pub(crate) struct Record {
     pub(crate) plan: Option<Arc<Plan>>,
     pub(crate) value: Vec<u8>,
     /// The value of the hold that it is to take the key from, if it is.
-    pub(crate) prey: Option<Bytes>,
+    pub(crate) prey: Option<Box<Bytes>>,
     /// Of a claim that was granted, or of an earlier one.
     pub(crate) hold: Option<Arc<Hold>>,
     pub(crate) mail: Mail,
@@ -98,8 +98,8 @@ pub(crate) struct Record {
     pub(crate) forgotten: bool,
     /// A future or a guard still names it.
     pub(crate) wanted: bool,
-    /// For an observer.
-    pub(crate) times: Times,
+    /// For an observer, if there is one.
+    pub(crate) times: Option<Box<Times>>,
 }
 
 /// What a claim's caller is to be told.
@@ -243,7 +243,7 @@ impl Book {
     /// The value of the hold that a claim is to take the key from.
     pub(crate) fn prey(&self, claim: Claim) -> Option<&[u8]> {
         let at = usize::try_from(claim.0 & 0xffff_ffff).unwrap_or(usize::MAX);
-        self.claims.get(at).and_then(|record| record.prey.as_deref())
+        self.claims.get(at).and_then(|record| record.prey.as_ref()).map(|prey| &prey[..])
     }
 
     /// A claim's value, and what its process says when it speaks.

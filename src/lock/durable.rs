@@ -21,9 +21,15 @@ impl Lock {
     ///
     /// Why there are not.
     pub(crate) async fn secure(&self, guard: Guard) -> Result<Guard, AcquireError> {
-        let Some(wanted) = self.options.durability else { return Ok(guard) };
-        // On the side, as every acquire call would otherwise have room for it.
-        match Box::pin(self.copies(&guard, wanted)).await {
+        match self.durability() {
+            None => Ok(guard),
+            // On the side, as every acquire call would otherwise have room for it.
+            Some(wanted) => Box::pin(self.secure_as(guard, wanted)).await,
+        }
+    }
+
+    async fn secure_as(&self, guard: Guard, wanted: Durability) -> Result<Guard, AcquireError> {
+        match self.copies(&guard, wanted).await {
             Ok(copies) if copies.suffice(wanted) => Ok(guard),
             Ok(copies) => {
                 // Whatever comes of that, it is followed up.

@@ -30,11 +30,6 @@ impl Line {
         let terms = [format!("{ttl_ms};{minted};").as_bytes(), &inbox, b";"].concat().into();
         Self { queue, lives, inbox, fenced, terms }
     }
-
-    /// The same, and each grant comes with a fence.
-    pub(crate) fn fenced(self, confirm: Lease) -> Self {
-        Self::new([self.queue, self.lives, self.inbox], confirm, true)
-    }
 }
 
 impl Dialect {

@@ -4,10 +4,12 @@
 //! taken again and again is found at once; the others are closed, and their places used again.
 
 use crate::error::Error;
-use crate::lock::gate::Gate;
+use crate::lock::gate::{Gate, Terms};
 use crate::lock::plan::{Hashed, Key, Plan};
+use crate::lock::token::Signature;
 use bytes::Bytes;
 use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 use tokio::time::Instant;
 
 /// How many vacant gates are kept at most.
@@ -29,6 +31,8 @@ pub(crate) struct Entry {
     pub(crate) gate: Gate,
     pub(crate) key: Option<Key>,
     pub(crate) channel: Bytes,
+    /// That of the lock by which somebody came here last, for others of the same kind.
+    plan: Option<Arc<Plan>>,
     /// Who held the lock when last seen, and when that lease is over.
     pub(crate) seen: Option<(Bytes, Option<Instant>)>,
     /// Why the server could not be asked last.
@@ -55,14 +59,28 @@ impl Gates {
 
     /// The gate of a key, opened if need be.
     #[inline]
-    pub(crate) fn of(&mut self, plan: &Plan) -> usize {
+    pub(crate) fn of(&mut self, plan: &Arc<Plan>) -> usize {
         let last = plan.gate();
         if self.entries.get(last).is_some_and(|entry| entry.key.as_ref() == Some(&plan.key)) {
             return last;
         }
         let at = self.index.get(&plan.key).copied().unwrap_or_else(|| self.open(plan));
+        if let Some(entry) = self.entries.get_mut(at) {
+            entry.plan = Some(Arc::clone(plan));
+        }
         plan.note_gate(at);
         at
+    }
+
+    /// A plan by which somebody has come to a key's gate, if it is the same as one of these.
+    pub(crate) fn plan(
+        &self,
+        key: &Key,
+        terms: &Terms,
+        signature: &Signature,
+    ) -> Option<Arc<Plan>> {
+        let plan = self.entries.get(*self.index.get(key)?)?.plan.as_ref()?;
+        (plan.terms == *terms && *plan.signature == *signature).then(|| Arc::clone(plan))
     }
 
     fn open(&mut self, plan: &Plan) -> usize {
@@ -136,6 +154,7 @@ impl Gates {
         if entry.in_use {
             return;
         }
+        entry.plan = None;
         if let Some(key) = entry.key.take() {
             self.index.remove(&key);
             self.free.push(at);
@@ -147,11 +166,32 @@ impl Gates {
 mod tests {
     use super::*;
     use crate::lock::options::Options;
-    use crate::lock::token::Signature;
+    use crate::lock::plan::Kind;
 
-    fn plan(name: &str) -> Plan {
-        let key = Key::new(Bytes::from(name.to_owned()), &Hashed::default());
-        Plan::new(key, &Options::new(), Signature::new(["", "", ""], 1, 1).into()).unwrap()
+    const PLAIN: Kind = Kind { fair: false, fenced: false };
+
+    fn key(name: &str) -> Key {
+        Key::new(Bytes::from(name.to_owned()), &Hashed::default())
+    }
+
+    fn plan(name: &str) -> Arc<Plan> {
+        let terms = Terms::new(&Options::new(), PLAIN).unwrap();
+        Plan::new(key(name), terms, Signature::new(["", "", ""], 1, 1).into(), 1).into()
+    }
+
+    #[test]
+    fn plan_is_shared_by_all_who_want_the_same() {
+        let mut gates = Gates::default();
+        let job = plan("job");
+        gates.of(&job);
+        let known = |name: &str, kind, label| {
+            let terms = Terms::new(&Options::new(), kind).unwrap();
+            gates.plan(&key(name), &terms, &Signature::new([label, "", ""], 1, 1))
+        };
+        assert!(known("job", PLAIN, "").is_some_and(|plan| Arc::ptr_eq(&plan, &job)));
+        assert!(known("job", Kind { fenced: true, ..PLAIN }, "").is_none());
+        assert!(known("job", PLAIN, "billing").is_none());
+        assert!(known("other", PLAIN, "").is_none());
     }
 
     #[test]

@@ -7,9 +7,9 @@ use crate::lock::error::{AcquireError, WithError};
 use crate::lock::fenced::FencedLock;
 use crate::lock::guard::Guard;
 use crate::lock::locker::Locker;
-use crate::lock::options::Options;
-use crate::lock::plan::Plan;
-use std::sync::{Arc, OnceLock};
+use crate::lock::options::{Durability, Options};
+use crate::lock::plan::{Kind, Plan};
+use std::sync::{Arc, LazyLock, OnceLock};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -30,7 +30,8 @@ use tokio::time::Instant;
 pub struct Lock {
     pub(crate) client: Client,
     pub(crate) name: String,
-    pub(crate) options: Options,
+    /// The default ones if there are none.
+    options: Option<Arc<Options>>,
     /// Whether guards have fencing tokens; see [`FencedLock`].
     fenced: bool,
     /// Whether all processes wait in one line.
@@ -55,7 +56,7 @@ impl Client {
         Lock {
             client: self.clone(),
             name: name.into(),
-            options: Options::default(),
+            options: None,
             fenced: false,
             fair: false,
             ready: OnceLock::new(),
@@ -73,7 +74,7 @@ impl<T> Typed<T> {
 impl Lock {
     /// The same lock with other options.
     pub fn options(mut self, options: Options) -> Self {
-        self.options = options;
+        self.options = Some(Arc::new(options));
         self.ready = OnceLock::new();
         self
     }
@@ -118,10 +119,8 @@ impl Lock {
             None => {
                 self.check()?;
                 let locker = Locker::of(&self.client);
-                let plan = locker.plan(self.key(), &self.options)?;
-                let number = locker.engine.number;
-                let plan = if self.fair { plan.fair(number) } else { plan };
-                let plan = Arc::new(if self.fenced { plan.fenced() } else { plan });
+                let kind = Kind { fair: self.fair, fenced: self.fenced };
+                let plan = locker.plan(self.key(), self.settings(), kind)?;
                 self.ready.get_or_init(|| Ready { locker, plan })
             }
         };
@@ -143,7 +142,16 @@ impl Lock {
     }
 
     pub(crate) fn key(&self) -> String {
-        format!("{}{}", self.options.key_prefix, self.name)
+        format!("{}{}", self.settings().key_prefix, self.name)
+    }
+
+    fn settings(&self) -> &Options {
+        static DEFAULT: LazyLock<Options> = LazyLock::new(Options::default);
+        self.options.as_deref().unwrap_or_else(|| &DEFAULT)
+    }
+
+    pub(crate) fn durability(&self) -> Option<Durability> {
+        self.options.as_ref().and_then(|options| options.durability)
     }
 
     /// Tries once: `None` if somebody else holds the lock, or waits for it in this process.

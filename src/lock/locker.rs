@@ -8,9 +8,9 @@ use crate::lock::dialect;
 use crate::lock::ear::{Ear, FarEar};
 use crate::lock::engine::Engine;
 use crate::lock::error::AcquireError;
-use crate::lock::gate::Event;
+use crate::lock::gate::{Event, Terms};
 use crate::lock::options::Options;
-use crate::lock::plan::{self, Key, Plan};
+use crate::lock::plan::{self, Key, Kind, Plan};
 use crate::lock::ticker;
 use crate::lock::token::Signature;
 use crate::observe::Purpose;
@@ -82,7 +82,13 @@ impl Locker {
     /// # Errors
     ///
     /// If the options make no sense.
-    pub(crate) fn plan(&self, key: String, options: &Options) -> Result<Plan, Error> {
+    pub(crate) fn plan(
+        &self,
+        key: String,
+        options: &Options,
+        kind: Kind,
+    ) -> Result<Arc<Plan>, Error> {
+        let terms = Terms::new(options, kind)?;
         let signature = match (options.label.as_str(), options.purpose.as_str()) {
             ("", "") => Arc::clone(&self.signature),
             (label, purpose) => {
@@ -90,7 +96,11 @@ impl Locker {
                 Arc::new(Signature::new(fields, self.process, self.engine.number))
             }
         };
-        Plan::new(Key::new(Bytes::from(key), &self.hasher), options, signature)
+        let key = Key::new(Bytes::from(key), &self.hasher);
+        // Whoever waits for a lock mostly does so as others before it.
+        let known = self.engine.book().gates.plan(&key, &terms, &signature);
+        let number = self.engine.number;
+        Ok(known.unwrap_or_else(|| Arc::new(Plan::new(key, terms, signature, number))))
     }
 
     /// Why there is no connection, where that is known.

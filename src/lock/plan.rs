@@ -32,57 +32,55 @@ pub(crate) struct Plan {
     pub(crate) line: Option<Box<Line>>,
 }
 
-impl Plan {
+/// Which kind of lock it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Kind {
+    /// Waited for in one line with all other processes.
+    pub(crate) fair: bool,
+    /// Each hold has a fence.
+    pub(crate) fenced: bool,
+}
+
+impl Terms {
     /// # Errors
     ///
     /// If the lease cannot be counted.
-    pub(crate) fn new(
-        key: Key,
-        options: &Options,
-        signature: Arc<Signature>,
-    ) -> Result<Self, Error> {
-        let terms = Terms {
+    pub(crate) fn new(options: &Options, kind: Kind) -> Result<Self, Error> {
+        Ok(Self {
             lease: Lease::new(options.lease)?.with_delay(options.lock_delay)?,
             renewal: options.renewal,
             max_hold: options.max_hold,
             heartbeat: options.heartbeat,
             at_least: options.at_least_for,
             watch_at_once: options.watch_at_once,
-            fenced: false,
-            fair: false,
+            fenced: kind.fenced,
+            fair: kind.fair,
             wakeup: options.wakeup,
             backoff: options.backoff,
+        })
+    }
+}
+
+impl Plan {
+    /// As the client of this number takes a lock on these terms.
+    pub(crate) fn new(key: Key, terms: Terms, signature: Arc<Signature>, client: u64) -> Self {
+        let Terms { fair, fenced, lease, .. } = terms;
+        let line = || {
+            let [queue, lives] = [b"q", b"w"].map(|name| side_key(&key.bytes, name));
+            let keys = [queue, lives, inbox(client)];
+            Box::new(Line::new(keys, confirm_within(lease), fenced))
         };
-        Ok(Self {
+        Self {
             channel: side_key(&key.bytes, CHANNEL),
+            fences: if fair || fenced { side_key(&key.bytes, FENCES) } else { Bytes::new() },
+            line: fair.then(line),
             key,
             terms,
             signature,
             set_phrases: OnceLock::new(),
             said: AtomicU8::new(0),
             gate: AtomicUsize::new(usize::MAX),
-            fences: Bytes::new(),
-            line: None,
-        })
-    }
-
-    /// The same, waited for in one line with all other processes; to be made before it is [`Plan::fenced`].
-    pub(crate) fn fair(mut self, client: u64) -> Self {
-        self.terms.fair = true;
-        self.fences = side_key(&self.key.bytes, FENCES);
-        let [queue, lives] = [b"q", b"w"].map(|name| side_key(&self.key.bytes, name));
-        let confirm = confirm_within(self.terms.lease);
-        self.line = Some(Box::new(Line::new([queue, lives, inbox(client)], confirm, false)));
-        self
-    }
-
-    /// The same, and each hold has a fence.
-    pub(crate) fn fenced(mut self) -> Self {
-        self.terms.fenced = true;
-        let confirm = confirm_within(self.terms.lease);
-        self.line = self.line.map(|line| Box::new(line.fenced(confirm)));
-        self.fences = side_key(&self.key.bytes, FENCES);
-        self
+        }
     }
 
     /// What is the same in the commands of all plain holds, from the second one on: to make it for a lock that is taken once

@@ -1,6 +1,6 @@
 //! What an observer is told of locks: put down while the book is locked, told once it is not. Nothing here is done without one.
 
-use crate::lock::book::Book;
+use crate::lock::book::{Book, Record};
 use crate::lock::gate::{Claim, Event, Order, Released, Why};
 use crate::lock::hold::Status;
 use crate::lock::plan::Plan;
@@ -48,6 +48,13 @@ impl Sight {
     }
 }
 
+impl Record {
+    /// Kept on the side, and for the next claim, as most have no observer.
+    fn times(&mut self) -> &mut Times {
+        self.times.get_or_insert_default()
+    }
+}
+
 impl Book {
     pub(crate) fn take_seen(&mut self) -> Vec<Sight> {
         std::mem::take(&mut self.seen)
@@ -56,15 +63,16 @@ impl Book {
     /// A caller came.
     pub(crate) fn watch_begin(&mut self, claim: Claim, begun: Instant) {
         if let Some(record) = self.record(claim) {
-            record.times = Times { begun: Some(begun), ..Times::default() };
+            *record.times() = Times { begun: Some(begun), ..Times::default() };
         }
     }
 
     /// A caller goes that was granted nothing; one that was refused has been told of.
     pub(crate) fn watch_leave(&mut self, claim: Claim, now: Instant) {
         let Some(record) = self.record(claim) else { return };
-        let waited = record.times.waited(now);
-        if !record.times.refused {
+        let Times { refused, .. } = *record.times();
+        let waited = record.times().waited(now);
+        if !refused {
             self.see(claim, LockEvent::NotAcquired { waited, why: NotAcquired::GaveUp });
         }
     }
@@ -73,7 +81,7 @@ impl Book {
     pub(crate) fn watch_news(&mut self, event: &Event, now: Instant) {
         if let Event::Released { claim } | Event::Declined { claim } = *event {
             if let Some(record) = self.record(claim) {
-                record.times.given_up = Some(now);
+                record.times().given_up = Some(now);
             }
         }
     }
@@ -90,14 +98,14 @@ impl Book {
         };
         let Some(record) = self.record(claim) else { return };
         let status = record.hold.as_ref().map(|hold| hold.status());
-        let times = record.times;
+        let times = *record.times();
         let event = match *order {
             Order::Grant { .. } if record.wanted => {
-                record.times.granted = Some(now);
+                record.times().granted = Some(now);
                 LockEvent::Acquired { waited: times.waited(now) }
             }
             Order::Refuse { why, .. } if record.wanted => {
-                record.times.refused = true;
+                record.times().refused = true;
                 LockEvent::NotAcquired { waited: times.waited(now), why: refusal(why) }
             }
             Order::Extend { .. } => match &record.hold {

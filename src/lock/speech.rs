@@ -19,6 +19,7 @@ pub(crate) enum Word {
 }
 
 /// What one client of one process says, made once.
+#[derive(PartialEq, Eq)]
 pub(crate) struct Speech([Bytes; 3]);
 
 /// Digits of a client's number.

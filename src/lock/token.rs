@@ -111,6 +111,7 @@ impl Holder {
 }
 
 /// What every value of one lock in one process says, but for token and time.
+#[derive(PartialEq, Eq)]
 pub(crate) struct Signature {
     /// A whole value, with room for token and time.
     form: Box<[u8]>,

@@ -21,13 +21,13 @@ impl Gate {
             }
             (Seat::Head(_), Patience::Seize(end)) => {
                 self.line_due = earlier(self.line_due, Some(end));
-                self.line.push_front(waiter);
+                self.line.push_first(waiter);
             }
             (_, Patience::Once(_) | Patience::Seize(_)) => refuse(waiter.claim, Why::Held, orders),
             _ if over => refuse(waiter.claim, Why::TimedOut, orders),
             _ => {
                 self.line_due = earlier(self.line_due, waiter.patience.end());
-                self.line.push_back(waiter);
+                self.line.push_last(waiter);
             }
         }
     }
@@ -37,8 +37,7 @@ impl Gate {
             Seat::Head(head) if head.waiter.claim == claim => self.vacate(scene, orders),
             Seat::Passing(passing) if passing.to.claim == claim => passing.gone = true,
             _ => {
-                if let Some(at) = self.line.iter().position(|waiter| waiter.claim == claim) {
-                    self.line.remove(at);
+                if self.line.remove(claim) {
                     orders.push(Order::Forget(claim));
                 }
             }
@@ -50,7 +49,7 @@ impl Gate {
             orders.push(Order::Forget(waiter.claim));
         } else {
             self.line_due = earlier(self.line_due, waiter.patience.end());
-            self.line.push_front(waiter);
+            self.line.push_first(waiter);
         }
     }
 
@@ -61,12 +60,12 @@ impl Gate {
         }
         self.line_due = None;
         let line_due = &mut self.line_due;
-        self.line.retain(|waiter| {
-            let over = waiter.patience.end().is_some_and(|end| now >= end);
+        self.line.retain(|claim, patience| {
+            let over = patience.end().is_some_and(|end| now >= end);
             if over {
-                refuse(waiter.claim, Why::TimedOut, orders);
+                refuse(claim, Why::TimedOut, orders);
             } else {
-                *line_due = earlier(*line_due, waiter.patience.end());
+                *line_due = earlier(*line_due, patience.end());
             }
             !over
         });
@@ -75,23 +74,24 @@ impl Gate {
     /// Everybody who waits gets no lock.
     pub(crate) fn turn_away(&mut self, why: Why, orders: &mut Vec<Order>) {
         self.line_due = None;
-        for waiter in self.line.drain(..) {
-            refuse(waiter.claim, why, orders);
-        }
+        self.line.retain(|claim, _| {
+            refuse(claim, why, orders);
+            false
+        });
     }
 
     /// Whoever is to take the key from a hold goes before a head that rests, and has come in vain once somebody here has it.
     pub(crate) fn let_seize(&mut self, scene: &Scene, orders: &mut Vec<Order>) {
-        while let Some(first) = self.line.front().copied() {
+        while let Some(first) = self.line.first() {
             let Patience::Seize(_) = first.patience else { return };
             match &self.seat {
                 Seat::Held(_) | Seat::Passing(_) => {
-                    self.line.pop_front();
+                    self.line.pop_first();
                     refuse(first.claim, Why::Held, orders);
                 }
                 Seat::Head(head) => {
                     let Some(idle) = head.idle() else { return };
-                    self.line.pop_front();
+                    self.line.pop_first();
                     self.return_to_line(idle, false, orders);
                     self.seat = Seat::Head(Head::asking(first, scene, orders));
                     return;
@@ -107,7 +107,7 @@ impl Gate {
         if !matches!(self.seat, Seat::Empty) {
             return;
         }
-        let Some(waiter) = self.line.pop_front() else { return };
+        let Some(waiter) = self.line.pop_first() else { return };
         let after_our_turns = std::mem::take(&mut self.turns).count > 0;
         self.seat = Seat::Head(if after_our_turns && !self.leaving.is_empty() {
             Head::yielding(waiter, scene)

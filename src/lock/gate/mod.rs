@@ -32,6 +32,7 @@ mod holding;
 mod leaving;
 mod line;
 mod passing;
+mod places;
 mod rivals;
 #[cfg(test)]
 mod tests;
@@ -53,8 +54,8 @@ use held::{Granted, Held};
 use leaving::{Leaving, Remains};
 use line::earlier;
 use passing::{Passing, Turns};
+use places::Places;
 use rivals::Rivals;
-use std::collections::VecDeque;
 use tokio::time::Instant;
 
 /// One key in one process.
@@ -64,7 +65,7 @@ pub(crate) struct Gate {
     alone: Option<Alone>,
     seat: Seat,
     /// Who waits behind the seat, oldest first.
-    line: VecDeque<Waiter>,
+    line: Places,
     /// No one in the line gives up before.
     line_due: Option<Instant>,
     leaving: Vec<Leaving>,
@@ -202,12 +203,11 @@ impl Gate {
             return;
         }
         self.give_up_waiters(scene.now, orders);
-        match self.line.front() {
-            _ if from.is_fair() => self.leave(&from, scene, orders),
-            Some(_) if scene.online && self.turns.allow(scene.now) && !from.is_early(scene.now) => {
-                self.pass(&from, scene, orders);
-            }
-            _ => self.leave(&from, scene, orders),
+        let next = !self.line.is_empty() && !from.is_fair() && !from.is_early(scene.now);
+        if next && scene.online && self.turns.allow(scene.now) {
+            self.pass(&from, scene, orders);
+        } else {
+            self.leave(&from, scene, orders);
         }
     }
 

@@ -83,7 +83,7 @@ impl Passing {
 impl Gate {
     /// Hands the lock over to the first of the line.
     pub(crate) fn pass(&mut self, from: &Held, scene: &Scene, orders: &mut Vec<Order>) {
-        let Some(to) = self.line.pop_front() else { return };
+        let Some(to) = self.line.pop_first() else { return };
         self.turns.take(scene.now);
         let passing = Passing { from: *from, to, sent: scene.now, gone: false };
         passing.send(false, orders);

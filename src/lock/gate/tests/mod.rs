@@ -29,7 +29,7 @@ const MS: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
 const TRACKS: Ears = Ears { tracks: true, hears: true, told: true, echoes: false };
 
-fn terms() -> Terms {
+pub(crate) fn terms() -> Terms {
     Terms {
         lease: Lease::new(10 * SECOND).unwrap(),
         renewal: Renewal::Auto,
