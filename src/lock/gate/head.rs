@@ -75,6 +75,12 @@ pub(crate) struct Head {
     news: bool,
     /// It lets others go first, or did so in vain before it asked.
     defers: bool,
+    /// It asks or looks because somebody changed the key.
+    changed: bool,
+    /// When the holder is to renew its lease, and how much earlier or later it may.
+    renewal: Option<(Instant, Duration)>,
+    /// It looks without having asked before.
+    glances: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -162,6 +168,9 @@ impl Head {
             told: false,
             news: false,
             defers: false,
+            changed: false,
+            renewal: None,
+            glances: false,
         }
     }
 
@@ -306,7 +315,14 @@ impl Head {
             return;
         }
         match self.doing {
-            Doing::Resting { .. } => self.ask_after(ahead, scene, orders),
+            Doing::Resting { .. } => {
+                self.changed = by == Wakeup::Track;
+                if self.changed && self.is_renewal(scene.now) {
+                    self.glance(scene, orders);
+                } else {
+                    self.ask_after(ahead, scene, orders);
+                }
+            }
             // What comes on the connection that the answer will come on happened before the server looked for that answer.
             Doing::Asking { .. } | Doing::Looking { .. } => {
                 self.news |= by == Wakeup::Announce && !scene.ears.told;
@@ -358,6 +374,7 @@ impl Head {
         let now = scene.now;
         match self.doing {
             Doing::Resting { until } | Doing::Yielding { until } if now >= until => {
+                self.changed = false;
                 self.ask(scene, orders);
                 Step::Stay
             }

@@ -17,7 +17,7 @@ impl Head {
             return self.take(false, scene, orders);
         }
         let (claim, sent) = (self.waiter.claim, scene.now);
-        self.news = false;
+        (self.news, self.glances) = (false, false);
         self.doing = Doing::Asking { sent };
         let (lease, watch) = (self.lease(), self.waiter.terms.watch_at_once);
         orders.push(Order::Send(Errand::Ask { claim, sent, lease, watch, fence }));
@@ -33,6 +33,12 @@ impl Head {
         let (claim, sent) = (self.waiter.claim, scene.now);
         self.doing = Doing::Looking { sent };
         orders.push(Order::Send(Errand::Look { claim, sent, listen, dated }));
+    }
+
+    /// Looks whether the key is still there, before it asks for it.
+    pub(super) fn glance(&mut self, scene: &Scene, orders: &mut Vec<Order>) {
+        self.glances = true;
+        self.look(false, None, scene, orders);
     }
 
     /// Takes the key from a holder that is not to be waited for any longer.

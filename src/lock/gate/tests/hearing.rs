@@ -79,6 +79,55 @@ fn only_where_it_was_agreed_upon_is_an_announcement_relied_on() {
     }
 }
 
+/// A head that has seen the holder renew its lease of nine seconds.
+fn watching(patience: Patience) -> Desk {
+    let mut desk = Desk::new();
+    desk.come_with(1, terms(), patience);
+    desk.answer(HELD);
+    assert_eq!(desk.answer(left(7_000)), "");
+    desk.after(SECOND);
+    assert_eq!(desk.told(Event::Changed), "ask 1", "nobody knows yet when it renews");
+    assert_eq!(desk.answer(HELD), "look 1");
+    assert_eq!(desk.answer(left(9_000)), "");
+    desk
+}
+
+#[test]
+fn holder_that_renews_in_time_costs_who_waits_one_look() {
+    let mut desk = watching(Patience::Endless);
+    for early in [0, 50, 0] {
+        desk.now += 3 * SECOND - early * MS;
+        assert_eq!(desk.told(Event::Changed), "look 1");
+        assert_eq!(desk.answer(left(9_000)), "");
+    }
+    assert_eq!(desk.due(), Some(9 * SECOND - 50 * MS + SECOND + 9_001 * MS), "and never for ever");
+    desk.now += 2 * SECOND;
+    assert_eq!(desk.told(Event::Changed), "ask 1", "a second early, that is no renewal");
+}
+
+#[test]
+fn lock_that_is_freed_when_its_renewal_was_due_is_taken_at_once() {
+    let mut desk = watching(Patience::Endless);
+    desk.now += 3 * SECOND;
+    assert_eq!(desk.told(Event::Changed), "look 1");
+    assert_eq!(desk.answer(Said::Left(Left::Nothing)), "ask 1");
+    assert!(desk.answer(Said::Fresh).starts_with("grant 1"));
+}
+
+#[test]
+fn last_attempt_is_made_also_by_who_only_looked_at_the_deadline() {
+    let mut desk = Desk::new();
+    let end = Patience::Until(desk.now + 4 * SECOND);
+    for (then, said) in [(left(9_000), "ask 1"), (Said::Left(Left::Nothing), "ask 1")] {
+        desk = watching(end);
+        desk.now += 3 * SECOND - MS;
+        assert_eq!(desk.told(Event::Changed), "look 1");
+        desk.now += 2 * MS;
+        assert_eq!(desk.answer(then), said);
+    }
+    assert_eq!(desk.answer(HELD), "refuse 1: TimedOut, forget 1");
+}
+
 #[test]
 fn next_in_line_whose_lease_is_too_short_does_not_stop_the_hand_over() {
     let mut desk = holding(1);
