@@ -26,6 +26,9 @@ const SWEEP_PER_SLOT: Duration = Duration::from_nanos(64);
 const BYTES_PER_PLACE: usize = 128;
 /// A write buffer of this size is kept, whether it was needed or not.
 const KEPT_CAPACITY: usize = 4 << 10;
+/// A queue of so many bytes leaves at once, however many are about to add to it: the server works on it meanwhile. Measured from
+/// 4 to 16 KiB against servers that share the machine; shorter ones cost more system calls than they gain.
+const WAVE: usize = 8 << 10;
 
 /// The state under the lock.
 pub(crate) struct State {
@@ -215,11 +218,12 @@ impl State {
         self.sweep_at = self.sweep_at.min(self.slots.stamp(now));
     }
 
-    /// Whether a caller who has queued something is to write it. `alone` says that nothing else is on its way.
+    /// Whether a caller who has queued something is to write it. `alone` says that nothing else is on its way. In a crowd it is
+    /// the one who makes the queue long.
     #[inline]
     pub(crate) fn writes_here(&self, flush: Flush, alone: bool) -> bool {
         let wants = match flush {
-            Flush::Auto => alone && !self.crowded,
+            Flush::Auto => (alone && !self.crowded) || self.out.len() >= WAVE,
             Flush::Now => true,
             Flush::Later => false,
         };

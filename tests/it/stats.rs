@@ -1,5 +1,6 @@
 //! What a client tells of itself: every counter agrees with what was done, and what is on its way returns to nothing.
 
+use std::task::{Context, Waker};
 use std::time::Duration;
 use tenure::{Client, Config};
 use tenure_server::{Fault, Profile, Server};
@@ -47,6 +48,28 @@ async fn commands_of_many_callers_share_writes() {
         call.await.unwrap();
     }
     assert!(client.stats().commands_per_write() > 20.0, "{:?}", client.stats());
+}
+
+#[tokio::test(start_paused = true)]
+async fn queue_that_grows_long_leaves_while_others_still_add_to_it() {
+    const WAVE: usize = 8 << 10;
+    let server = Server::new(Profile::Valkey9);
+    let client = client(&server).await;
+    client.ping().await.unwrap();
+    let (value, before) = ("x".repeat(100), client.stats().writes);
+    let mut calls: Vec<_> = (0..200).map(|_| Box::pin(client.set("key", &value))).collect();
+    // All of them before the connection's task has a turn.
+    let mut cx = Context::from_waker(Waker::noop());
+    assert!(calls.iter_mut().all(|call| call.as_mut().poll(&mut cx).is_pending()));
+    let stats = client.stats();
+    let each = stats.bytes_held / calls.len();
+    let waves = each * (calls.len() - 1) / WAVE;
+    assert!(waves > 2, "{stats:?}");
+    assert_eq!(stats.writes - before, 1 + waves as u64, "the first alone, then one for each wave");
+    assert!(stats.queued * each < WAVE, "{stats:?}");
+    for call in calls {
+        call.await.unwrap();
+    }
 }
 
 #[tokio::test(start_paused = true)]
