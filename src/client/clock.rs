@@ -69,8 +69,14 @@ impl Clock {
     }
 
     pub(crate) fn now(&self) -> Time {
+        self.time(Instant::now())
+    }
+
+    /// An instant as the connection's time.
+    #[inline]
+    pub(crate) fn time(&self, instant: Instant) -> Time {
         // Of the standard library's instants, which is what tokio's come to after some more steps.
-        let passed = Instant::now().into_std().duration_since(self.began.into_std());
+        let passed = instant.into_std().duration_since(self.began.into_std());
         Time(Span::of(passed).0)
     }
 

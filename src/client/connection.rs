@@ -7,6 +7,7 @@ use crate::client::encode::Ink;
 use crate::client::handshake::{Session, Setup};
 use crate::client::home::Home;
 use crate::client::listener::{Listener, Tag};
+use crate::client::pen::Draft;
 use crate::client::queue::{Due, Flush};
 use crate::client::redial::{self, Link};
 use crate::client::shared::{Phase, Shared};
@@ -22,7 +23,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 /// A handle on one connection; when the last one is dropped, the connection ends.
 #[derive(Clone)]
@@ -140,6 +141,28 @@ impl Connection {
         encode: impl FnOnce(&mut Ink),
     ) -> Result<Due, Error> {
         self.shared().post_last(tag, patience, flush, encode)
+    }
+
+    /// See [`Shared::post_only`]; it may take as long as calls usually do.
+    ///
+    /// # Errors
+    ///
+    /// As [`Connection::submit`].
+    #[inline]
+    pub(crate) fn post_only(
+        &self,
+        tag: Tag,
+        (flush, now): (Flush, Instant),
+        encode: impl FnOnce(&mut Ink),
+    ) -> Result<Due, Error> {
+        let shared = self.shared();
+        shared.post_only(tag, (shared.patience, flush, now), encode)
+    }
+
+    /// See [`Shared::send`].
+    #[inline]
+    pub(crate) fn send(&self, draft: Draft) {
+        self.shared().send(draft);
     }
 
     /// Sees to it that what was posted is written.

@@ -127,7 +127,8 @@ impl Driver {
         let mut future = pin!(future);
         let mut out = Outbox::default();
         poll_fn(|cx| {
-            let now = self.shared.clock.now();
+            let instant = Instant::now();
+            let now = self.shared.clock.time(instant);
             let rang = self.alarm.rang();
             let (closing, due) = {
                 let mut state = self.shared.lock();
@@ -139,7 +140,7 @@ impl Driver {
                 state.looks_at = state.sweep_at;
                 (state.closing, state.sweep_at)
             };
-            out.deliver(self.shared.listener());
+            out.deliver(self.shared.listener(), instant);
             if closing {
                 return Poll::Ready(None);
             }
@@ -186,13 +187,14 @@ impl Driver {
     fn turn(&mut self, open: &mut Open, cx: &mut Context<'_>) -> Poll<Error> {
         let Self { shared, alarm, .. } = self;
         let (heard, ended) = open.read(cx);
-        let now = shared.clock.now();
+        let instant = Instant::now();
+        let now = shared.clock.time(instant);
         if heard {
             open.pulse.heard(now);
         }
         let seen = shared.witness.is_some().then(|| open.intake.seen());
         let rang = alarm.rang();
-        let (given, due, closing, taken, crowded) = {
+        let (given, due, closing, taken, crowded, idle) = {
             let mut state = shared.lock();
             state.begin_turn(cx.waker(), now);
             open.account(&mut state, heard, now);
@@ -208,6 +210,7 @@ impl Driver {
             // The listener comes first: what it posts leaves in the same write.
             let write = given.is_ok() && !crowded && open.out.notices.is_empty();
             let taken = if write { Some(state.take_pen(now)) } else { None };
+            let idle = taken.is_none() && state.has_written_all();
             let owed = state.slots.owed(shared.patience);
             let due = state.sweep_at.min(open.pulse.due(owed));
             state.looks_at = due;
@@ -216,9 +219,9 @@ impl Driver {
                 open.spin.traffic(now);
             }
             state.looks = open.spin.looks();
-            (given, due, state.closing, taken, crowded)
+            (given, due, state.closing, taken, crowded, idle)
         };
-        open.out.deliver(shared.listener());
+        let posted = open.out.deliver(shared.listener(), instant);
         if let (Some(witness), Some(seen)) = (&shared.witness, seen) {
             witness.read(seen);
             shared.observe_posted();
@@ -227,16 +230,14 @@ impl Driver {
             return Poll::Ready(error);
         }
         let wrote = match taken {
-            Some(Ok(pen)) => match shared.write(pen, Some(cx)) {
-                Wrote::More => shared.flush(cx),
-                wrote => wrote,
-            },
-            Some(Err(wrote)) => wrote,
+            Some(taken) => write(shared, taken, cx),
             None if crowded => {
                 // They are about to ask again: their turn first, then one write for all of it.
                 cx.waker().wake_by_ref();
                 Wrote::All
             }
+            // Whoever else has queued something since wakes this task.
+            None if idle && !posted => Wrote::All,
             None => shared.flush(cx),
         };
         if let Wrote::Broken(error) = wrote {
@@ -250,6 +251,15 @@ impl Driver {
             return Poll::Ready(Error::closed(Outcome::Unknown));
         }
         Poll::Pending
+    }
+}
+
+/// Writes what was taken, and what has come meanwhile.
+#[inline(always)]
+fn write(shared: &Shared, taken: Result<Box<Pen>, Wrote>, cx: &mut Context<'_>) -> Wrote {
+    match taken.map(|pen| shared.write(pen, Some(cx))) {
+        Ok(Wrote::More) => shared.flush(cx),
+        Ok(wrote) | Err(wrote) => wrote,
     }
 }
 

@@ -38,7 +38,7 @@ pub(crate) fn bulk(bytes: &[u8], out: &mut Ink) {
 }
 
 /// Appends one bulk string as [`bulk`] does, but with a line end in front and none behind: two appends for each argument.
-#[inline]
+#[inline(always)] // of what encodes a call
 pub(crate) fn next_bulk(bytes: &[u8], out: &mut Ink) {
     match (bytes.len(), HEADS.get(bytes.len())) {
         (0..=9, Some([_, short @ ..])) => out.extend_from_slice(short),

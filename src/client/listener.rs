@@ -10,6 +10,7 @@ use crate::error::Error;
 use resp::{Frame, Protocol};
 use std::sync::Arc;
 use std::task::Waker;
+use tokio::time::Instant;
 
 /// Names a command whose reply the listener is told; its meaning is the listener's.
 pub(crate) type Tag = u64;
@@ -18,8 +19,9 @@ pub(crate) type Tag = u64;
 ///
 /// Its methods run on the driver's task, or on the thread that drops it: they must neither wait nor panic.
 pub(crate) trait Listener: Send + Sync {
-    /// Told in order, and drained by the listener. Every tagged command is answered once, with an error if need be.
-    fn heard(&self, notices: &mut Vec<Notice>);
+    /// Told in order, and drained by the listener. Every tagged command is answered once, with an error if need be. Tells
+    /// whether that has led to commands that are to be written. `now` is when it was heard.
+    fn heard(&self, notices: &mut Vec<Notice>, now: Instant) -> bool;
 
     /// The connection opened, was lost, could not be opened again, was refused or closed. Commands that were lost with it have
     /// been told of before.
@@ -51,21 +53,31 @@ pub(crate) struct Outbox {
 
 impl Outbox {
     /// Tells the listener first: whoever is woken may rely on its having heard what came before.
-    pub(crate) fn deliver(&mut self, listener: Option<&dyn Listener>) {
-        self.tell(listener);
+    #[inline(always)]
+    pub(crate) fn deliver(&mut self, listener: Option<&dyn Listener>, now: Instant) -> bool {
+        let posted = self.tell(listener, now);
         self.wake();
+        posted
     }
 
-    pub(crate) fn tell(&mut self, listener: Option<&dyn Listener>) {
+    /// The same without waking anybody.
+    #[inline(always)] // mostly there is nothing to tell
+    pub(crate) fn tell(&mut self, listener: Option<&dyn Listener>, now: Instant) -> bool {
+        let nothing = self.ends.is_empty() && self.notices.is_empty();
+        !nothing && self.tell_all(listener, now)
+    }
+
+    fn tell_all(&mut self, listener: Option<&dyn Listener>, now: Instant) -> bool {
         if !self.ends.is_empty() {
             self.end_traces();
         }
-        if self.notices.is_empty() {
-            return;
-        }
         match listener {
-            Some(listener) => listener.heard(&mut self.notices),
-            None => self.notices.clear(),
+            _ if self.notices.is_empty() => false,
+            Some(listener) => listener.heard(&mut self.notices, now),
+            None => {
+                self.notices.clear();
+                false
+            }
         }
     }
 
@@ -158,7 +170,7 @@ mod tests {
     use std::sync::{Arc, Mutex};
     use std::time::Duration;
     use tenure_server::{Fault, Profile, Server};
-    use tokio::time::{Instant, sleep};
+    use tokio::time::sleep;
 
     const SECOND: Duration = Duration::from_secs(1);
     const MS: Duration = Duration::from_millis(1);
@@ -174,13 +186,14 @@ mod tests {
     }
 
     impl Listener for Diary {
-        fn heard(&self, notices: &mut Vec<Notice>) {
+        fn heard(&self, notices: &mut Vec<Notice>, _: Instant) -> bool {
             let entries = notices.drain(..).map(|notice| match notice {
                 Notice::Reply(tag, Ok(frame)) => format!("{tag}: {}", text(&frame)),
                 Notice::Reply(tag, Err(error)) => format!("{tag}: {:?}", error.outcome()),
                 Notice::Push(items) => text(&Frame::Array(items)),
             });
             self.0.lock().unwrap().extend(entries);
+            false
         }
 
         fn changed(&self, phase: &Phase) {

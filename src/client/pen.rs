@@ -23,6 +23,14 @@ pub(crate) struct Pen {
     commands: u64,
 }
 
+/// What a caller has taken out of the queue and is about to write; nobody else can write until it has.
+#[must_use = "until it is sent, nothing is"]
+pub(crate) struct Draft {
+    pub(crate) pen: Box<Pen>,
+    /// The driver, if it is to be woken besides.
+    pub(crate) driver: Option<Waker>,
+}
+
 /// What writing came to.
 #[derive(Debug)]
 pub(crate) enum Wrote {

@@ -3,10 +3,11 @@
 use crate::client::clock::Span;
 use crate::client::encode::Ink;
 use crate::client::listener::Tag;
-use crate::client::queue::{Due, Flush, Place};
+use crate::client::queue::{Due, Flush, Place, State};
 use crate::client::shared::Shared;
 use crate::error::Error;
 use std::time::Duration;
+use tokio::time::Instant;
 
 impl Shared {
     /// Queues one command whose reply the listener is told under `tag`. Nothing is written before [`Shared::settle`], or
@@ -21,14 +22,7 @@ impl Shared {
         patience: Duration,
         encode: impl FnOnce(&mut Ink),
     ) -> Result<(), Error> {
-        let mut state = self.lock();
-        let len = state.enqueue(Place::End, encode)?;
-        state.slots.push_tagged(tag, len, Span::of(patience));
-        if let Some(witness) = &self.witness {
-            let trace = state.trace(witness, (len, 1));
-            state.untold.push(trace);
-        }
-        Ok(())
+        self.queue_tagged(&mut self.lock(), tag, Span::of(patience), encode)
     }
 
     /// The same, and tells what is to be done so that this command, and those posted before it, are written.
@@ -44,19 +38,59 @@ impl Shared {
         encode: impl FnOnce(&mut Ink),
     ) -> Result<Due, Error> {
         let mut state = self.lock();
-        let len = state.enqueue(Place::End, encode)?;
-        state.slots.push_tagged(tag, len, Span::of(patience));
-        if let Some(witness) = &self.witness {
-            let trace = state.trace(witness, (len, 1));
-            state.untold.push(trace);
-            return Ok(Due::Write);
-        }
+        self.queue_tagged(&mut state, tag, Span::of(patience), encode)?;
         let alone = state.slots.sent() == 0;
-        Ok(if state.writes_here(flush, alone) {
+        // Who observes is told of a command before it is written.
+        Ok(if self.witness.is_some() || state.writes_here(flush, alone) {
             Due::Write
         } else {
             state.rouse().map_or(Due::Nothing, Due::Wake)
         })
+    }
+
+    /// The same for the last command of all, at a time that the caller knows: what is to be written is taken for it at once.
+    ///
+    /// # Errors
+    ///
+    /// As [`Shared::post`].
+    #[inline]
+    pub(crate) fn post_only(
+        &self,
+        tag: Tag,
+        (patience, flush, now): (Span, Flush, Instant),
+        encode: impl FnOnce(&mut Ink),
+    ) -> Result<Due, Error> {
+        let mut state = self.lock();
+        self.queue_tagged(&mut state, tag, patience, encode)?;
+        let alone = state.slots.sent() == 0;
+        if self.witness.is_some() {
+            return Ok(Due::Write);
+        }
+        let draft = match state.writes_here(flush, alone) {
+            true => self.draft(&mut state, self.clock.time(now)),
+            false => None,
+        };
+        Ok(match draft {
+            Some(draft) => Due::Send(draft),
+            None => state.rouse().map_or(Due::Nothing, Due::Wake),
+        })
+    }
+
+    #[inline(always)] // one function with whoever posts
+    fn queue_tagged(
+        &self,
+        state: &mut State,
+        tag: Tag,
+        patience: Span,
+        encode: impl FnOnce(&mut Ink),
+    ) -> Result<(), Error> {
+        let len = state.enqueue(Place::End, encode)?;
+        state.slots.push_tagged(tag, len, patience);
+        if let Some(witness) = &self.witness {
+            let trace = state.trace(witness, (len, 1));
+            state.untold.push(trace);
+        }
+        Ok(())
     }
 
     /// Sees to it that what was posted is written.
@@ -66,7 +100,7 @@ impl Shared {
         if state.out.is_empty() {
             return; // the driver was faster
         }
-        let alone = state.slots.owed(Span::of(self.config.response_timeout)).is_none();
+        let alone = state.slots.sent() == 0;
         self.kick(state, flush, alone);
     }
 }

@@ -6,7 +6,7 @@ use crate::client::canary::Canary;
 use crate::client::clock::{Span, Time};
 use crate::client::encode::{self, Ink};
 use crate::client::listener::Outbox;
-use crate::client::pen::{Pen, Wrote};
+use crate::client::pen::{Draft, Pen, Wrote};
 use crate::client::room::Line;
 use crate::client::slots::Slots;
 use crate::client::stats::Stats;
@@ -94,7 +94,6 @@ pub(crate) enum Flush {
 }
 
 /// What is still to be done about a command that was queued, once no other lock is held either.
-#[derive(Debug)]
 pub(crate) enum Due {
     /// The driver was woken before, and has not looked yet.
     Nothing,
@@ -102,6 +101,8 @@ pub(crate) enum Due {
     Wake(Waker),
     /// Writing it here: [`Shared::settle`](crate::client::shared::Shared::settle).
     Write,
+    /// Writing what was taken out of the queue: [`Shared::send`](crate::client::shared::Shared::send).
+    Send(Draft),
 }
 
 impl State {
@@ -246,6 +247,7 @@ impl State {
         if self.has_written_all() { Err(Wrote::All) } else { self.take_wet_pen(now) }
     }
 
+    #[inline(always)]
     fn take_wet_pen(&mut self, now: Time) -> Result<Box<Pen>, Wrote> {
         let mut pen = self.pen.take().ok_or(Wrote::NoPen)?;
         if let Some(error) = pen.take_broken() {
@@ -261,6 +263,7 @@ impl State {
 
     /// Puts the pen back after a write, and tells what that came to. A pen of an earlier connection is dropped: what is in it
     /// counts as sent.
+    #[inline(always)]
     pub(crate) fn put_back(&mut self, mut pen: Box<Pen>, wrote: Wrote) -> Wrote {
         let (writes, bytes) = pen.take_counts();
         self.stats.writes += writes;

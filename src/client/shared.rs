@@ -13,7 +13,7 @@ use crate::client::clock::{Clock, Span, Time};
 use crate::client::encode::Ink;
 use crate::client::handshake::{Session, Setup};
 use crate::client::listener::Listener;
-use crate::client::pen::{Pen, Wrote};
+use crate::client::pen::{Draft, Pen, Wrote};
 use crate::client::queue::{Flush, Place, State};
 use crate::client::room::Ticket;
 use crate::client::slots::SlotId;
@@ -327,19 +327,33 @@ impl Shared {
     }
 
     /// As a caller: writes all that is queued.
+    #[inline(always)]
     fn write_here(&self, mut state: MutexGuard<'_, State>) {
         let now = self.clock.now();
-        let Ok(pen) = state.take_pen(now) else { return };
+        if let Some(draft) = self.draft(&mut state, now) {
+            drop(state);
+            self.send(draft);
+        }
+    }
+
+    /// Takes all that is queued, for a caller to write it; nothing if that cannot be now.
+    #[inline]
+    pub(crate) fn draft(&self, state: &mut State, now: Time) -> Option<Draft> {
+        let pen = state.take_pen(now).ok()?;
         // The driver sleeps on, unless its timer would ring too late or it is to look at the socket.
         let due = state.sweep_at.min(now.later(self.stall));
         let wake = due < state.looks_at || state.looks;
-        let driver = if wake { state.rouse() } else { None };
-        drop(state);
-        match self.write(pen, None) {
+        Some(Draft { pen, driver: if wake { state.rouse() } else { None } })
+    }
+
+    /// Writes what was taken; to be called without any lock.
+    #[inline]
+    pub(crate) fn send(&self, draft: Draft) {
+        match self.write(draft.pen, None) {
             Wrote::All => {}
             // What is left, or has come since, is the driver's.
             Wrote::Blocked | Wrote::More | Wrote::NoPen | Wrote::Broken(_) => self.wake_driver(),
         }
-        driver.into_iter().for_each(Waker::wake);
+        draft.driver.into_iter().for_each(Waker::wake);
     }
 }

@@ -129,6 +129,7 @@ impl Slots {
     }
 
     /// The same for a command whose reply goes to the listener.
+    #[inline]
     pub(crate) fn push_tagged(&mut self, tag: Tag, len: usize, patience: Span) {
         self.push_for(Caller::Listener(tag), len, patience);
     }

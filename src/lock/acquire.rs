@@ -2,7 +2,7 @@
 
 use crate::client::Flush;
 use crate::error::{Error, Outcome};
-use crate::lock::book::{Book, Mail, News, Refusal};
+use crate::lock::book::{Book, News};
 use crate::lock::engine::Engine;
 use crate::lock::error::{AcquireError, ReleaseError};
 use crate::lock::gate::{Claim, Event, Patience, Released, Why};
@@ -10,6 +10,7 @@ use crate::lock::guard::Guard;
 use crate::lock::hold::{Clocks, Hold};
 use crate::lock::locker::Locker;
 use crate::lock::plan::Plan;
+use crate::lock::record::{Mail, Refusal};
 use crate::lock::sight::Sight;
 use crate::lock::token::OwnerToken;
 use crate::seam::after;
@@ -17,7 +18,7 @@ use bytes::Bytes;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 use tokio::time::Instant;
 
 /// One acquire call.
@@ -27,7 +28,7 @@ pub(crate) struct Acquiring<'a> {
     patience: Patience,
     begun: Instant,
     /// What the claim's value says of when it was made.
-    since: SystemTime,
+    since: Duration,
     timeout: Option<Duration>,
     flush: Flush,
     /// The value of the hold that it is to take the key from, if it is.
@@ -77,6 +78,7 @@ impl<'a> Acquiring<'a> {
         let Self { locker, plan, patience, begun, since, prey, .. } = *self;
         let engine = &locker.engine;
         let token = OwnerToken::new(engine.seam.entropy(), engine.seam.entropy());
+        let clocks = Clocks { now: begun, wall: since };
         let come = |book: &mut Book| {
             if let Some(barred) = &book.barred {
                 return Err(barred.clone());
@@ -87,6 +89,11 @@ impl<'a> Acquiring<'a> {
                 plan.signature.sign(token, since, &mut record.value);
                 record.prey = prey.cloned().map(Box::new);
             }
+            book.clocks = Some(clocks);
+            let plainly = prey.is_none();
+            if plainly && engine.ask_shortly(book, (gate, claim), (plan, patience), clocks) {
+                return Ok(claim);
+            }
             if engine.witness.is_some() {
                 book.watch_begin(claim, begun);
             }
@@ -94,11 +101,10 @@ impl<'a> Acquiring<'a> {
             engine.happen(book, gate, &event, None);
             Ok(claim)
         };
-        let clocks = Clocks { now: begun, wall: since };
         let look = |book: &mut Book, claim: Result<Claim, AcquireError>| {
             claim.map(|claim| (claim, look(book, claim, cx)))
         };
-        match engine.act_and_look(self.flush, Some(clocks), come, look) {
+        match engine.act_and_look(self.flush, Some(begun), come, look) {
             Ok((claim, found)) => {
                 self.step = Step::Waiting(claim);
                 found.map(|found| self.end(claim, found))
@@ -247,15 +253,15 @@ impl Drop for Acquiring<'_> {
 pub(crate) struct Releasing<'a> {
     engine: &'a Engine,
     claim: Claim,
-    /// Until it has begun.
-    clocks: Option<Clocks>,
+    /// What time it is, until it has begun.
+    now: Option<Instant>,
     over: bool,
 }
 
 impl<'a> Releasing<'a> {
     /// Of a guard that sees to its claim no more.
-    pub(crate) fn new(engine: &'a Engine, claim: Claim, clocks: Clocks) -> Self {
-        Self { engine, claim, clocks: Some(clocks), over: false }
+    pub(crate) fn new(engine: &'a Engine, claim: Claim, now: Instant) -> Self {
+        Self { engine, claim, now: Some(now), over: false }
     }
 }
 
@@ -264,12 +270,11 @@ impl Future for Releasing<'_> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let claim = self.claim;
-        let released = match self.clocks.take() {
-            Some(clocks) => {
-                let event = Event::Released { claim };
-                let tell = |book: &mut Book| self.engine.happen_to(book, claim, event);
+        let released = match self.now.take() {
+            Some(now) => {
+                let release = |book: &mut Book| self.engine.release(book, claim);
                 let look = |book: &mut Book, ()| released(book, claim, cx);
-                self.engine.act_and_look(Flush::Auto, Some(clocks), tell, look)
+                self.engine.act_and_look(Flush::Auto, Some(now), release, look)
             }
             None => released(&mut self.engine.book(), claim, cx),
         };

@@ -64,18 +64,6 @@ impl From<Result<Said, Error>> for Reading {
     }
 }
 
-/// What the reply to an errand of one command means, if that can be told without a closer look.
-#[inline]
-pub(crate) fn at_a_glance(errand: &Errand, reply: &Reply) -> Option<Said> {
-    match (errand, reply) {
-        (Errand::Ask { fence: Fence::No, .. }, Ok(Frame::Null)) => Some(Said::Fresh),
-        (Errand::Release { aloud: false, .. }, Ok(Frame::Integer(1))) => {
-            Some(Said::Ours(Left::Unasked))
-        }
-        _ => None,
-    }
-}
-
 impl Dialect {
     /// Reads the `whole` replies to an errand of a claim with this value; of a hand-over, it is the next one's.
     pub(crate) fn read(

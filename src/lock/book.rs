@@ -2,24 +2,24 @@
 //!
 //! It keeps; `engine.rs` acts. Entries are reused, so that a lock that comes and goes allocates nothing here.
 
-use crate::client::{Flush, Frame};
-use crate::error::Error;
+use crate::client::{Draft, Flush, Frame};
 use crate::lock::answers::{Replies, Reply};
 use crate::lock::bells::Bells;
 use crate::lock::dialect::Dialect;
 use crate::lock::error::AcquireError;
 use crate::lock::fairness::Line;
-use crate::lock::gate::{Claim, Errand, Event, Order, Released, Why};
+use crate::lock::gate::{Claim, Errand, Event, Order, Why};
 use crate::lock::gates::Gates;
-use crate::lock::hold::{Clocks, Hold};
+use crate::lock::hold::Clocks;
 use crate::lock::plan::Plan;
-use crate::lock::sight::{Sight, Times};
+use crate::lock::record::{Mail, Record, Refusal};
+use crate::lock::sight::Sight;
 use crate::lock::speech::Speech;
-use crate::lock::token::{self, Holder};
-use bytes::Bytes;
+use crate::lock::token;
+use crate::lock::wakers::Wakers;
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::Waker;
 use tokio::time::Instant;
 
 /// Everything that is kept under the lock.
@@ -40,6 +40,10 @@ pub(crate) struct Book {
     pub(crate) wakers: Wakers,
     /// Something was posted and is to be written.
     pub(crate) posted: bool,
+    /// Whether something was posted since this was taken back last.
+    pub(crate) spoke: bool,
+    /// What is to be written has been taken out of the connection's queue already.
+    pub(crate) draft: Option<Draft>,
     /// Who writes what is posted now.
     pub(crate) flush: Flush,
     /// What time it is, where whoever acts has asked already.
@@ -82,63 +86,6 @@ pub(crate) struct News {
     pub(crate) sent: Option<Clocks>,
 }
 
-/// One claim, from its acquire call to its end.
-#[derive(Default)]
-pub(crate) struct Record {
-    generation: u32,
-    pub(crate) gate: usize,
-    pub(crate) plan: Option<Arc<Plan>>,
-    pub(crate) value: Vec<u8>,
-    /// The value of the hold that it is to take the key from, if it is.
-    pub(crate) prey: Option<Box<Bytes>>,
-    /// Of a claim that was granted, or of an earlier one.
-    pub(crate) hold: Option<Arc<Hold>>,
-    pub(crate) mail: Mail,
-    /// The gate has done with it.
-    pub(crate) forgotten: bool,
-    /// A future or a guard still names it.
-    pub(crate) wanted: bool,
-    /// For an observer, if there is one.
-    pub(crate) times: Option<Box<Times>>,
-}
-
-/// What a claim's caller is to be told.
-#[derive(Default)]
-pub(crate) enum Mail {
-    #[default]
-    Empty,
-    /// The caller waits, and was polled with this waker last.
-    Waiting(Waker),
-    Granted,
-    Refused(Box<Refusal>),
-    Released(Released, Option<Error>),
-}
-
-impl Mail {
-    /// Waits with this waker while nothing has come.
-    pub(crate) fn wait(&mut self, cx: &Context<'_>) -> Poll<()> {
-        match self {
-            Self::Waiting(waker) if waker.will_wake(cx.waker()) => Poll::Pending,
-            Self::Empty | Self::Waiting(_) => {
-                *self = Self::Waiting(cx.waker().clone());
-                Poll::Pending
-            }
-            _ => Poll::Ready(()),
-        }
-    }
-}
-
-/// Why a caller gets no lock, and what is known about that.
-pub(crate) struct Refusal {
-    pub(crate) why: Why,
-    /// Who held the lock when last seen, and when that lease is over.
-    pub(crate) seen: Option<(Holder, Option<Instant>)>,
-    /// Why the server could not be asked last.
-    pub(crate) error: Option<Error>,
-    /// Why nobody gets a lock, if so.
-    pub(crate) barred: Option<AcquireError>,
-}
-
 /// An errand whose answer is on its way.
 pub(crate) struct Flight {
     pub(crate) gate: usize,
@@ -149,46 +96,6 @@ pub(crate) struct Flight {
     answered: usize,
     /// Those that came, of an errand of several commands.
     replies: [Option<Reply>; 3],
-}
-
-/// Room for so many is kept.
-const KEPT_WAKERS: usize = 1 << 10;
-
-/// Wakers, of which there is mostly one.
-#[derive(Default)]
-pub(crate) struct Wakers {
-    first: Option<Waker>,
-    rest: Vec<Waker>,
-}
-
-impl Wakers {
-    pub(crate) fn push(&mut self, waker: Waker) {
-        match self.first {
-            None => self.first = Some(waker),
-            Some(_) => self.rest.push(waker),
-        }
-    }
-
-    /// All of them, if there are any.
-    pub(crate) fn take(&mut self) -> Option<Self> {
-        self.first.is_some().then(|| std::mem::take(self))
-    }
-
-    /// Wakes them all; to be called without the lock. Gives memory that is worth keeping.
-    pub(crate) fn wake(mut self) -> Option<Self> {
-        if let Some(first) = self.first.take() {
-            first.wake();
-        }
-        self.rest.drain(..).for_each(Waker::wake);
-        (1..=KEPT_WAKERS).contains(&self.rest.capacity()).then_some(self)
-    }
-
-    /// Keeps the memory of others.
-    pub(crate) fn keep(&mut self, empty: Self) {
-        if self.rest.capacity() == 0 {
-            self.rest = empty.rest;
-        }
-    }
 }
 
 impl Book {
@@ -228,12 +135,18 @@ impl Book {
         record.gate = gate;
         record.plan = Some(Arc::clone(plan));
         (record.forgotten, record.wanted) = (false, true);
-        Claim(u64::from(record.generation) << 32 | at as u64)
+        record.claim(at)
     }
 
     pub(crate) fn record(&mut self, claim: Claim) -> Option<&mut Record> {
         let at = usize::try_from(claim.0 & 0xffff_ffff).ok()?;
-        self.claims.get_mut(at).filter(|record| u64::from(record.generation) == claim.0 >> 32)
+        self.claims.get_mut(at).filter(|record| record.is(claim))
+    }
+
+    /// What time it is; nobody looks twice while the lock is held.
+    #[inline]
+    pub(crate) fn now(&mut self) -> Instant {
+        *self.now.get_or_insert_with(Instant::now)
     }
 
     pub(crate) fn value(&self, claim: Claim) -> &[u8] {
@@ -281,13 +194,9 @@ impl Book {
 
     /// Leaves word for whoever waits on a claim, if anybody still does.
     pub(crate) fn deliver(&mut self, claim: Claim, mail: Mail) {
-        let Some(record) = self.record(claim).filter(|record| record.wanted) else { return };
-        match std::mem::replace(&mut record.mail, mail) {
-            Mail::Empty => {}
-            Mail::Waiting(_) if defect!(28) => {}
-            Mail::Waiting(waker) => self.wakers.push(waker),
-            // What was said first stands: a claim that was refused is also released, to be sure.
-            earlier => record.mail = earlier,
+        let at = usize::try_from(claim.0 & 0xffff_ffff).unwrap_or(usize::MAX);
+        if let Some(record) = self.claims.get_mut(at).filter(|record| record.is(claim)) {
+            record.tell(mail, &mut self.wakers);
         }
     }
 
@@ -323,11 +232,6 @@ impl Book {
         let replies = [None, None, None];
         self.flights.push(Flight { gate, errand, sent, whole, answered: 0, replies });
         self.flights.len() - 1
-    }
-
-    /// A flight that was answered whole.
-    pub(crate) fn free_flight(&mut self, at: usize) {
-        self.free_flights.push(at);
     }
 
     /// Takes in one reply. Gives the flight's replies once they are all there.

@@ -14,6 +14,7 @@ use crate::lock::speech::{self, Word};
 use bytes::Bytes;
 use std::hash::RandomState;
 use std::sync::{Arc, Weak};
+use tokio::time::Instant;
 
 /// What the connection tells an engine that may have gone.
 #[derive(Clone)]
@@ -28,23 +29,22 @@ pub(crate) struct Ear {
 }
 
 impl Listener for Ear {
-    fn heard(&self, notices: &mut Vec<Notice>) {
-        let Some(engine) = self.engine.upgrade() else { return notices.clear() };
+    fn heard(&self, notices: &mut Vec<Notice>, now: Instant) -> bool {
+        let Some(engine) = self.engine.upgrade() else {
+            notices.clear();
+            return false;
+        };
         // What this leads to is posted, and written by the driver at the end of its turn.
-        engine.act(Flush::Later, |book| {
-            for notice in notices.drain(..) {
-                match notice {
-                    Notice::Reply(tag, reply) => {
-                        let news = engine.answered(book, tag, reply);
-                        if let Some(News { gate, event, sent }) = news {
-                            engine.happen(book, gate, &event, sent);
-                        }
-                    }
-                    Notice::Push(items) => self.pushed(book, items),
-                }
-                engine.work_off(book);
+        let hear = |book: &mut Book| {
+            book.spoke = false;
+            match notices.len() {
+                // A lone one is not worth the care that many take.
+                1 => notices.pop().into_iter().for_each(|notice| self.hear(&engine, book, notice)),
+                _ => notices.drain(..).for_each(|notice| self.hear(&engine, book, notice)),
             }
-        });
+            book.spoke
+        };
+        engine.act_and_look(Flush::Later, Some(now), hear, |_, spoke| spoke)
     }
 
     fn changed(&self, phase: &Phase) {
@@ -66,8 +66,8 @@ impl Listener for Ear {
 pub(crate) struct FarEar(pub(crate) Ear);
 
 impl Listener for FarEar {
-    fn heard(&self, notices: &mut Vec<Notice>) {
-        self.0.heard(notices);
+    fn heard(&self, notices: &mut Vec<Notice>, now: Instant) -> bool {
+        self.0.heard(notices, now)
     }
 
     fn changed(&self, phase: &Phase) {
@@ -79,6 +79,20 @@ impl Listener for FarEar {
 }
 
 impl Ear {
+    #[inline]
+    fn hear(&self, engine: &Engine, book: &mut Book, notice: Notice) {
+        match notice {
+            Notice::Reply(tag, reply) if engine.answered_shortly(book, tag, &reply) => {}
+            Notice::Reply(tag, reply) => {
+                if let Some(News { gate, event, sent }) = engine.answered(book, tag, reply) {
+                    engine.happen(book, gate, &event, sent);
+                }
+            }
+            Notice::Push(items) => self.pushed(book, items),
+        }
+        engine.work_off(book);
+    }
+
     fn pushed(&self, book: &mut Book, items: Vec<Frame>) {
         let mut items = items.into_iter();
         let (kind, first, message) = (items.next(), items.next(), items.next());

@@ -3,16 +3,18 @@
 //! It runs wherever something happens: on the thread of a caller, of a guard that is dropped, of the connection's driver. So an
 //! uncontended lock crosses no task but its caller's, and what an answer or a push leads to leaves in the driver's next write.
 
-use crate::client::{Connection, Flush};
+use crate::client::{Connection, Draft, Flush};
 use crate::lock::aside::Aside;
-use crate::lock::book::{Book, Mail, News, Wakers};
+use crate::lock::book::{Book, News};
 use crate::lock::fence::FencingToken;
 use crate::lock::gate::{Claim, Event, Order, Scene, Term};
-use crate::lock::hold::{Clocks, Hold, Status};
+use crate::lock::hold::{Clocks, Status};
+use crate::lock::record::Mail;
 use crate::observe::Witness;
 use crate::seam::Seam;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, UNIX_EPOCH};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -55,7 +57,11 @@ impl Engine {
     }
 
     pub(crate) fn clocks(&self) -> Clocks {
-        Clocks { now: Instant::now(), wall: self.seam.wall() }
+        Clocks { now: Instant::now(), wall: self.wall() }
+    }
+
+    fn wall(&self) -> Duration {
+        self.seam.wall().duration_since(UNIX_EPOCH).unwrap_or_default()
     }
 
     /// Does something with the book, and everything that follows from it; `flush` says who writes.
@@ -67,35 +73,77 @@ impl Engine {
     pub(crate) fn act_and_look<R, T>(
         &self,
         flush: Flush,
-        clocks: Option<Clocks>,
+        now: Option<Instant>,
         act: impl FnOnce(&mut Book) -> R,
         look: impl FnOnce(&mut Book, R) -> T,
     ) -> T {
-        let (result, posted, aside, wakers, seen) = {
-            let mut book = self.book();
-            (book.flush, book.clocks, book.now) = (flush, clocks, clocks.map(|clocks| clocks.now));
-            let result = act(&mut book);
-            self.work_off(&mut book);
-            let result = look(&mut book, result);
-            let posted = std::mem::take(&mut book.posted);
-            let seen = self.witness.as_ref().map(|witness| (witness, book.take_seen()));
-            let aside = std::mem::take(&mut book.posted_aside);
-            (result, posted, aside, book.wakers.take(), seen)
-        };
+        let mut book = self.book();
+        (book.flush, book.clocks, book.now) = (flush, None, now);
+        let result = act(&mut book);
+        self.work_off(&mut book);
+        let result = look(&mut book, result);
+        self.follow_up(book, flush);
+        result
+    }
+
+    /// Does what has to wait until the lock is let go: mostly there is something to write, or somebody to wake.
+    #[inline(always)]
+    fn follow_up(&self, mut book: MutexGuard<'_, Book>, flush: Flush) {
+        if self.witness.is_some() || book.posted_aside || book.wakers.are_many() {
+            return self.follow_up_all(book, flush);
+        }
+        let (posted, waker) = (std::mem::take(&mut book.posted), book.wakers.take_first());
+        let draft = book.draft.take();
+        drop(book);
+        if let Some(draft) = draft {
+            self.write(draft);
+        }
+        if posted {
+            self.settle(flush);
+        }
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    /// The same, of anything that there can be.
+    #[cold]
+    fn follow_up_all(&self, mut book: MutexGuard<'_, Book>, flush: Flush) {
+        let (posted, draft) = (std::mem::take(&mut book.posted), book.draft.take());
+        let aside = std::mem::take(&mut book.posted_aside);
+        let seen = self.witness.as_ref().map(|witness| (witness, book.take_seen()));
+        let wakers = std::mem::take(&mut book.wakers);
+        drop(book);
         if let Some((witness, seen)) = seen {
             seen.iter().for_each(|sight| sight.tell(witness));
         }
-        if let (true, Some(connection)) = (posted, self.connection.get()) {
-            connection.settle(flush);
+        if let Some(draft) = draft {
+            self.write(draft);
+        }
+        if posted {
+            self.settle(flush);
         }
         if aside {
             let connection = self.aside.get().and_then(Aside::existing);
             connection.into_iter().for_each(|connection| connection.settle(Flush::Later));
         }
-        if let Some(empty) = wakers.and_then(Wakers::wake) {
+        if let Some(empty) = wakers.wake() {
             self.book().wakers.keep(empty);
         }
-        result
+    }
+
+    /// Sees to it that what was posted is written.
+    fn settle(&self, flush: Flush) {
+        if let Some(connection) = self.connection.get() {
+            connection.settle(flush);
+        }
+    }
+
+    /// Writes what was taken for it.
+    fn write(&self, draft: Draft) {
+        if let Some(connection) = self.connection.get() {
+            connection.send(draft);
+        }
     }
 
     /// Tells a claim's gate what happened.
@@ -133,7 +181,14 @@ impl Engine {
     }
 
     /// Tells gates their news until there are none.
+    #[inline]
     pub(crate) fn work_off(&self, book: &mut Book) {
+        if !book.news.is_empty() {
+            self.tell_news(book);
+        }
+    }
+
+    fn tell_news(&self, book: &mut Book) {
         while let Some(News { gate, event, sent }) = book.news.pop_front() {
             self.happen(book, gate, &event, sent);
         }
@@ -161,18 +216,30 @@ impl Engine {
         }
         orders.clear();
         book.orders = orders;
+        self.look_after(book, at);
+        if reported {
+            self.note_release(book);
+        }
+    }
+
+    /// Something has happened at a gate: when it is to be looked at again, or what to forget of it.
+    pub(crate) fn look_after(&self, book: &mut Book, at: usize) {
         if book.gates.note_use(at) {
             book.set_timer(at);
         } else {
             self.stop_listening(book, at);
             book.gates.vacate(at);
         }
-        if reported && book.barred.is_some() {
-            self.quiet.notify_waiters();
-        }
         if book.stopping && book.gates.are_vacant() {
             let ticker = book.ticker.take();
             ticker.into_iter().for_each(|ticker| book.wakers.push(ticker));
+        }
+    }
+
+    /// A release was answered, or a claim forgotten: for whoever waits until all are.
+    pub(crate) fn note_release(&self, book: &Book) {
+        if book.barred.is_some() {
+            self.quiet.notify_waiters();
         }
     }
 
@@ -222,18 +289,7 @@ impl Engine {
     ) {
         let clocks = self.clocks_of(term, sent);
         if let Some(record) = book.record(claim) {
-            // Nearly always nobody has kept the hold of the claim that was here before.
-            match record.hold.as_mut().and_then(Arc::get_mut) {
-                Some(hold) => {
-                    hold.begin(term.deadline, clocks);
-                    hold.fence = defect!(45, hold.fence.or(fence), fence);
-                }
-                None => {
-                    let mut hold = Hold::new(self.start, term.deadline, clocks);
-                    hold.fence = fence;
-                    record.hold = Some(Arc::new(hold));
-                }
-            }
+            record.hold(self.start, term.deadline, (clocks, fence));
         }
         book.deliver(claim, Mail::Granted);
     }
@@ -243,7 +299,10 @@ impl Engine {
         let wall = match sent {
             Some(clocks) => clocks.wall,
             // What was not asked for, the clocks are set back to its beginning for.
-            None => self.seam.wall() - Instant::now().saturating_duration_since(term.sent),
+            None => {
+                let since = Instant::now().saturating_duration_since(term.sent);
+                self.wall().saturating_sub(since)
+            }
         };
         Clocks { now: term.sent, wall }
     }
@@ -252,7 +311,7 @@ impl Engine {
 impl Book {
     /// What is the case now.
     fn scene(&mut self) -> Scene {
-        let now = *self.now.get_or_insert_with(Instant::now);
+        let now = self.now();
         // The additive sequence of SplitMix64, and its mixing.
         self.luck = self.luck.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mixed = (self.luck ^ self.luck >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);

@@ -118,6 +118,15 @@ impl Gates {
         self.entries.iter().all(|entry| !entry.gate.is_leaving())
     }
 
+    /// Takes note that somebody came to a gate that was vacant.
+    #[inline]
+    pub(crate) fn enter(&mut self, at: usize) {
+        let entry = self.entries.get_mut(at);
+        if entry.is_some_and(|entry| !std::mem::replace(&mut entry.in_use, true)) {
+            self.in_use += 1;
+        }
+    }
+
     /// Takes note of whether a gate is in use, after something happened there; tells whether it is.
     pub(crate) fn note_use(&mut self, at: usize) -> bool {
         let Some(entry) = self.entries.get_mut(at) else { return true };

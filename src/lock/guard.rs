@@ -177,12 +177,16 @@ impl Guard {
     /// Cancel safe: once polled, the release is on its way and is followed up; dropped before that, the guard is dropped,
     /// which releases too.
     pub async fn release(mut self) -> Result<(), ReleaseError> {
-        let clocks = self.locker.engine.clocks();
-        if self.look_at(clocks) == Validity::Ended || !self.hold.end(Status::Released) {
+        let now = Instant::now();
+        if self.hold.is_over(now) {
+            self.look();
+            return Err(ReleaseError::Lost);
+        }
+        if !self.hold.end(Status::Released) {
             return Err(ReleaseError::Lost);
         }
         self.over = true;
-        Releasing::new(&self.locker.engine, self.claim, clocks).await
+        Releasing::new(&self.locker.engine, self.claim, now).await
     }
 
     /// How long it may be relied on. Sees to it that what only the clocks know becomes known.
@@ -226,10 +230,11 @@ impl Drop for Guard {
         if self.over {
             return;
         }
+        let (engine, claim) = (&self.locker.engine, self.claim);
         if self.hold.end(Status::Released) {
-            self.tell(Flush::Now, Event::Released { claim: self.claim });
+            engine.act(Flush::Now, |book| engine.release(book, claim));
         }
-        self.locker.engine.let_go(self.claim);
+        engine.let_go(claim);
     }
 }
 

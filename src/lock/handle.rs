@@ -130,6 +130,7 @@ impl Lock {
     async fn wait(&self, timeout: Option<Duration>) -> Result<Guard, AcquireError> {
         let (locker, plan) = self.ready()?;
         match Acquiring::waiting(locker, plan, timeout).await? {
+            Some(guard) if self.durability().is_none() => Ok(guard),
             Some(guard) => self.secure(guard).await,
             // Only a single attempt ends without guard or error.
             None => Err(AcquireError::Closed),

@@ -9,7 +9,7 @@ use crate::seam::after;
 use std::fmt;
 use std::pin::pin;
 use std::sync::atomic::{AtomicI64, AtomicU8, AtomicU64, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -44,7 +44,8 @@ pub(crate) enum Status {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Clocks {
     pub(crate) now: Instant,
-    pub(crate) wall: SystemTime,
+    /// Since 1970.
+    pub(crate) wall: Duration,
 }
 
 const HELD: u8 = 0;
@@ -130,6 +131,11 @@ impl Hold {
         }
     }
 
+    /// Whether its deadline has come.
+    pub(crate) fn is_over(&self, now: Instant) -> bool {
+        self.nanos(now) >= self.deadline.load(Ordering::Acquire)
+    }
+
     /// How long the hold may be relied on; zero once it has ended. It is in doubt as well if the wall clock has run ahead by
     /// more than is left: then the machine may have slept through the deadline.
     pub(crate) fn validity(&self, clocks: Clocks) -> Validity {
@@ -161,7 +167,8 @@ impl Hold {
         };
         let (order, failed) = (Ordering::AcqRel, Ordering::Acquire);
         let ended = self.status.compare_exchange(HELD, code, order, failed).is_ok();
-        if ended {
+        // Who releases it has it to itself: nobody can be waiting for its end.
+        if ended && code != RELEASED {
             self.changed.notify_waiters();
         }
         ended
@@ -181,10 +188,9 @@ impl Hold {
 }
 
 /// By how many nanoseconds the wall clock is ahead of another that shows `now`.
-fn ahead(now: u64, wall: SystemTime) -> i64 {
-    let wall = wall.duration_since(UNIX_EPOCH).map_or(0, nanos);
+fn ahead(now: u64, wall: Duration) -> i64 {
     let clamp = |nanos: u64| i64::try_from(nanos).unwrap_or(i64::MAX);
-    clamp(wall).saturating_sub(clamp(now))
+    clamp(nanos(wall)).saturating_sub(clamp(now))
 }
 
 /// What fits: half a thousand years do.
@@ -215,7 +221,7 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     fn clocks(start: Instant, now: Duration, wall: Duration) -> Clocks {
-        Clocks { now: start + now, wall: UNIX_EPOCH + 1_000_000 * SECOND + wall }
+        Clocks { now: start + now, wall: 1_000_000 * SECOND + wall }
     }
 
     #[test]

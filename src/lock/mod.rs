@@ -86,7 +86,8 @@
 //! | `fenced.rs`, `fence.rs`, `fenced_set.rs` | the same with a number for each grant, and values that heed it |
 //! | `gate/`, `lease.rs` | what to do: pure |
 //! | `acquire.rs`, `hold.rs` | what callers and guards wait for and look at |
-//! | `engine.rs`, `post.rs`, `book.rs`, `gates.rs` | events to gates, orders to errands, answers to events |
+//! | `engine.rs`, `post.rs`, `book.rs`, `record.rs`, `gates.rs`, `wakers.rs` | events to gates, orders to errands, answers to events |
+//! | `shortcut.rs` | the same for a hold that nothing interferes with |
 //! | `ear.rs`, `aside.rs`, `ticker.rs` | what the connection hears, or one beside it, and when it is time |
 //! | `dialect.rs`, `phrases.rs`, `answers.rs`, `minting.rs`, `fairness.rs`, `token.rs`, `elder.rs`, `plan.rs`, `speech.rs` | what goes over the wire, and what comes back: pure |
 //! | `locker.rs` | what all locks of a client share |
@@ -134,11 +135,14 @@ mod options;
 mod phrases;
 mod plan;
 mod post;
+mod record;
+mod shortcut;
 mod sight;
 mod speech;
 mod steal;
 mod ticker;
 mod token;
+mod wakers;
 mod watching;
 
 pub use all::LockAll;

@@ -54,20 +54,39 @@ const TAKE: &[u8] = b"*7\r\n$3\r\nSET\r\n";
 const FREE: &[u8] = b"*3\r\n$7\r\nDELIFEQ\r\n";
 
 impl SetPhrases {
-    /// What stands around the value in the one command of an errand, if it is one of a plain hold.
+    /// What stands around the value in the command that takes the key.
+    #[inline]
+    pub(crate) fn taking(&self, value: &[u8]) -> Option<[&[u8]; 2]> {
+        (value.len() == self.value_len).then_some([&self.take[0], &self.take[1]])
+    }
+
+    /// The same in the one that frees it, where that is `DELIFEQ`.
+    #[inline]
+    pub(crate) fn freeing(&self, value: &[u8], release: Release) -> Option<[&[u8]; 2]> {
+        let known = release == Release::DelIfEq && value.len() == self.value_len;
+        (known && !defect!(21)).then_some([&self.free, b"\r\n"])
+    }
+
+    /// The same in the one command of an errand, if it is one of a plain hold.
     #[inline]
     fn around(&self, value: &[u8], errand: &Errand, release: Release) -> Option<[&[u8]; 2]> {
         match errand {
-            _ if value.len() != self.value_len => None,
             Errand::Ask { lease, fence: Fence::No, .. } if *lease == self.lease => {
-                Some([&self.take[0], &self.take[1]])
+                self.taking(value)
             }
-            Errand::Release { .. } if release == Release::DelIfEq && !defect!(21) => {
-                Some([&self.free, b"\r\n"])
-            }
+            Errand::Release { .. } => self.freeing(value, release),
             _ => None,
         }
     }
+}
+
+/// Appends a value with what stands around it.
+#[inline]
+pub(crate) fn say_around([before, behind]: [&[u8]; 2], value: &[u8], out: &mut Ink) {
+    out.reserve(before.len() + value.len() + behind.len());
+    out.extend_from_slice(before);
+    out.extend_from_slice(value);
+    out.extend_from_slice(behind);
 }
 
 impl Dialect {
@@ -79,14 +98,8 @@ impl Dialect {
         phrases: &SetPhrases,
         out: &mut Ink,
     ) -> bool {
-        let Some([before, behind]) = phrases.around(value, errand, self.release()) else {
-            return false;
-        };
-        out.reserve(before.len() + value.len() + behind.len());
-        out.extend_from_slice(before);
-        out.extend_from_slice(value);
-        out.extend_from_slice(behind);
-        true
+        let around = phrases.around(value, errand, self.release());
+        around.map(|around| say_around(around, value, out)).is_some()
     }
 
     /// How many commands, and so replies, an errand takes.

@@ -2,17 +2,18 @@
 
 use crate::client::{Connection, Due, Ink, Tag, answer, encode};
 use crate::error::Error;
-use crate::lock::answers::{self, Reading, Reply};
+use crate::lock::answers::{Reading, Replies, Reply};
 use crate::lock::aside::Aside;
 use crate::lock::book::{Book, Flight, News};
 use crate::lock::dialect::Dialect;
 use crate::lock::engine::Engine;
 use crate::lock::gate::{Errand, Event, Failure, Left, Said};
 use crate::lock::gates::Entry;
-use crate::lock::lease::ROUND_TRIPS;
+use crate::lock::lease::{Lease, ROUND_TRIPS};
 use crate::lock::minting;
 use crate::lock::phrases::Matter;
 use crate::lock::plan;
+use crate::lock::shortcut::is_short;
 use crate::lock::speech::Word;
 use crate::seam::after;
 use std::time::Duration;
@@ -46,6 +47,7 @@ impl Engine {
             _ => {}
         }
         let whole = dialect.parts(&errand);
+        book.spoke = true;
         let sent = book.clocks.unwrap_or_else(|| self.clocks());
         let flight = book.launch(at, errand, sent, whole);
         let patience = patience(&errand, connection);
@@ -68,17 +70,7 @@ impl Engine {
             } else {
                 connection.post_last(tag, patience, book.flush, say)
             };
-            match posted {
-                Ok(Due::Nothing) => {}
-                Ok(Due::Write) => book.posted = true,
-                Ok(Due::Wake(driver)) => book.wakers.push(driver),
-                Err(error) => {
-                    // Those before it, and what is to be listened for, go all the same.
-                    book.posted = true;
-                    let news = self.answered(book, tag, Err(error));
-                    book.news.extend(news);
-                }
-            }
+            self.posted(book, tag, posted);
         }
     }
 
@@ -98,13 +90,16 @@ impl Engine {
             book.listened(at, reply.and_then(answer).map(drop));
             return None;
         }
-        let flight = usize::try_from(tag >> 2).unwrap_or(usize::MAX);
-        let part = usize::try_from(tag & 3).unwrap_or_default();
-        if let Some(news) = book.land_at_a_glance(flight, &reply) {
-            return Some(news);
-        }
-        let replies = book.land(flight, part, reply)?;
-        let &Flight { gate, errand, sent, whole, .. } = book.flights.get(flight)?;
+        let (gate, errand, sent, whole, replies) = if is_short(tag) {
+            let (gate, errand, sent) = book.short_errand(tag)?;
+            (gate, errand, sent, 1, Replies::One(reply))
+        } else {
+            let flight = usize::try_from(tag >> 2).unwrap_or(usize::MAX);
+            let part = usize::try_from(tag & 3).unwrap_or_default();
+            let replies = book.land(flight, part, reply)?;
+            let &Flight { gate, errand, sent, whole, .. } = book.flights.get(flight)?;
+            (gate, errand, Some(sent), whole, replies)
+        };
         let value = book.value(errand.owner_after());
         let reading = match &book.dialect {
             Some(dialect) => dialect.read(&errand, whole, replies, value),
@@ -116,7 +111,7 @@ impl Engine {
         };
         let event = Event::Said { errand, said: reading.said };
         book.note(gate, reading);
-        Some(News { gate, event, sent: Some(sent) })
+        Some(News { gate, event, sent })
     }
 
     /// Nobody at a gate waits any more.
@@ -177,6 +172,7 @@ impl Engine {
         let patience = connection.config().response_timeout;
         let posted = connection.post(tag, patience, |out| encode::command(args, out)).is_ok();
         if here {
+            book.spoke = true;
             book.posted |= posted;
         } else {
             book.posted_aside |= posted;
@@ -208,22 +204,6 @@ impl Book {
     /// A gate's errand came to this without having been sent.
     fn hear(&mut self, gate: usize, errand: Errand, said: Said) {
         self.news.push_back(News { gate, event: Event::Said { errand, said }, sent: None });
-    }
-
-    /// Nearly every answer is one of two, in which there is nothing to read but that it is that.
-    fn land_at_a_glance(&mut self, at: usize, reply: &Reply) -> Option<News> {
-        let &Flight { gate, errand, sent, whole, .. } = self.flights.get(at)?;
-        let said = answers::at_a_glance(&errand, reply).filter(|_| whole == 1)?;
-        self.free_flight(at);
-        self.note_ours(gate);
-        Some(News { gate, event: Event::Said { errand, said }, sent: Some(sent) })
-    }
-
-    /// The key is ours, or was: nobody else's value is of interest any more.
-    fn note_ours(&mut self, at: usize) {
-        if let Some(entry) = self.gates.get_mut(at) {
-            (entry.seen, entry.last_error) = (None, None);
-        }
     }
 
     /// Whether releases at a gate are told from now on.
@@ -341,11 +321,17 @@ impl Book {
 
 /// The smallest round trip so far, if a lease has no room for those that a hold takes at least.
 fn too_short(errand: &Errand, connection: &Connection) -> Option<Duration> {
-    let (Errand::Ask { lease, .. } | Errand::Queue { lease, .. } | Errand::HandOver { lease, .. }) =
-        errand
-    else {
-        return None;
-    };
+    match errand {
+        Errand::Ask { lease, .. }
+        | Errand::Queue { lease, .. }
+        | Errand::HandOver { lease, .. } => is_too_short(*lease, connection),
+        _ => None,
+    }
+}
+
+/// The same of a lease.
+#[inline]
+pub(crate) fn is_too_short(lease: Lease, connection: &Connection) -> Option<Duration> {
     connection.smallest_rtt().filter(|rtt| lease.length() < *rtt * ROUND_TRIPS)
 }
 

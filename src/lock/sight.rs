@@ -1,9 +1,10 @@
 //! What an observer is told of locks: put down while the book is locked, told once it is not. Nothing here is done without one.
 
-use crate::lock::book::{Book, Record};
+use crate::lock::book::Book;
 use crate::lock::gate::{Claim, Event, Order, Released, Why};
 use crate::lock::hold::Status;
 use crate::lock::plan::Plan;
+use crate::lock::record::Record;
 use crate::observe::{LockEvent, NotAcquired, Unlocked, Witness};
 use std::sync::Arc;
 use std::time::Duration;

@@ -138,15 +138,15 @@ impl Signature {
         self.form.len()
     }
 
-    /// Writes the value of one claim.
-    pub(crate) fn sign(&self, token: OwnerToken, since: SystemTime, out: &mut Vec<u8>) {
+    /// Writes the value of one claim that was made so long after the beginning of 1970.
+    pub(crate) fn sign(&self, token: OwnerToken, since: Duration, out: &mut Vec<u8>) {
         out.clear();
         out.extend_from_slice(&self.form);
         if let Some(place) = out.get_mut(TOKEN_AT..TOKEN_AT + TOKEN) {
             place.copy_from_slice(&token.digits());
         }
-        let millis = since.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis());
-        let millis = Decimal::of(u64::try_from(millis).unwrap_or(u64::MAX));
+        let millis = since.as_secs().saturating_mul(1_000);
+        let millis = Decimal::of(millis.saturating_add(u64::from(since.subsec_millis())));
         let since_at = TOKEN_AT + TOKEN + self.who.len();
         match out.get_mut(since_at..since_at + SINCE) {
             Some(place) if place.len() == millis.digits().len() => {
@@ -249,7 +249,11 @@ mod tests {
 
     fn value(token: OwnerToken, fields: [&str; 3], pid: u32, since: SystemTime) -> String {
         let mut out = b"of an earlier claim".to_vec();
-        Signature::new(fields, pid, 1).sign(token, since, &mut out);
+        Signature::new(fields, pid, 1).sign(
+            token,
+            since.duration_since(UNIX_EPOCH).unwrap_or_default(),
+            &mut out,
+        );
         String::from_utf8(out).unwrap()
     }
 

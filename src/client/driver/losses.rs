@@ -6,6 +6,7 @@ use crate::client::listener::Outbox;
 use crate::client::pen::Pen;
 use crate::client::shared::Phase;
 use crate::error::{Error, ErrorKind, Outcome};
+use tokio::time::Instant;
 
 impl Driver {
     /// The socket is gone: what was sent has an unknown outcome, what was not waits for the next one.
@@ -29,7 +30,7 @@ impl Driver {
             }
             state.withdraw(&mut out);
         }
-        out.tell(self.shared.listener());
+        out.tell(self.shared.listener(), Instant::now());
         self.shared.announce(Phase::Connecting(Some(error.clone())));
         out.wake();
     }
@@ -49,7 +50,7 @@ impl Driver {
             }
         }
         if definite {
-            out.tell(self.shared.listener());
+            out.tell(self.shared.listener(), Instant::now());
             self.shared.announce(Phase::Refused(error.clone()));
             out.wake();
         }
@@ -85,7 +86,7 @@ impl Drop for Driver {
             state.call_in(&mut out.wakers);
             error
         };
-        out.tell(self.shared.listener());
+        out.tell(self.shared.listener(), Instant::now());
         self.shared.announce(Phase::Closed(error));
         out.wake();
     }

@@ -21,7 +21,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::Waker;
 use std::time::Duration;
 use tokio::sync::oneshot;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 /// Before a question is asked again that the server could not answer.
 const ASK_AGAIN: Duration = Duration::from_millis(100);
@@ -348,8 +348,11 @@ impl Book {
 }
 
 impl Listener for Ear {
-    fn heard(&self, notices: &mut Vec<Notice>) {
-        let Some(hub) = self.hub.upgrade() else { return notices.clear() };
+    fn heard(&self, notices: &mut Vec<Notice>, _: Instant) -> bool {
+        let Some(hub) = self.hub.upgrade() else {
+            notices.clear();
+            return false;
+        };
         hub.act(|book, effects, mail| {
             let stale = book.generation != self.generation;
             for notice in notices.drain(..).filter(|_| !stale) {
@@ -364,6 +367,7 @@ impl Listener for Ear {
                 hub.perform(book, std::mem::take(effects), mail);
             }
         });
+        true // it may have
     }
 
     fn changed(&self, phase: &Phase) {

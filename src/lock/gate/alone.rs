@@ -23,7 +23,7 @@ pub(crate) struct Alone {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Doing {
     Asking,
-    Holding { granted: Instant },
+    Holding { granted: Instant, deadline: Instant },
     Releasing { granted: Instant, released: Instant },
 }
 
@@ -34,7 +34,7 @@ impl Alone {
         match self.doing {
             Doing::Asking => gives_up_at(self.waiter.patience, Some(self.asked)),
             Doing::Holding { .. } if renewal == Renewal::Auto => Some(lease.renew_at(self.asked)),
-            Doing::Holding { .. } => Some(lease.deadline(self.asked)),
+            Doing::Holding { deadline, .. } => Some(deadline),
             Doing::Releasing { released, .. } => Some(lease.surely_over(released)),
         }
     }
@@ -73,56 +73,101 @@ impl Gate {
         scene: &Scene,
         orders: &mut Vec<Order>,
     ) -> bool {
-        let Some(alone) = &mut self.alone else { return self.begin_alone(event, scene, orders) };
-        let (now, mine, asked) = (scene.now, alone.waiter.claim, alone.asked);
-        let lease = alone.waiter.terms.lease;
-        match (alone.doing, event) {
-            (
-                Doing::Asking,
-                &Event::Said { errand: Errand::Ask { claim, sent, .. }, said: Said::Fresh },
-            ) if claim == mine && sent == asked && now < lease.deadline(asked) => {
-                let sent = defect!(26, now, asked);
-                let term = Term { sent, deadline: lease.deadline(sent) };
-                orders.push(Order::Grant { claim, term, fence: None });
-                alone.doing = Doing::Holding { granted: now };
+        let &Scene { now, online, .. } = scene;
+        let done = match *event {
+            Event::Came { claim, ref terms, patience } => {
+                self.came_alone(claim, (terms, patience), now, online).map(|errand| {
+                    orders.push(Order::Send(errand));
+                })
             }
-            (Doing::Holding { granted }, &Event::Released { claim })
-                if claim == mine && scene.online && now < lease.deadline(asked) && !defect!(23) =>
-            {
-                let aloud = alone.waiter.terms.wakeup == Wakeup::Announce;
-                let (in_full, waits) = (false, false);
-                orders.push(Order::Send(Errand::Release { claim, in_full, aloud, waits }));
-                alone.doing = Doing::Releasing { granted, released: now };
+            Event::Said { errand: Errand::Ask { claim, sent, .. }, said: Said::Fresh } => {
+                self.taken_alone(claim, sent, now).map(|term| {
+                    orders.push(Order::Grant { claim, term, fence: None });
+                })
             }
-            (
-                Doing::Releasing { .. },
-                &Event::Said {
-                    errand: Errand::Release { claim, .. },
-                    said: Said::Ours(_) | Said::Freed { told: 0 },
-                },
-            ) if claim == mine => {
-                orders.push(Order::Report { claim, released: Released::Yes });
+            Event::Released { claim } => self.released_alone(claim, now, online).map(|errand| {
+                orders.push(Order::Send(errand));
+            }),
+            Event::Said {
+                errand: Errand::Release { claim, .. },
+                said: Said::Ours(_) | Said::Freed { told: 0 },
+            } => self.freed_alone(claim).map(|released| {
+                orders.push(Order::Report { claim, released });
                 orders.push(Order::Forget(claim));
-                self.alone = None;
-            }
-            _ => {
-                self.unfold(scene);
-                return false;
-            }
+            }),
+            _ => None,
+        };
+        if done.is_none() {
+            self.unfold(scene);
         }
-        true
+        done.is_some()
     }
 
-    /// Somebody who comes to a gate that nobody uses may have it to itself.
-    fn begin_alone(&mut self, event: &Event, scene: &Scene, orders: &mut Vec<Order>) -> bool {
-        let Event::Came { claim, terms, patience } = event else { return false };
-        if !(scene.online && is_plain(terms, *patience) && self.is_vacant()) {
-            return false;
+    /// Somebody comes who may have the gate to itself: the errand on which that claim is to be sent.
+    #[inline]
+    pub(crate) fn came_alone(
+        &mut self,
+        claim: Claim,
+        (terms, patience): (&Terms, Patience),
+        now: Instant,
+        online: bool,
+    ) -> Option<Errand> {
+        if !(online && is_plain(terms, patience) && self.is_vacant()) {
+            return None;
         }
-        let waiter = Waiter { claim: *claim, terms: *terms, patience: *patience };
-        let alone = self.alone.insert(Alone { waiter, asked: scene.now, doing: Doing::Asking });
-        orders.push(Order::Send(alone.question()));
-        true
+        let waiter = Waiter { claim, terms: *terms, patience };
+        let alone = self.alone.insert(Alone { waiter, asked: now, doing: Doing::Asking });
+        Some(alone.question())
+    }
+
+    /// The key is the claim's, by what was sent then: how long the lock is granted for.
+    #[inline]
+    pub(crate) fn taken_alone(
+        &mut self,
+        claim: Claim,
+        sent: Instant,
+        now: Instant,
+    ) -> Option<Term> {
+        let alone = self.alone.as_mut()?;
+        let Waiter { claim: mine, terms: Terms { lease, .. }, .. } = alone.waiter;
+        let deadline = lease.deadline(sent);
+        let asked = matches!(alone.doing, Doing::Asking) && sent == alone.asked;
+        if !asked || claim != mine || now >= deadline {
+            return None;
+        }
+        alone.doing = Doing::Holding { granted: now, deadline };
+        let term = Term { sent, deadline };
+        Some(defect!(26, Term { sent: now, deadline: lease.deadline(now) }, term))
+    }
+
+    /// The holder lets go: the errand that frees the key.
+    #[inline]
+    pub(crate) fn released_alone(
+        &mut self,
+        claim: Claim,
+        now: Instant,
+        online: bool,
+    ) -> Option<Errand> {
+        let alone = self.alone.as_mut()?;
+        let Doing::Holding { granted, deadline } = alone.doing else { return None };
+        let Waiter { claim: mine, terms: Terms { wakeup, .. }, .. } = alone.waiter;
+        if claim != mine || !online || now >= deadline || defect!(23) {
+            return None;
+        }
+        alone.doing = Doing::Releasing { granted, released: now };
+        let aloud = wakeup == Wakeup::Announce;
+        Some(Errand::Release { claim, in_full: false, aloud, waits: false })
+    }
+
+    /// The key was freed: what becomes of the release, after which there is nothing more to do.
+    #[inline]
+    pub(crate) fn freed_alone(&mut self, claim: Claim) -> Option<Released> {
+        let alone = self.alone.as_ref()?;
+        if !alone.is_leaving() || claim != alone.waiter.claim {
+            return None;
+        }
+        self.alone = None;
+        Some(Released::Yes)
     }
 
     /// Tells what has happened so far once more, to the gate that will decide from now on.
@@ -134,7 +179,7 @@ impl Gate {
         let then = |now| Scene { now, online: true, ..*scene };
         let claim = alone.waiter.claim;
         self.came(alone.waiter, &then(alone.asked), &mut done);
-        if let Doing::Holding { granted } | Doing::Releasing { granted, .. } = alone.doing {
+        if let Doing::Holding { granted, .. } | Doing::Releasing { granted, .. } = alone.doing {
             self.said(alone.question(), Said::Fresh, &then(granted), &mut done);
         }
         if let Doing::Releasing { released, .. } = alone.doing {

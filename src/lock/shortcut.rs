@@ -1,0 +1,249 @@
+//! The short way of a hold that nothing interferes with, as nearly all are: one command takes the key, one frees it, and each is
+//! answered with the one word that was hoped for.
+//!
+//! The gate decides here as everywhere (`gate/alone.rs`), but is asked directly, and what it decides is done without being said in
+//! events and orders. A command's tag names its claim, so nothing else is kept for the answer. Whatever is unlike that goes the
+//! long way, from where it stands: `engine.rs` and `post.rs`.
+
+use crate::client::{Connection, Due, Frame, Ink, Tag};
+use crate::error::Error;
+use crate::lock::answers::Reply;
+use crate::lock::book::Book;
+use crate::lock::engine::Engine;
+use crate::lock::gate::{Claim, Errand, Event, Fence, Patience};
+use crate::lock::hold::Clocks;
+use crate::lock::options::Wakeup;
+use crate::lock::phrases::say_around;
+use crate::lock::plan::Plan;
+use crate::lock::post::is_too_short;
+use crate::lock::record::{Mail, Record};
+use tokio::time::Instant;
+
+/// In the tag of such a command, beside its claim.
+const SHORT: Tag = 1 << 62;
+/// It frees the key; the other one takes it.
+const FREES: Tag = 1 << 61;
+
+/// Whether a tag is that of a command that went the short way.
+#[inline]
+pub(crate) fn is_short(tag: Tag) -> bool {
+    tag >> 62 == 1
+}
+
+/// Generations come again after five hundred million claims in one place.
+fn tag(claim: Claim) -> Tag {
+    SHORT | claim.0 & (FREES - 1)
+}
+
+impl Engine {
+    /// Asks for a claim that comes to a gate which nobody uses. False if it has to go the long way.
+    #[inline]
+    pub(crate) fn ask_shortly(
+        &self,
+        book: &mut Book,
+        (at, claim): (usize, Claim),
+        (plan, patience): (&Plan, Patience),
+        clocks: Clocks,
+    ) -> bool {
+        let Some((connection, phrases)) = self.can_be_short(book).zip(plan.set_phrases()) else {
+            return false;
+        };
+        let whole = book.dialect.as_ref().is_some_and(|dialect| dialect.has_set_get());
+        if !whole || is_too_short(plan.terms.lease, connection).is_some() {
+            return false;
+        }
+        let Some(record) = book.claims.get_mut(place(claim)) else { return false };
+        let Some(around) = phrases.taking(&record.value) else { return false };
+        let gate = book.gates.get_mut(at).map(|entry| &mut entry.gate);
+        let asked =
+            gate.and_then(|gate| gate.came_alone(claim, (&plan.terms, patience), clocks.now, true));
+        if asked.is_none() {
+            return false;
+        }
+        record.sent = Some(clocks);
+        let say = |out: &mut Ink| say_around(around, &record.value, out);
+        let posted = connection.post_only(tag(claim), (book.flush, clocks.now), say);
+        self.posted(book, tag(claim), posted);
+        book.gates.enter(at);
+        if !matches!(patience, Patience::Endless) {
+            book.set_timer(at);
+        }
+        true
+    }
+
+    /// A guard lets its claim go.
+    #[inline]
+    pub(crate) fn release(&self, book: &mut Book, claim: Claim) {
+        if !self.free_shortly(book, claim) {
+            self.happen_to(book, claim, Event::Released { claim });
+        }
+    }
+
+    /// Frees the key of a claim that has its gate to itself. False if it has to go the long way.
+    #[inline]
+    fn free_shortly(&self, book: &mut Book, claim: Claim) -> bool {
+        let now = book.now();
+        let Some((connection, dialect)) = self.can_be_short(book).zip(book.dialect.as_ref()) else {
+            return false;
+        };
+        let Some(record) = book.claims.get(place(claim)).filter(|record| record.is(claim)) else {
+            return false;
+        };
+        let plan = record.plan.as_ref().filter(|plan| plan.terms.wakeup != Wakeup::Announce);
+        let phrases = plan.and_then(|plan| plan.set_phrases());
+        let around = phrases.and_then(|phrases| phrases.freeing(&record.value, dialect.release()));
+        let (Some(around), Some(entry)) = (around, book.gates.get_mut(record.gate)) else {
+            return false;
+        };
+        if entry.gate.released_alone(claim, now, true).is_none() {
+            return false;
+        }
+        let tag = tag(claim) | FREES;
+        let say = |out: &mut Ink| say_around(around, &record.value, out);
+        let posted = connection.post_only(tag, (book.flush, now), say);
+        // The timer that is set for the holder is due before the release would have to be sent again.
+        self.posted(book, tag, posted);
+        true
+    }
+
+    /// A short command was answered. False if that has to go the long way.
+    #[inline]
+    pub(crate) fn answered_shortly(&self, book: &mut Book, tag: Tag, reply: &Reply) -> bool {
+        let frees = tag & FREES != 0;
+        if !is_short(tag)
+            || !matches!((frees, reply), (false, Ok(Frame::Null)) | (true, Ok(Frame::Integer(1))))
+        {
+            return false;
+        }
+        let Some(claim) = book.claim_of(tag) else { return false };
+        let Some(record) = book.claims.get_mut(place(claim)) else { return false };
+        let (at, sent) = (record.gate, record.sent);
+        let Some(entry) = book.gates.get_mut(at) else { return false };
+        if frees {
+            let Some(released) = entry.gate.freed_alone(claim) else { return false };
+            (entry.seen, entry.last_error) = (None, None);
+            record.forgotten = true;
+            record.tell(Mail::Released(released, None), &mut book.wakers);
+            if !record.wanted {
+                book.drop_if_done(claim);
+            }
+            self.look_after(book, at);
+            self.note_release(book);
+        } else {
+            let now = *book.now.get_or_insert_with(Instant::now);
+            let Some(clocks) = sent else { return false };
+            let Some(term) = entry.gate.taken_alone(claim, clocks.now, now) else { return false };
+            (entry.seen, entry.last_error) = (None, None);
+            record.hold(self.start, term.deadline, (clocks, None));
+            record.tell(Mail::Granted, &mut book.wakers);
+            book.set_timer(at);
+        }
+        book.ring_bell(at);
+        true
+    }
+
+    /// Where to send short commands; nowhere without a connection, or if an observer is told of each step.
+    #[inline]
+    fn can_be_short(&self, book: &Book) -> Option<&Connection> {
+        self.connection.get().filter(|_| self.witness.is_none() && book.dialect.is_some())
+    }
+
+    /// What is to be done about a command that was the last to be posted, or was not.
+    #[inline(always)]
+    pub(crate) fn posted(&self, book: &mut Book, tag: Tag, posted: Result<Due, Error>) {
+        match posted {
+            Ok(Due::Nothing) => {}
+            Ok(Due::Write) => book.posted = true,
+            Ok(Due::Send(draft)) => book.draft = Some(draft),
+            Ok(Due::Wake(driver)) => book.wakers.push(driver),
+            Err(error) => {
+                // Those before it, and what is to be listened for, go all the same.
+                book.posted = true;
+                let news = self.answered(book, tag, Err(error));
+                book.news.extend(news);
+            }
+        }
+    }
+}
+
+impl Book {
+    /// The claim in the tag of a short command, if it is still remembered.
+    fn claim_of(&self, tag: Tag) -> Option<Claim> {
+        let at = place(Claim(tag));
+        let claim = self.claims.get(at)?.claim(at);
+        ((claim.0 ^ tag) & (FREES - 1) == 0).then_some(claim)
+    }
+
+    /// A short command as the errand that it was, and at which gate; and when it was sent, if that will matter.
+    pub(crate) fn short_errand(&self, tag: Tag) -> Option<(usize, Errand, Option<Clocks>)> {
+        let claim = self.claim_of(tag)?;
+        let Record { gate, sent, plan, .. } = self.claims.get(place(claim))?;
+        if tag & FREES != 0 {
+            return Some((*gate, freed(claim), None));
+        }
+        let (lease, asked) = (plan.as_ref()?.terms.lease, (*sent)?.now);
+        let errand = Errand::Ask { claim, sent: asked, lease, watch: false, fence: Fence::No };
+        Some((*gate, errand, *sent))
+    }
+}
+
+/// The errand of the command that frees a claim's key.
+fn freed(claim: Claim) -> Errand {
+    Errand::Release { claim, in_full: false, aloud: false, waits: false }
+}
+
+/// Where a claim's record is.
+#[inline]
+fn place(claim: Claim) -> usize {
+    usize::try_from(claim.0 & 0xffff_ffff).unwrap_or(usize::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lock::gate::Terms;
+    use crate::lock::options::Options;
+    use crate::lock::plan::{Hashed, Key, Kind};
+    use crate::lock::token::Signature;
+    use std::sync::Arc;
+
+    fn plan() -> Arc<Plan> {
+        let key = Key::new("k".into(), &Hashed::default());
+        let kind = Kind { fair: false, fenced: false };
+        let terms = Terms::new(&Options::new(), kind).unwrap();
+        Plan::new(key, terms, Signature::new(["", "", ""], 1, 1).into(), 1).into()
+    }
+
+    #[test]
+    fn tag_names_its_claim_and_no_other_in_the_same_place() {
+        let (mut book, plan) = (Book::default(), plan());
+        let [first, second] = [0, 0].map(|gate| book.claim(gate, &plan));
+        for claim in [first, second] {
+            assert!(is_short(tag(claim)) && is_short(tag(claim) | FREES));
+            assert_eq!(book.claim_of(tag(claim)), Some(claim));
+            assert_eq!(book.claim_of(tag(claim) | FREES), Some(claim));
+        }
+        let record = book.record(first).unwrap();
+        (record.forgotten, record.wanted) = (true, false);
+        book.drop_if_done(first);
+        assert_eq!(book.claim_of(tag(first)), None, "a late answer is nobody's");
+        let next = book.claim(0, &plan);
+        assert_eq!(place(next), place(first));
+        assert_eq!((book.claim_of(tag(first)), book.claim_of(tag(next))), (None, Some(next)));
+    }
+
+    #[test]
+    fn short_command_is_known_as_the_errand_that_it_was() {
+        let (mut book, plan) = (Book::default(), plan());
+        let claim = book.claim(3, &plan);
+        assert!(book.short_errand(tag(claim)).is_none(), "it took the long way");
+        let clocks = Clocks { now: Instant::now(), wall: std::time::Duration::ZERO };
+        book.record(claim).unwrap().sent = Some(clocks);
+        let (gate, errand, sent) = book.short_errand(tag(claim)).unwrap();
+        let (lease, asked) = (plan.terms.lease, clocks.now);
+        let asks = Errand::Ask { claim, sent: asked, lease, watch: false, fence: Fence::No };
+        assert_eq!((gate, errand, sent.map(|sent| sent.now)), (3, asks, Some(asked)));
+        let (_, errand, _) = book.short_errand(tag(claim) | FREES).unwrap();
+        assert_eq!(errand, freed(claim));
+    }
+}
