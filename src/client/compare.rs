@@ -52,8 +52,8 @@ impl Comparing {
         self.way.fetch_max(way as u8 + 1, Ordering::Relaxed);
     }
 
-    async fn by_script(&self, client: &Client, key: &[u8], value: &[u8]) -> Result<bool, Error> {
-        let answer = self.script.run(client, key, value).await;
+    /// Where not even a script may run, the next call asks anew.
+    fn heed(&self, answer: Result<bool, Error>) -> Result<bool, Error> {
         if answer.as_ref().is_err_and(is_forbidden) {
             self.way.store(Way::DelIfEq as u8, Ordering::Relaxed);
         }
@@ -82,11 +82,12 @@ impl Client {
         loop {
             let way = self.comparing().way();
             if matches!(way, Way::Script) {
-                return self.comparing().by_script(self, key, value).await;
+                let answer = self.comparing().script.run(self, key, value).await;
+                return self.comparing().heed(answer);
             }
             match self.say(&[key, value], move |out| write(way, key, value, out)).await {
                 Ok(Frame::Integer(deleted @ 0..=1)) => return Ok(deleted == 1),
-                Err(error) if is_unknown(&error) || is_forbidden(&error) => {
+                Err(error) if is_not_to_be_had(&error) => {
                     self.comparing().leave(way);
                 }
                 reply => return bool::from_reply(reply?),
@@ -95,10 +96,12 @@ impl Client {
     }
 }
 
-fn is_unknown(error: &Error) -> bool {
-    error.server().is_some_and(ServerError::is_unknown_command)
+#[cold]
+fn is_not_to_be_had(error: &Error) -> bool {
+    error.server().is_some_and(ServerError::is_unknown_command) || is_forbidden(error)
 }
 
+#[cold]
 fn is_forbidden(error: &Error) -> bool {
     error.server().is_some_and(ServerError::forbids_command)
 }

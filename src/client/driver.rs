@@ -17,7 +17,7 @@ use crate::client::pulse::{Pulse, Silence};
 use crate::client::queue::State;
 use crate::client::redial::{self, Link};
 use crate::client::shared::{Phase, Shared};
-use crate::client::spin::Spin;
+use crate::client::spin::{Patience, Spin};
 use crate::error::{Error, Outcome};
 use resp::Protocol;
 use std::future::poll_fn;
@@ -25,6 +25,7 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
+use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::time::{Instant, Sleep, sleep_until};
 
 /// How long a closed connection may take to write and hear the last of what was queued.
@@ -173,7 +174,7 @@ impl Driver {
             protocol,
             out: Outbox::default(),
             pulse: Pulse::new(&self.shared.config, self.shared.clock.now()),
-            spin: Spin::new(self.shared.config.spin),
+            spin: Spin::new(self.shared.config.spin, patience()),
             writes: 0,
             linger: None,
         };
@@ -260,6 +261,14 @@ fn write(shared: &Shared, taken: Result<Box<Pen>, Wrote>, cx: &mut Context<'_>) 
     match taken.map(|pen| shared.write(pen, Some(cx))) {
         Ok(Wrote::More) => shared.flush(cx),
         Ok(wrote) | Err(wrote) => wrote,
+    }
+}
+
+/// How long it takes to see what sleeping comes to on this runtime.
+fn patience() -> Patience {
+    match Handle::current().runtime_flavor() {
+        RuntimeFlavor::CurrentThread => Patience::Short,
+        _ => Patience::Long,
     }
 }
 

@@ -300,12 +300,10 @@ impl Config {
     ///
     /// Where a core is free, an answer is then seen without the kernel waking a thread for it, and a call by itself takes half the
     /// time or less; some tens of microseconds are enough, a little more than the server needs. It costs that core, and a second
-    /// handle to the socket.
-    ///
-    /// Answers are timed with and without: where looking does not save a tenth of their time, because the server is far, shares the
-    /// core, or wakes us fast enough, it is left out, but for a try now and then; a try lasts for some hundreds of calls. With TLS,
-    /// and on streams of a dialer, what has come is asked of the reactor, and on a runtime with several workers the sleeping ones
-    /// watch that: there it helps on a current-thread runtime only.
+    /// handle to the socket. Answers are timed with and without: where looking does not save a tenth of their time, because the
+    /// server is far, shares the core, or wakes us fast enough, it is left out, but for a try now and then. A try lasts for some
+    /// hundreds of calls, with several workers for a thousand. With TLS, and on streams of a dialer, what has come is asked of the
+    /// reactor, which sleeping workers watch: there it helps on a current-thread runtime only.
     pub fn spin(mut self, duration: Duration) -> Self {
         self.spin = duration;
         self
