@@ -4,7 +4,8 @@ use crate::Failure;
 use crate::connection::floor::{Blast, Std};
 use crate::connection::limits::{ByHand, Spinning};
 use crate::connection::peers::{
-    Fred, Peer, Redis1, Redis2, Rslock, Rustis, Target, Tenure, TenureLock, TenureSpin,
+    Fred, Peer, Redis1, Redis2, Rslock, Rustis, Target, Tenure, TenureFenced, TenureLock,
+    TenureSpin,
 };
 use std::time::Instant;
 use tokio::runtime::{Builder, Runtime};
@@ -170,6 +171,7 @@ pub(crate) fn with_peer<W: WithPeer>(name: &str, with: W) -> Option<W::Out> {
         Tenure::NAME => with.with::<Tenure>(),
         TenureSpin::NAME => with.with::<TenureSpin>(),
         TenureLock::NAME => with.with::<TenureLock>(),
+        TenureFenced::NAME => with.with::<TenureFenced>(),
         Redis1::NAME => with.with::<Redis1>(),
         Redis2::NAME => with.with::<Redis2>(),
         Fred::NAME => with.with::<Fred>(),

@@ -5,7 +5,7 @@
 
 use crate::Failure;
 use crate::connection::contestant::{self, Flavour, Load, NAMES, What, WithPeer, with_peer};
-use crate::connection::peers::{Peer, Release, Target, Tenure, TenureLock};
+use crate::connection::peers::{Peer, Release, Target, Tenure, TenureFenced, TenureLock};
 use crate::connection::settings::Settings;
 use crate::table::Table;
 use std::process::Command;
@@ -81,14 +81,28 @@ impl Exact {
     }
 }
 
-/// What a pair costs tenure, by its plain commands and by its lock.
+/// How tenure takes a key and frees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Pair {
+    /// By plain commands.
+    Plain,
+    Lock,
+    FencedLock,
+}
+
+/// What a pair costs tenure.
 pub(crate) fn pair_cost(
-    lock: bool,
+    pair: Pair,
     flavour: Flavour,
     tasks: usize,
     target: &Target,
 ) -> Result<Cost, Failure> {
-    cost(if lock { TenureLock::NAME } else { Tenure::NAME }, flavour, tasks, target)
+    let name = match pair {
+        Pair::Plain => Tenure::NAME,
+        Pair::Lock => TenureLock::NAME,
+        Pair::FencedLock => TenureFenced::NAME,
+    };
+    cost(name, flavour, tasks, target)
 }
 
 fn cost(

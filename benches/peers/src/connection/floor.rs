@@ -89,14 +89,18 @@ impl Raw {
     /// Commands that clients have sent since the server started, if only scripts use `GET` and `DEL`: the server counts what
     /// scripts run as well.
     pub(crate) fn commands_sent(&mut self, only_scripts_get: bool) -> io::Result<f64> {
+        self.calls(|name| !(only_scripts_get && ["get", "del"].contains(&name)))
+    }
+
+    /// How often those commands were called whose names are counted.
+    pub(crate) fn calls(&mut self, counts: impl Fn(&str) -> bool) -> io::Result<f64> {
         let said = self.info("commandstats")?;
         let stats = said.lines().filter_map(|line| {
             let (name, rest) = line.strip_prefix("cmdstat_")?.split_once(":calls=")?;
             let (calls, _) = rest.split_once(',')?;
             Some((name, calls.parse::<f64>().ok()?))
         });
-        let by_scripts = |name| only_scripts_get && ["get", "del"].contains(&name);
-        Ok(stats.filter(|(name, _)| !by_scripts(name)).map(|(_, calls)| calls).sum())
+        Ok(stats.filter(|(name, _)| counts(name)).map(|(_, calls)| calls).sum())
     }
 
     fn info(&mut self, section: &str) -> io::Result<String> {

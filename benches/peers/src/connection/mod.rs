@@ -21,7 +21,7 @@ use servers::Sink;
 use settings::{Section, Settings};
 
 pub(crate) use contestant::{Flavour, cpu_seconds};
-pub(crate) use exact::{Cost, child, pair_cost};
+pub(crate) use exact::{Cost, Pair, child, pair_cost};
 pub(crate) use floor::Raw;
 pub(crate) use peers::{Release, Target};
 pub(crate) use servers::{RELEASE, Transport, sink, start};

@@ -174,6 +174,36 @@ impl Peer for TenureLock {
     }
 }
 
+/// tenure by its lock whose guards have fencing tokens.
+#[derive(Clone)]
+pub(crate) struct TenureFenced(tenure::Client);
+
+impl Peer for TenureFenced {
+    const NAME: &'static str = "tenure fenced lock";
+    const OTHER: bool = false;
+    const GETS: bool = false;
+    type Slot = tenure::FencedLock;
+
+    async fn connect(target: &Target) -> Result<Self, Failure> {
+        Ok(Self(tenure::Client::connect(&target.url).await?))
+    }
+
+    fn slot(&self, task: usize) -> tenure::FencedLock {
+        self.0.lock(format!("bench:{task:06}")).fenced()
+    }
+
+    async fn pair(&self, lock: &tenure::FencedLock) {
+        let guard = lock.try_acquire().await.expect("the lock's script is answered");
+        let guard = guard.expect("it was free");
+        std::hint::black_box(guard.token());
+        guard.release().await.expect("it was ours");
+    }
+
+    async fn get_key(&self, _: &'static str) {
+        unreachable!("{} has no GET", Self::NAME);
+    }
+}
+
 /// Both versions of redis-rs have the same interface, by other types.
 macro_rules! redis_rs {
     ($name:ident, $crate_:ident, $text:literal) => {

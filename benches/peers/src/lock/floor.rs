@@ -4,13 +4,16 @@
 //! changed. The fewest messages that a lock which is not granted by its last holder can do with.
 
 use crate::Failure;
-use crate::connection::{RELEASE, Release, Target};
+use crate::connection::{RELEASE, Release, Target, cpu_seconds};
+use crate::lock::crowd::Crowd;
 use crate::lock::policies::Policy;
 use bytes::BytesMut;
 use resp::{Decoder, Frame, Limits, Protocol};
+use std::collections::VecDeque;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 const LEASE_MS: &str = "600000";
 
@@ -21,14 +24,11 @@ pub(crate) struct Floor(Arc<Mutex<Wire>>, Release);
 type Hold = (String, String);
 
 impl Policy for Floor {
-    const NAME: &'static str = "two blocking sockets";
+    const NAME: &'static str = "blocking sockets";
     type Held = Hold;
 
     async fn connect(target: &Target) -> Result<Self, Failure> {
-        let stream = TcpStream::connect(target.url.trim_start_matches("redis://"))?;
-        stream.set_nodelay(true)?;
-        let decoder = Decoder::new(Protocol::Resp3, Limits::default());
-        let mut wire = Wire { stream, decoder, unread: BytesMut::new(), pushes: 0 };
+        let mut wire = Wire::connect(target)?;
         wire.ask(&["HELLO", "3"])?;
         wire.ask(&["CLIENT", "TRACKING", "ON", "NOLOOP"])?;
         if let Release::Script(_) = target.release {
@@ -59,6 +59,33 @@ impl Floor {
     }
 }
 
+/// A lock that goes round among so many who never rest, by nothing but one command after another: what everybody waits for at least,
+/// and for how long the machine lets the last of them wait.
+pub(crate) fn go_round(target: &Target, tasks: usize, time: Duration) -> Result<Crowd, Failure> {
+    let mut wire = Wire::connect(target)?;
+    let key = format!("round:{:08x}", rand::random::<u32>());
+    let (begun, cpu) = (Instant::now(), cpu_seconds());
+    let (mut crowd, mut waited) = (Crowd::default(), 0.0);
+    // When each of them was served last; nobody has been at first.
+    let mut served = VecDeque::from(vec![begun; tasks]);
+    while begun.elapsed() < time {
+        let value = format!("{:060x}", rand::random::<u128>());
+        wire.ask(&["SET", &key, &value, "PX", LEASE_MS])?;
+        let now = Instant::now();
+        if let Some(asked) = served.pop_front() {
+            let wait = now.duration_since(asked).as_secs_f64();
+            waited += wait;
+            crowd.max_wait = crowd.max_wait.max(wait);
+        }
+        served.push_back(now);
+        crowd.holds += 1.0;
+    }
+    let cpu_seconds = cpu_seconds() - cpu;
+    let (handovers, commands, mean_wait) = (crowd.holds, crowd.holds, waited / crowd.holds);
+    let seconds = time.as_secs_f64();
+    Ok(Crowd { handovers, commands, seconds, cpu_seconds, mean_wait, ..crowd })
+}
+
 struct Wire {
     stream: TcpStream,
     decoder: Decoder,
@@ -68,6 +95,13 @@ struct Wire {
 }
 
 impl Wire {
+    fn connect(target: &Target) -> Result<Self, Failure> {
+        let stream = TcpStream::connect(target.url.trim_start_matches("redis://"))?;
+        stream.set_nodelay(true)?;
+        let decoder = Decoder::new(Protocol::Resp3, Limits::default());
+        Ok(Self { stream, decoder, unread: BytesMut::new(), pushes: 0 })
+    }
+
     fn acquire(&mut self, key: &str, value: &str) -> Result<(), Failure> {
         loop {
             if self.ask(&["SET", key, value, "NX", "PX", LEASE_MS, "GET"])? == Frame::Null {

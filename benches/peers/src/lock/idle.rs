@@ -13,45 +13,88 @@ const SETTLE: Duration = Duration::from_secs(2);
 /// What many waiters of one lock cost.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Idle {
+    /// But for pings.
     pub(crate) commands_per_second: f64,
+    /// By which clients make sure of their connections, however many locks there are.
+    pub(crate) pings_per_second: f64,
     /// Of one core.
     pub(crate) cpu: f64,
     /// Bytes allocated for each, with its task.
     pub(crate) bytes: f64,
 }
 
-/// Lets `tasks` of one process wait for a lock that another task of it holds.
+/// Who has the lock that is waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Holder {
+    /// Another task of the same process.
+    Here,
+    /// Another process, whose commands count as well.
+    Elsewhere,
+}
+
+impl Holder {
+    pub(crate) const ALL: [Self; 2] = [Self::Here, Self::Elsewhere];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Here => "the same process",
+            Self::Elsewhere => "another process",
+        }
+    }
+}
+
+/// Lets `tasks` of one process wait for a lock that is held.
 pub(crate) fn run(
     policy: &str,
     target: &Target,
-    tasks: usize,
+    (tasks, holder): (usize, Holder),
     time: Duration,
 ) -> Result<Idle, Failure> {
     let key = format!("idle:{:08x}", rand::random::<u32>());
-    let mut member = Member::start(&["idle", policy, &target.url, &tasks.to_string(), &key])?;
+    let start = |tasks: usize, holder: Holder| {
+        let words = ["idle", policy, &target.url, &tasks.to_string(), &key, holder.name()];
+        Member::start(&words)
+    };
+    let alone = if holder == Holder::Elsewhere { Some(start(0, Holder::Here)?) } else { None };
+    let holds = alone.map(|mut holds| {
+        // For longer than anybody is watched.
+        holds.tell(&(2 * (time + SETTLE)).as_millis().to_string())?;
+        Ok::<_, Failure>(holds)
+    });
+    let holds = holds.transpose()?;
+    let mut member = start(tasks, holder)?;
     let mut raw = Raw::connect(&target.url)?;
-    let before = raw.commands_sent(is_scripted(policy))?;
+    let mut count = || -> Result<[f64; 2], Failure> {
+        Ok([raw.commands_sent(is_scripted(policy))?, raw.calls(|name| name == "ping")?])
+    };
+    let [commands, pings] = count()?;
     member.tell(&time.as_millis().to_string())?;
     let said = member.hear()?;
-    let commands = raw.commands_sent(is_scripted(policy))? - before;
+    let after = count()?;
+    drop(holds);
     let numbers: Vec<f64> = said.split(' ').filter_map(|word| word.parse().ok()).collect();
     let [cpu, bytes] = numbers[..] else { return Err(said.into()) };
     let seconds = time.as_secs_f64();
-    Ok(Idle { commands_per_second: commands / seconds, cpu: cpu / seconds, bytes })
+    let pings_per_second = (after[1] - pings) / seconds;
+    let commands_per_second = (after[0] - commands) / seconds - pings_per_second;
+    Ok(Idle { commands_per_second, pings_per_second, cpu: cpu / seconds, bytes })
 }
 
-/// The process of those who wait: `idle POLICY URL TASKS KEY`.
+/// The process of those who wait: `idle POLICY URL TASKS KEY HOLDER`.
 pub(crate) fn child(words: &[String]) -> Result<(), Failure> {
-    let [policy, url, tasks, key] = words else { return Err("idle POLICY URL TASKS KEY".into()) };
-    let target = Target::of(url);
-    let tasks = tasks.parse()?;
-    with_policy(policy, Waiters { target, tasks, key: key.clone() }).ok_or("no such policy")?
+    const WORDS: &str = "idle POLICY URL TASKS KEY HOLDER";
+    let [policy, url, tasks, key, holder] = words else { return Err(WORDS.into()) };
+    let (target, tasks) = (Target::of(url), tasks.parse()?);
+    let holder = Holder::ALL.into_iter().find(|one| one.name() == holder).ok_or(WORDS)?;
+    let waiters = Waiters { target, tasks, key: key.clone(), holder };
+    with_policy(policy, waiters).ok_or("no such policy")?
 }
 
 struct Waiters {
     target: Target,
     tasks: usize,
     key: String,
+    holder: Holder,
 }
 
 impl WithPolicy for Waiters {
@@ -60,7 +103,15 @@ impl WithPolicy for Waiters {
     fn with<P: Policy>(self) -> Self::Out {
         let runtime = Flavour::CurrentThread.runtime()?;
         let policy = runtime.block_on(P::connect(&self.target))?;
-        let held = runtime.block_on(policy.acquire(&self.key));
+        let held = match self.holder {
+            Holder::Here => Some(runtime.block_on(policy.acquire(&self.key))),
+            Holder::Elsewhere => {
+                // The first use opens what is opened late.
+                let own = format!("{}:own", self.key);
+                runtime.block_on(async { policy.release(policy.acquire(&own).await).await });
+                None
+            }
+        };
         // All share the key's text; each has a handle to it.
         let key: std::sync::Arc<str> = self.key.as_str().into();
         let kept = native::count(|| {

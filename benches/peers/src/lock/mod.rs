@@ -1,5 +1,6 @@
 //! A contended lock: how it is handed over, shared, waited for and held.
 
+mod counter;
 mod crowd;
 mod floor;
 mod handoff;
@@ -8,14 +9,14 @@ mod policies;
 mod reach;
 
 use crate::Failure;
-use crate::connection::{Cost, Flavour, Target, Transport, pair_cost, start};
+use crate::connection::{Cost, Flavour, Pair, Target, Transport, pair_cost, start};
 use crate::plot::{Axis, Lines, Series, write};
 use crate::real::Kind;
 use crate::table::Table;
 use crowd::Crowd;
 use floor::Floor;
 use handoff::{Game, Played, Times};
-use idle::{Guards, Idle};
+use idle::{Guards, Holder, Idle};
 use policies::{NAMES, Policy as _, WithPolicy as _, is_ours, with_policy};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -49,9 +50,12 @@ pub(crate) struct Results {
     long: BTreeMap<&'static str, Vec<u64>>,
     /// By processes and tasks in each.
     crowds: BTreeMap<(&'static str, usize, usize), Crowd>,
-    idle: BTreeMap<&'static str, Idle>,
+    /// What nothing but one command after another comes to, by tasks.
+    rounds: BTreeMap<usize, Crowd>,
+    idle: BTreeMap<(&'static str, Holder), Idle>,
     guards: Option<Guards>,
-    pairs: Vec<(Cost, Cost)>,
+    /// By plain commands, by a lock and by a fenced one.
+    pairs: Vec<[Cost; 3]>,
 }
 
 /// # Errors
@@ -65,8 +69,8 @@ pub(crate) fn run(words: &[String]) -> Result<(), Failure> {
     if settings.wants("pair") {
         for tasks in [1, 512] {
             let flavour = Flavour::CurrentThread;
-            let plain = pair_cost(false, flavour, tasks, &target)?;
-            results.pairs.push((plain, pair_cost(true, flavour, tasks, &target)?));
+            let cost = |pair| pair_cost(pair, flavour, tasks, &target);
+            results.pairs.push([cost(Pair::Plain)?, cost(Pair::Lock)?, cost(Pair::FencedLock)?]);
         }
     }
     if settings.wants("handoff") {
@@ -194,21 +198,29 @@ fn crowds(settings: &Settings, target: &Target, results: &mut Results) -> Result
         "max/mean",
     ];
     let mut table = Table::new(head);
+    let mut row = |name: String, sizes: (usize, usize), crowd: &Crowd| {
+        table.row([
+            name,
+            format!("{} × {}", sizes.0, sizes.1),
+            format!("{:.0}", crowd.holds / crowd.seconds),
+            format!("{:.0}", crowd.handovers / crowd.seconds),
+            format!("{:.2}", crowd.commands / crowd.holds),
+            format!("{:.1}", crowd.cpu_seconds * 1e6 / crowd.holds),
+            format!("{:.3}", crowd.mean_wait * 1e3),
+            format!("{:.3}", crowd.max_wait * 1e3),
+            format!("{:.1}", crowd.max_wait / crowd.mean_wait),
+        ]);
+    };
     for sizes in [(1, 1), (1, 50), (1, 500), (8, 50)] {
         for name in settings.policies() {
             let crowd = crowd::run(name, target, sizes, settings.turns())?;
-            table.row([
-                bold(name),
-                format!("{} × {}", sizes.0, sizes.1),
-                format!("{:.0}", crowd.holds / crowd.seconds),
-                format!("{:.0}", crowd.handovers / crowd.seconds),
-                format!("{:.2}", crowd.commands / crowd.holds),
-                format!("{:.1}", crowd.cpu_seconds * 1e6 / crowd.holds),
-                format!("{:.3}", crowd.mean_wait * 1e3),
-                format!("{:.3}", crowd.max_wait * 1e3),
-                format!("{:.1}", crowd.max_wait / crowd.mean_wait),
-            ]);
+            row(bold(name), sizes, &crowd);
             results.crowds.insert((name, sizes.0, sizes.1), crowd);
+        }
+        if let (1, tasks @ 2..) = sizes {
+            let round = floor::go_round(target, tasks, settings.turns())?;
+            row(Floor::NAME.to_owned(), sizes, &round);
+            results.rounds.insert(tasks, round);
         }
     }
     println!("**Tasks that take turns on one lock without holding it**\n\n{table}");
@@ -216,17 +228,29 @@ fn crowds(settings: &Settings, target: &Target, results: &mut Results) -> Result
 }
 
 fn idles(settings: &Settings, target: &Target, results: &mut Results) -> Result<(), Failure> {
-    let head = ["", "commands/s", "CPU, of a core", "bytes a waiter, with its task"];
+    let head = [
+        "",
+        "held by",
+        "commands/s, without pings",
+        "pings/s of the clients",
+        "CPU, of a core",
+        "bytes a waiter, with its task",
+    ];
     let mut table = Table::new(head);
     for name in settings.policies() {
-        let idle = idle::run(name, target, 1_000, settings.idle())?;
-        table.row([
-            bold(name),
-            format!("{:.1}", idle.commands_per_second),
-            format!("{:.3} %", idle.cpu * 100.0),
-            format!("{:.0}", idle.bytes),
-        ]);
-        results.idle.insert(name, idle);
+        // Whoever polls asks as often, whoever has the lock.
+        for holder in Holder::ALL.into_iter().take(if is_ours(name) { 2 } else { 1 }) {
+            let idle = idle::run(name, target, (1_000, holder), settings.idle())?;
+            table.row([
+                bold(name),
+                holder.name().to_owned(),
+                format!("{:.1}", idle.commands_per_second),
+                format!("{:.1}", idle.pings_per_second),
+                format!("{:.3} %", idle.cpu * 100.0),
+                format!("{:.0}", idle.bytes),
+            ]);
+            results.idle.insert((name, holder), idle);
+        }
     }
     println!("**1,000 tasks of one process that wait for a lock which is held**\n\n{table}");
     Ok(())

@@ -78,6 +78,28 @@ macro_rules! woken {
 woken!(Tracking, Track, "tenure, track");
 woken!(Announcing, Announce, "tenure, announce");
 
+/// The same, waiting in one line on the server.
+#[derive(Clone)]
+pub(crate) struct Fair(tenure::Client);
+
+impl Policy for Fair {
+    const NAME: &'static str = "tenure, fair";
+    const OURS: bool = true;
+    type Held = tenure::Guard;
+
+    async fn connect(target: &Target) -> Result<Self, Failure> {
+        Ok(Self(tenure::Client::connect(&target.url).await?))
+    }
+
+    async fn acquire(&self, name: &str) -> tenure::Guard {
+        self.0.lock(name).fair().acquire().await.expect("nothing goes wrong here")
+    }
+
+    async fn release(&self, guard: tenure::Guard) {
+        guard.release().await.expect("it is still ours");
+    }
+}
+
 #[derive(Clone)]
 pub(crate) struct Rslock(rslock::LockManager);
 
@@ -246,14 +268,22 @@ pub(crate) trait WithPolicy {
 }
 
 /// All policies, in the order of the tables.
-pub(crate) const NAMES: [&str; 6] =
-    [Tenure::NAME, Tracking::NAME, Announcing::NAME, Rslock::NAME, Redsync::NAME, Original::NAME];
+pub(crate) const NAMES: [&str; 7] = [
+    Tenure::NAME,
+    Tracking::NAME,
+    Announcing::NAME,
+    Fair::NAME,
+    Rslock::NAME,
+    Redsync::NAME,
+    Original::NAME,
+];
 
 pub(crate) fn with_policy<W: WithPolicy>(name: &str, with: W) -> Option<W::Out> {
     Some(match name {
         Tenure::NAME => with.with::<Tenure>(),
         Tracking::NAME => with.with::<Tracking>(),
         Announcing::NAME => with.with::<Announcing>(),
+        Fair::NAME => with.with::<Fair>(),
         Rslock::NAME => with.with::<Rslock>(),
         Redsync::NAME => with.with::<Redsync>(),
         Original::NAME => with.with::<Original>(),

@@ -1,8 +1,10 @@
 //! What the lock is to reach, and whether it does.
 
+use crate::lock::crowd::Crowd;
 use crate::lock::floor::Floor;
 use crate::lock::handoff::Played;
-use crate::lock::policies::{Policy as _, is_ours};
+use crate::lock::idle::Holder;
+use crate::lock::policies::{Fair, Policy as _, is_ours};
 use crate::lock::{Results, quantile};
 use crate::table::Table;
 
@@ -10,12 +12,14 @@ const DEFAULT: &str = "tenure";
 /// p50 and p99 of a hand-over, over a bare round trip.
 const HANDOFF: [(f64, f64); 2] = [(0.5, 2.2), (0.99, 10.0)];
 const PAIR: f64 = 1.25;
+const FENCED: f64 = 1.5;
 const ALLOCATIONS: f64 = 2.0;
 const COMMANDS: f64 = 2.0;
 const RATE: f64 = 0.9;
 const FAIR: f64 = 2.0;
-/// Commands of a hold, by processes of 50 tasks.
-const COMMANDS_HELD: [(usize, f64); 2] = [(1, 1.2), (8, 3.0)];
+/// Commands of a hold, by processes of 50 tasks; three, and the ping that comes with every 256 replies.
+const COMMANDS_HELD: [(&str, usize, f64); 4] =
+    [(DEFAULT, 1, 1.2), (DEFAULT, 8, 3.0), (Fair::NAME, 1, 3.02), (Fair::NAME, 8, 3.02)];
 const IDLE_COMMANDS: f64 = 1.0;
 const IDLE_CPU: f64 = 0.001;
 const IDLE_BYTES: f64 = 1024.0;
@@ -54,8 +58,12 @@ fn row(table: &mut Table, title: &str, other: &str, (ours, reach, met): (f64, &s
 }
 
 fn pairs(table: &mut Table, results: &Results) {
-    for (plain, lock) in &results.pairs {
+    for [plain, lock, fenced] in &results.pairs {
         let tasks = plain.tasks;
+        if let Some((lock, fenced)) = lock.instructions.zip(fenced.instructions) {
+            let title = format!("instructions of a fenced pair over a lock's, {tasks} tasks");
+            at_most(table, &title, &format!("{lock:.0} a lock's"), (fenced / lock, FENCED));
+        }
         if let Some((plain, lock)) = plain.instructions.zip(lock.instructions) {
             let title =
                 format!("instructions of acquire + release over the plain pair, {tasks} tasks");
@@ -108,29 +116,39 @@ fn crowds(table: &mut Table, results: &Results) {
         let title = format!("hand-overs per second of {tasks} tasks over pairs of one task");
         at_least(table, &title, &other.unwrap_or_default(), (crowd.handovers / alone.holds, RATE));
         let title = format!("longest wait over the mean, {tasks} tasks");
-        let other = best
-            .map(|((name, ..), other)| format!("{name} {:.1}", other.max_wait / other.mean_wait));
-        let fair = crowd.max_wait / crowd.mean_wait;
-        at_most(table, &title, &other.unwrap_or_default(), (fair, FAIR));
+        let spread = |crowd: &Crowd| crowd.max_wait / crowd.mean_wait;
+        let other = best.map(|((name, ..), other)| format!("{name} {:.1}", spread(other)));
+        let floor = results.rounds.get(&tasks).map_or(f64::NAN, spread);
+        let other = format!("{} ({}: {floor:.1})", other.unwrap_or_default(), Floor::NAME);
+        at_most(table, &title, &other, (spread(crowd), FAIR));
     }
-    for (processes, reach) in COMMANDS_HELD {
-        let Some(crowd) = of(DEFAULT, processes, 50) else { continue };
-        let title = format!("commands of a hold, {processes} × 50 tasks");
+    for (name, processes, reach) in COMMANDS_HELD {
+        let Some(crowd) = of(name, processes, 50) else { continue };
+        let title = format!("commands of a hold, {processes} × 50 tasks, {name}");
         at_most(table, &title, "", (crowd.commands / crowd.holds, reach));
+    }
+    if let Some(crowd) = of(DEFAULT, 8, 50) {
+        let title = "longest wait over the mean, 8 × 50 tasks";
+        at_most(table, title, "", (crowd.max_wait / crowd.mean_wait, FAIR));
     }
 }
 
 fn idle(table: &mut Table, results: &Results) {
-    let Some(ours) = results.idle.get(DEFAULT) else { return };
-    let others = results.idle.iter().filter(|(name, _)| !is_ours(name));
+    let others = results.idle.iter().filter(|((name, _), _)| !is_ours(name));
     let best = others
         .min_by(|one, other| one.1.commands_per_second.total_cmp(&other.1.commands_per_second));
     let other = |value: fn(&crate::lock::Idle) -> String| {
-        best.map(|(name, idle)| format!("{name} {}", value(idle))).unwrap_or_default()
+        best.map(|((name, _), idle)| format!("{name} {}", value(idle))).unwrap_or_default()
     };
-    let commands = other(|idle| format!("{:.0}", idle.commands_per_second));
-    let title = "commands per second of 1,000 waiters of a lock";
-    at_most(table, title, &commands, (ours.commands_per_second, IDLE_COMMANDS));
+    for ((name, holder), ours) in results.idle.iter().filter(|((name, _), _)| is_ours(name)) {
+        let commands = other(|idle| format!("{:.0}", idle.commands_per_second));
+        let title = format!(
+            "commands per second, pings apart, of 1,000 waiters of a lock held by {}, {name}",
+            holder.name()
+        );
+        at_most(table, &title, &commands, (ours.commands_per_second, IDLE_COMMANDS));
+    }
+    let Some(ours) = results.idle.get(&(DEFAULT, Holder::Here)) else { return };
     let cpu = other(|idle| format!("{:.4}", idle.cpu));
     at_most(table, "CPU of 1,000 waiters, share of a core", &cpu, (ours.cpu, IDLE_CPU));
     let bytes = other(|idle| format!("{:.0}", idle.bytes));
