@@ -188,6 +188,18 @@ pub(crate) fn minted(xadd: Reply, get: Reply, value: &[u8]) -> Result<Said, Erro
     }
 }
 
+/// The fence in the reply of a script that has minted one, where there is nothing else to read.
+#[inline]
+pub(crate) fn fence_in(reply: &Frame) -> Option<FencingToken> {
+    match reply {
+        Frame::Array(items) => match &items[..] {
+            [Frame::Bulk(id)] => FencingToken::parse(id),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
 /// Reads the reply of a script that has minted a fence.
 fn fenced(reply: &Frame) -> Result<Said, Error> {
     match reply {

@@ -3,6 +3,7 @@
 use crate::client::{Ink, encode};
 use crate::lock::dialect::{Dialect, Release, Script};
 use crate::lock::fairness::Line;
+use crate::lock::fence::KEPT_MS;
 use crate::lock::gate::{Errand, Fence};
 use crate::lock::lease::Lease;
 
@@ -25,8 +26,9 @@ pub(crate) struct Matter<'a> {
     pub(crate) line: Option<&'a Line>,
 }
 
-/// All but the value of the commands that a plain hold takes: encoded once for all holds of a lock.
+/// All but the value of the commands that a hold takes to which nothing happens: encoded once for all holds of a lock.
 pub(crate) struct SetPhrases {
+    /// With `SET`, or with the script that mints a fence as well.
     take: [Box<[u8]>; 2],
     /// With `DELIFEQ`.
     free: Box<[u8]>,
@@ -47,6 +49,20 @@ impl SetPhrases {
         terms(lease, true, &mut behind);
         let take = [before(TAKE), [b"\r\n", &behind[..]].concat().into()];
         Self { take, free: before(FREE), lease, value_len }
+    }
+
+    /// The same of holds with fences from this stream, minted by the script that the server knows by this digest.
+    pub(crate) fn fenced(mut self, key: &[u8], fences: &[u8], digest: &[u8]) -> Self {
+        let [mut before, mut behind] = [Ink::new(), Ink::from(&b"\r\n"[..])];
+        encode::array_header(8, &mut before);
+        for word in [b"EVALSHA", digest, b"2", key, fences] {
+            encode::bulk(word, &mut before);
+        }
+        before.extend_from_slice(format!("${}\r\n", self.value_len).as_bytes());
+        encode::bulk_i64(self.lease.ttl_ms(), &mut behind);
+        encode::bulk_i64(KEPT_MS, &mut behind);
+        self.take = [before.into_boxed_slice(), behind.into_boxed_slice()];
+        self
     }
 }
 

@@ -1,6 +1,7 @@
 //! What all acquire calls on one `Lock` share, made once: key, terms, and what a value says about its holder.
 
 use crate::error::Error;
+use crate::lock::dialect::{Dialect, Script};
 use crate::lock::fairness::Line;
 use crate::lock::gate::{Terms, confirm_within};
 use crate::lock::lease::Lease;
@@ -83,21 +84,25 @@ impl Plan {
         }
     }
 
-    /// What is the same in the commands of all plain holds, from the second one on: to make it for a lock that is taken once
+    /// What is the same in the commands of all simple holds, from the second one on: to make it for a lock that is taken once
     /// would cost more than it saves.
     #[inline]
-    pub(crate) fn set_phrases(&self) -> Option<&SetPhrases> {
-        self.set_phrases.get().or_else(|| self.learn())
+    pub(crate) fn set_phrases(&self, dialect: &Dialect) -> Option<&SetPhrases> {
+        self.set_phrases.get().or_else(|| self.learn(dialect))
     }
 
     #[cold]
-    fn learn(&self) -> Option<&SetPhrases> {
+    fn learn(&self, dialect: &Dialect) -> Option<&SetPhrases> {
         const FIRST_HOLD: u8 = 2;
         if self.said.fetch_add(1, Ordering::Relaxed) < FIRST_HOLD {
             return None;
         }
-        let phrases =
-            SetPhrases::new(&self.key.bytes, self.signature.value_len(), self.terms.lease);
+        let key = &self.key.bytes;
+        let phrases = SetPhrases::new(key, self.signature.value_len(), self.terms.lease);
+        let phrases = match self.terms.fenced {
+            true => phrases.fenced(key, &self.fences, dialect.digest(Script::TakeFenced)?),
+            false => phrases,
+        };
         Some(self.set_phrases.get_or_init(|| phrases))
     }
 

@@ -186,8 +186,8 @@ impl Book {
     fn say_set(&self, dialect: &Dialect, errand: &Errand, out: &mut Ink) -> bool {
         let at = usize::try_from(errand.claim().0 & 0xffff_ffff).unwrap_or(usize::MAX);
         let record = self.claims.get(at);
-        let known =
-            record.and_then(|record| Some((&record.value, record.plan.as_ref()?.set_phrases()?)));
+        let known = record
+            .and_then(|record| Some((&record.value, record.plan.as_ref()?.set_phrases(dialect)?)));
         known.is_some_and(|(value, phrases)| dialect.say_set(errand, value, phrases, out))
     }
 

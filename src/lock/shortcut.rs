@@ -10,8 +10,9 @@ use crate::error::Error;
 use crate::lock::answers::Reply;
 use crate::lock::book::Book;
 use crate::lock::engine::Engine;
-use crate::lock::gate::{Claim, Errand, Event, Fence, Patience};
+use crate::lock::gate::{Claim, Errand, Event, Patience};
 use crate::lock::hold::Clocks;
+use crate::lock::minting;
 use crate::lock::options::Wakeup;
 use crate::lock::phrases::say_around;
 use crate::lock::plan::Plan;
@@ -45,11 +46,15 @@ impl Engine {
         (plan, patience): (&Plan, Patience),
         clocks: Clocks,
     ) -> bool {
-        let Some((connection, phrases)) = self.can_be_short(book).zip(plan.set_phrases()) else {
+        let Some((connection, dialect)) = self.can_be_short(book).zip(book.dialect.as_ref()) else {
             return false;
         };
-        let whole = book.dialect.as_ref().is_some_and(|dialect| dialect.has_set_get());
-        if !whole || is_too_short(plan.terms.lease, connection).is_some() {
+        let whole = match plan.terms.fenced {
+            true => dialect.mints_in_scripts(),
+            false => dialect.has_set_get(),
+        };
+        let Some(phrases) = plan.set_phrases(dialect).filter(|_| whole) else { return false };
+        if is_too_short(plan.terms.lease, connection).is_some() {
             return false;
         }
         let Some(record) = book.claims.get_mut(place(claim)) else { return false };
@@ -90,7 +95,7 @@ impl Engine {
             return false;
         };
         let plan = record.plan.as_ref().filter(|plan| plan.terms.wakeup != Wakeup::Announce);
-        let phrases = plan.and_then(|plan| plan.set_phrases());
+        let phrases = plan.and_then(|plan| plan.set_phrases(dialect));
         let around = phrases.and_then(|phrases| phrases.freeing(&record.value, dialect.release()));
         let (Some(around), Some(entry)) = (around, book.gates.get_mut(record.gate)) else {
             return false;
@@ -109,12 +114,18 @@ impl Engine {
     /// A short command was answered. False if that has to go the long way.
     #[inline]
     pub(crate) fn answered_shortly(&self, book: &mut Book, tag: Tag, reply: &Reply) -> bool {
-        let frees = tag & FREES != 0;
-        if !is_short(tag)
-            || !matches!((frees, reply), (false, Ok(Frame::Null)) | (true, Ok(Frame::Integer(1))))
-        {
+        if !is_short(tag) {
             return false;
         }
+        let frees = tag & FREES != 0;
+        let fence = match (frees, reply) {
+            (false, Ok(Frame::Null)) | (true, Ok(Frame::Integer(1))) => None,
+            (false, Ok(reply)) => match minting::fence_in(reply) {
+                Some(fence) => Some(fence),
+                None => return false,
+            },
+            _ => return false,
+        };
         let Some(claim) = book.claim_of(tag) else { return false };
         let Some(record) = book.claims.get_mut(place(claim)) else { return false };
         let (at, sent) = (record.gate, record.sent);
@@ -132,9 +143,10 @@ impl Engine {
         } else {
             let now = *book.now.get_or_insert_with(Instant::now);
             let Some(clocks) = sent else { return false };
-            let Some(term) = entry.gate.taken_alone(claim, clocks.now, now) else { return false };
+            let taken = entry.gate.taken_alone(claim, (clocks.now, fence), now);
+            let Some(term) = taken else { return false };
             (entry.seen, entry.last_error) = (None, None);
-            record.hold(self.start, term.deadline, (clocks, None));
+            record.hold(self.start, term.deadline, (clocks, fence));
             record.tell(Mail::Granted, &mut book.wakers);
             book.set_timer(at);
         }
@@ -181,8 +193,9 @@ impl Book {
         if tag & FREES != 0 {
             return Some((*gate, freed(claim), None));
         }
-        let (lease, asked) = (plan.as_ref()?.terms.lease, (*sent)?.now);
-        let errand = Errand::Ask { claim, sent: asked, lease, watch: false, fence: Fence::No };
+        let (terms, asked) = (&plan.as_ref()?.terms, (*sent)?.now);
+        let (lease, fence) = (terms.lease, terms.first_fence());
+        let errand = Errand::Ask { claim, sent: asked, lease, watch: false, fence };
         Some((*gate, errand, *sent))
     }
 }
@@ -201,7 +214,7 @@ fn place(claim: Claim) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lock::gate::Terms;
+    use crate::lock::gate::{Fence, Terms};
     use crate::lock::options::Options;
     use crate::lock::plan::{Hashed, Key, Kind};
     use crate::lock::token::Signature;

@@ -3,6 +3,7 @@
 //! Nearly all holds are like that from beginning to end, so such a gate is kept folded: as its claim, and when what happened to it.
 //! That is all there is to know: where anything else happens, a gate that was told the same goes on from there.
 
+use crate::lock::fence::FencingToken;
 use crate::lock::gate::Gate;
 use crate::lock::gate::head::{Waiter, gives_up_at};
 use crate::lock::gate::words::{
@@ -23,8 +24,15 @@ pub(crate) struct Alone {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Doing {
     Asking,
-    Holding { granted: Instant, deadline: Instant },
-    Releasing { granted: Instant, released: Instant },
+    Holding { granted: Granted, deadline: Instant },
+    Releasing { granted: Granted, released: Instant },
+}
+
+/// When it was told that it has the lock, and which fence it got.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Granted {
+    at: Instant,
+    fence: Option<FencingToken>,
 }
 
 impl Alone {
@@ -53,13 +61,21 @@ impl Alone {
 
     fn question(&self) -> Errand {
         let Waiter { claim, terms, .. } = self.waiter;
-        Errand::Ask { claim, sent: self.asked, lease: terms.lease, watch: false, fence: Fence::No }
+        let (sent, lease, fence) = (self.asked, terms.lease, terms.first_fence());
+        Errand::Ask { claim, sent, lease, watch: false, fence }
+    }
+}
+
+impl Terms {
+    /// How the first attempt of a claim is to get its fence.
+    pub(crate) fn first_fence(&self) -> Fence {
+        if self.fenced { Fence::Along } else { Fence::No }
     }
 }
 
 /// Whether a hold on these terms is as simple as that, at least until it is renewed.
 fn is_plain(terms: &Terms, patience: Patience) -> bool {
-    let special = terms.fair || terms.fenced || terms.watch_at_once;
+    let special = terms.fair || terms.watch_at_once;
     let shortest = terms.at_least > Duration::ZERO;
     let longest = terms.max_hold.is_some_and(|most| most <= terms.lease.length());
     !special && !shortest && !longest && !matches!(patience, Patience::Seize(_))
@@ -80,9 +96,13 @@ impl Gate {
                     orders.push(Order::Send(errand));
                 })
             }
-            Event::Said { errand: Errand::Ask { claim, sent, .. }, said: Said::Fresh } => {
-                self.taken_alone(claim, sent, now).map(|term| {
-                    orders.push(Order::Grant { claim, term, fence: None });
+            Event::Said {
+                errand: Errand::Ask { claim, sent, .. },
+                said: said @ (Said::Fresh | Said::Fenced(_)),
+            } => {
+                let fence = said.fence();
+                self.taken_alone(claim, (sent, fence), now).map(|term| {
+                    orders.push(Order::Grant { claim, term, fence });
                 })
             }
             Event::Released { claim } => self.released_alone(claim, now, online).map(|errand| {
@@ -120,22 +140,22 @@ impl Gate {
         Some(alone.question())
     }
 
-    /// The key is the claim's, by what was sent then: how long the lock is granted for.
+    /// The key is the claim's, by what was sent then, and with this fence: how long the lock is granted for.
     #[inline]
     pub(crate) fn taken_alone(
         &mut self,
         claim: Claim,
-        sent: Instant,
+        (sent, fence): (Instant, Option<FencingToken>),
         now: Instant,
     ) -> Option<Term> {
         let alone = self.alone.as_mut()?;
-        let Waiter { claim: mine, terms: Terms { lease, .. }, .. } = alone.waiter;
+        let Waiter { claim: mine, terms: Terms { lease, fenced, .. }, .. } = alone.waiter;
         let deadline = lease.deadline(sent);
         let asked = matches!(alone.doing, Doing::Asking) && sent == alone.asked;
-        if !asked || claim != mine || now >= deadline {
+        if !asked || claim != mine || now >= deadline || fence.is_some() != fenced {
             return None;
         }
-        alone.doing = Doing::Holding { granted: now, deadline };
+        alone.doing = Doing::Holding { granted: Granted { at: now, fence }, deadline };
         let term = Term { sent, deadline };
         Some(defect!(26, Term { sent: now, deadline: lease.deadline(now) }, term))
     }
@@ -180,7 +200,8 @@ impl Gate {
         let claim = alone.waiter.claim;
         self.came(alone.waiter, &then(alone.asked), &mut done);
         if let Doing::Holding { granted, .. } | Doing::Releasing { granted, .. } = alone.doing {
-            self.said(alone.question(), Said::Fresh, &then(granted), &mut done);
+            let said = granted.fence.map_or(Said::Fresh, Said::Fenced);
+            self.said(alone.question(), said, &then(granted.at), &mut done);
         }
         if let Doing::Releasing { released, .. } = alone.doing {
             self.released(claim, &then(released), &mut done);

@@ -103,10 +103,7 @@ impl Gate {
         match said {
             Said::Ours(_) | Said::Fenced(_) => {
                 report(from.claim, Released::Yes, orders);
-                let fence = match said {
-                    Said::Fenced(fence) => Some(fence),
-                    _ => None,
-                };
+                let fence = said.fence();
                 let granted = Granted { to, haunted: None, sent, fence };
                 if gone {
                     self.pass_on_unwanted(granted, scene, orders);

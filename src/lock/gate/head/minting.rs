@@ -2,9 +2,20 @@
 //! where not. No grant leaves here without the fence that its caller asked for.
 
 use super::{Doing, Head, Step, Waiter};
+use crate::lock::fence::FencingToken;
 use crate::lock::gate::words::{Errand, Failure, Fence, Order, Said, Scene};
 use std::time::Duration;
 use tokio::time::Instant;
+
+impl Said {
+    /// The fence that came with it.
+    pub(crate) fn fence(self) -> Option<FencingToken> {
+        match self {
+            Self::Fenced(fence) => Some(fence),
+            _ => None,
+        }
+    }
+}
 
 impl Head {
     /// A head that has the key, by a command sent then, and lacks the fence.

@@ -1,6 +1,7 @@
 //! A gate that is kept folded is told everything beside one that never is.
 
 use super::{HELD, SECOND, TRACKS, terms};
+use crate::lock::fence::FencingToken;
 use crate::lock::gate::{
     Claim, Ears, Errand, Event, Failure, Gate, Left, Order, Patience, Said, Scene, Terms,
 };
@@ -30,6 +31,8 @@ enum Act {
     Come,
     Tell(fn(Claim) -> Event),
     Answer(Said),
+    /// The lock is ours, with its fence.
+    Fence,
     /// Time passes, and nobody looks at the gates.
     Sleep(Duration),
     Cut,
@@ -37,7 +40,7 @@ enum Act {
 }
 
 const LOST: Said = Said::Failed(Failure::Passing { may_have_run: true });
-const ACTS: [Act; 22] = [
+const ACTS: [Act; 23] = [
     Act::Come,
     Act::Tell(|claim| Event::Released { claim }),
     Act::Tell(|claim| Event::Declined { claim }),
@@ -60,6 +63,7 @@ const ACTS: [Act; 22] = [
     Act::Tell(|_| Event::Tick),
     Act::Cut,
     Act::Open,
+    Act::Fence,
 ];
 
 impl Twins {
@@ -84,6 +88,10 @@ impl Twins {
                 if let Some(errand) = self.flying.pop_front() {
                     self.tell(Event::Said { errand, said });
                 }
+            }
+            Act::Fence => {
+                let fence = FencingToken::parse(b"7-1").unwrap();
+                self.act(Act::Answer(Said::Fenced(fence)));
             }
             Act::Sleep(time) => self.now += time,
             Act::Cut => {
@@ -141,9 +149,12 @@ fn folded_gate_decides_as_an_ordinary_one_whatever_happens() {
     let aloud = Terms { wakeup: Wakeup::Announce, ..terms() };
     let brief = Terms { max_hold: Some(5 * SECOND), ..terms() };
     let kept = Terms { at_least: SECOND, ..terms() };
-    for (terms, patience) in [(plain, None), (plain, Some(5 * SECOND)), (aloud, None)] {
+    let fenced = Terms { fenced: true, ..plain };
+    let cases = [(plain, None), (plain, Some(5 * SECOND)), (aloud, None), (fenced, None)];
+    for (terms, patience) in cases {
         let mut twins = Twins::new(terms, patience);
-        for act in [ACTS[0], ACTS[9], ACTS[1], ACTS[12]] {
+        let granted = if terms.fenced { ACTS[22] } else { ACTS[9] };
+        for act in [ACTS[0], granted, ACTS[1], ACTS[12]] {
             twins.explore(3);
             twins.act(act);
         }
@@ -156,11 +167,13 @@ fn folded_gate_decides_as_an_ordinary_one_whatever_happens() {
 
 #[test]
 fn hold_to_which_nothing_happens_is_kept_folded() {
-    let mut twins = Twins::new(terms(), None);
-    for act in [ACTS[0], ACTS[9], ACTS[1]] {
-        twins.act(act);
-        assert!(twins.folded.alone.is_some(), "{act:?}");
+    for (fenced, granted) in [(false, ACTS[9]), (true, ACTS[22])] {
+        let mut twins = Twins::new(Terms { fenced, ..terms() }, None);
+        for act in [ACTS[0], granted, ACTS[1]] {
+            twins.act(act);
+            assert!(twins.folded.alone.is_some(), "{act:?}");
+        }
+        twins.act(ACTS[12]);
+        assert_eq!(twins.folded, Gate::default());
     }
-    twins.act(ACTS[12]);
-    assert_eq!(twins.folded, Gate::default());
 }
