@@ -89,7 +89,10 @@ impl Raw {
     /// Commands that clients have sent since the server started, if only scripts use `GET` and `DEL`: the server counts what
     /// scripts run as well.
     pub(crate) fn commands_sent(&mut self, only_scripts_get: bool) -> io::Result<f64> {
-        self.calls(|name| !(only_scripts_get && ["get", "del"].contains(&name)))
+        // By `INFO` they are counted.
+        let counts =
+            |name: &str| !(name == "info" || only_scripts_get && ["get", "del"].contains(&name));
+        self.calls(counts)
     }
 
     /// How often those commands were called whose names are counted.

@@ -44,7 +44,7 @@ impl Counter {
                 match lines.read_until(b'\n', &mut line) {
                     // `+1790000000.000000 [0 127.0.0.1:4711] "GET" "key"`, or `[0 lua]`.
                     Ok(1..) if !line.windows(5).take(40).any(|part| part == b" lua]") => {
-                        sent += 1.0
+                        sent += 1.0;
                     }
                     Ok(1..) => {}
                     Ok(0) | Err(_) => return sent,
