@@ -304,5 +304,11 @@ mod tests {
         assert_eq!(said(value, release, Release::Script), None);
         assert_eq!(said(value, ask(lease(9)), Release::DelIfEq), None);
         assert_eq!(said(b"1;longer or shorter", release, Release::DelIfEq), None);
+        let fenced = SetPhrases::new(key, value.len(), lease(10)).fenced(key, b"{job}:f", b"d1");
+        let script = [b"EVALSHA", &b"d1"[..], b"2", key, b"{job}:f", value, b"10000", b"604800000"];
+        let mut mint = Ink::new();
+        encode::command(&script, &mut mint);
+        let [before, behind] = fenced.taking(value).unwrap();
+        assert_eq!([before, value, behind].concat(), mint);
     }
 }

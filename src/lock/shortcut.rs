@@ -220,16 +220,16 @@ mod tests {
     use crate::lock::token::Signature;
     use std::sync::Arc;
 
-    fn plan() -> Arc<Plan> {
+    fn plan(fenced: bool) -> Arc<Plan> {
         let key = Key::new("k".into(), &Hashed::default());
-        let kind = Kind { fair: false, fenced: false };
+        let kind = Kind { fair: false, fenced };
         let terms = Terms::new(&Options::new(), kind).unwrap();
         Plan::new(key, terms, Signature::new(["", "", ""], 1, 1).into(), 1).into()
     }
 
     #[test]
     fn tag_names_its_claim_and_no_other_in_the_same_place() {
-        let (mut book, plan) = (Book::default(), plan());
+        let (mut book, plan) = (Book::default(), plan(false));
         let [first, second] = [0, 0].map(|gate| book.claim(gate, &plan));
         for claim in [first, second] {
             assert!(is_short(tag(claim)) && is_short(tag(claim) | FREES));
@@ -247,16 +247,18 @@ mod tests {
 
     #[test]
     fn short_command_is_known_as_the_errand_that_it_was() {
-        let (mut book, plan) = (Book::default(), plan());
-        let claim = book.claim(3, &plan);
-        assert!(book.short_errand(tag(claim)).is_none(), "it took the long way");
-        let clocks = Clocks { now: Instant::now(), wall: std::time::Duration::ZERO };
-        book.record(claim).unwrap().sent = Some(clocks);
-        let (gate, errand, sent) = book.short_errand(tag(claim)).unwrap();
-        let (lease, asked) = (plan.terms.lease, clocks.now);
-        let asks = Errand::Ask { claim, sent: asked, lease, watch: false, fence: Fence::No };
-        assert_eq!((gate, errand, sent.map(|sent| sent.now)), (3, asks, Some(asked)));
-        let (_, errand, _) = book.short_errand(tag(claim) | FREES).unwrap();
-        assert_eq!(errand, freed(claim));
+        for (fenced, fence) in [(false, Fence::No), (true, Fence::Along)] {
+            let (mut book, plan) = (Book::default(), plan(fenced));
+            let claim = book.claim(3, &plan);
+            assert!(book.short_errand(tag(claim)).is_none(), "it took the long way");
+            let clocks = Clocks { now: Instant::now(), wall: std::time::Duration::ZERO };
+            book.record(claim).unwrap().sent = Some(clocks);
+            let (gate, errand, sent) = book.short_errand(tag(claim)).unwrap();
+            let (lease, asked) = (plan.terms.lease, clocks.now);
+            let asks = Errand::Ask { claim, sent: asked, lease, watch: false, fence };
+            assert_eq!((gate, errand, sent.map(|sent| sent.now)), (3, asks, Some(asked)));
+            let (_, errand, _) = book.short_errand(tag(claim) | FREES).unwrap();
+            assert_eq!(errand, freed(claim));
+        }
     }
 }
