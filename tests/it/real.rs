@@ -13,6 +13,7 @@ use process::Process;
 use std::env;
 use std::fmt::Write as _;
 use std::fs::{self, DirBuilder};
+use std::hash::{BuildHasher as _, RandomState};
 use std::io::{self, Write};
 use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::fs::DirBuilderExt;
@@ -281,9 +282,16 @@ fn configuration(options: &Options, address: &Address, tls_port: u16, dir: &Path
     text
 }
 
+/// One that the kernel gives to no outgoing connection: whoever dials a server that is down could be given its very port, and
+/// would talk to itself.
 fn free_port() -> u16 {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("loopback has a free port");
-    listener.local_addr().expect("a bound socket has an address").port()
+    loop {
+        // Other packages use this file too: chance is the standard library's.
+        let port = 10_000 + (RandomState::new().hash_one(()) % 22_000) as u16;
+        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
+            return port;
+        }
+    }
 }
 
 /// A folder that only this user can read, removed on drop.
