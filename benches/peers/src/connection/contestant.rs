@@ -2,7 +2,7 @@
 
 use crate::Failure;
 use crate::connection::floor::{Blast, Std};
-use crate::connection::limits::{ByHand, Spinning};
+use crate::connection::limits::ByHand;
 use crate::connection::peers::{
     Fred, Peer, Redis1, Redis2, Rslock, Rustis, Target, Tenure, TenureFenced, TenureLock,
     TenureSpin,
@@ -221,9 +221,9 @@ pub(crate) fn all(
     }
     match tasks {
         1 => {
-            all.push(Box::new(Std::connect(target)?));
+            all.push(Box::new(Std::blocking(target)?));
             all.push(Box::new(ByHand::connect(target, flavour)?));
-            all.push(Box::new(Spinning::connect(target)?));
+            all.push(Box::new(Std::spinning(target)?));
         }
         _ => all.push(Box::new(Blast::connect(target, tasks)?)),
     }

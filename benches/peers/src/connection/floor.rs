@@ -183,24 +183,33 @@ impl Bytes {
     }
 }
 
-/// A blocking socket.
+/// A socket, and nobody but its one user.
 pub(crate) struct Std {
+    name: &'static str,
     raw: RefCell<Raw>,
     bytes: Bytes,
 }
 
 impl Std {
-    pub(crate) const NAME: &str = "blocking socket";
+    pub(crate) const BLOCKING: &str = "blocking socket";
+    pub(crate) const SPINNING: &str = "spinning socket";
 
-    pub(crate) fn connect(target: &Target) -> Result<Self, Failure> {
-        let raw = RefCell::new(Raw::connect(&target.url)?);
-        Ok(Self { raw, bytes: Bytes::new(target, 999_999) })
+    /// One that sleeps until there is something.
+    pub(crate) fn blocking(target: &Target) -> Result<Self, Failure> {
+        let (name, raw) = (Self::BLOCKING, RefCell::new(Raw::connect(&target.url)?));
+        Ok(Self { name, raw, bytes: Bytes::new(target, 999_999) })
+    }
+
+    /// One that looks until there is something: no client that looks is faster.
+    pub(crate) fn spinning(target: &Target) -> Result<Self, Failure> {
+        let (name, raw) = (Self::SPINNING, RefCell::new(Raw::connect_spinning(&target.url)?));
+        Ok(Self { name, raw, bytes: Bytes::new(target, 999_998) })
     }
 }
 
 impl Contestant for Std {
     fn name(&self) -> &'static str {
-        Self::NAME
+        self.name
     }
 
     fn kind(&self) -> Kind {

@@ -1,46 +1,17 @@
-//! What one task could at best come to in the ways that clients go: over tokio's reactor, and looking at the socket without ever
-//! sleeping. The bytes are those of the blocking socket, encoded beforehand; replies are counted and not parsed.
+//! What one task could at best come to over tokio's reactor. The bytes are those of the blocking socket, encoded beforehand; replies
+//! are counted and not parsed.
 
 use crate::Failure;
 use crate::connection::contestant::{Block, Contestant, Flavour, Kind, Load, What, block, nanos};
-use crate::connection::floor::{Bytes, OK, ONE, Raw, VALUE};
+use crate::connection::floor::{Bytes, OK, ONE, VALUE};
 use crate::connection::peers::Target;
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::io;
 use std::sync::Arc;
 use std::time::Instant;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::runtime::Runtime;
-
-/// Looks at a socket until there is something: no client that looks is faster.
-pub(crate) struct Spinning {
-    raw: RefCell<Raw>,
-    bytes: Bytes,
-}
-
-impl Spinning {
-    pub(crate) const NAME: &str = "spinning socket";
-
-    pub(crate) fn connect(target: &Target) -> Result<Self, Failure> {
-        let raw = RefCell::new(Raw::connect_spinning(&target.url)?);
-        Ok(Self { raw, bytes: Bytes::new(target, 999_998) })
-    }
-}
-
-impl Contestant for Spinning {
-    fn name(&self) -> &'static str {
-        Self::NAME
-    }
-
-    fn kind(&self) -> Kind {
-        Kind::Floor
-    }
-
-    fn block(&self, load: Load) -> Block {
-        self.bytes.block_over(&mut self.raw.borrow_mut(), load)
-    }
-}
 
 trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}

@@ -3,7 +3,8 @@
 use crate::connection::Outcome;
 use crate::connection::contestant::{Flavour, Kind, SPINNING};
 use crate::connection::exact::{Cost, Exact, is_ours};
-use crate::connection::limits::{ByHand, Spinning};
+use crate::connection::floor::Std;
+use crate::connection::limits::ByHand;
 use crate::connection::measure::{Measured, best_peer, floor, ours};
 use crate::connection::memory::Memory;
 use crate::connection::peers::{Peer as _, Tenure};
@@ -191,7 +192,7 @@ fn alone(table: &mut Table, outcome: &Outcome) {
     table.row([
         format!("the same, spinning, {}", outcome.flavour.name()),
         String::new(),
-        limit(Spinning::NAME),
+        limit(Std::SPINNING),
         format!("{:.1} µs", median(&spinning.p50) / 1e3),
         ratio.to_string(),
         format!("≤ {reach} ×"),
