@@ -216,7 +216,7 @@ impl Head {
         orders: &mut Vec<Order>,
     ) -> Step {
         let doing = std::mem::replace(&mut self.doing, Doing::Resting { until: scene.now });
-        if std::mem::take(&mut self.defers) && said == Said::Fresh {
+        if std::mem::take(&mut self.defers) && matches!(said, Said::Fresh | Said::Fenced(_)) {
             rivals.pass_over();
         }
         match (doing, said) {

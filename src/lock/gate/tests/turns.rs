@@ -2,6 +2,7 @@
 //! are faster.
 
 use super::{Desk, HELD, MS, SECOND, TRACKS, held_by, left, terms};
+use crate::lock::fence::FencingToken;
 use crate::lock::gate::{
     Claim, Errand, Event, Gate, Left, Order, Patience, Released, Said, Scene, Terms,
 };
@@ -259,22 +260,26 @@ fn who_has_had_its_turn_lets_those_go_first_who_wait() {
 
 #[test]
 fn those_who_do_not_come_are_waited_for_once() {
-    let mut desk = pleading();
-    desk.told(Event::Announced { process: 8, waits: true });
-    desk.answer(Said::Fresh);
-    desk.leave(2);
-    assert_eq!(desk.release(1), "release 1 aloud");
-    assert_eq!(desk.answer(Said::Freed { told: 3 }), "report 1: Yes, forget 1");
-    for (claim, first) in [(4, ""), (5, "ask 5")] {
-        let terms = Terms { wakeup: Wakeup::Announce, ..terms() };
-        assert_eq!(desk.come_with(claim, terms, Patience::Endless), first);
-        if first.is_empty() {
-            assert_eq!(desk.after(MS), "");
-            assert_eq!(desk.after(MS), "ask 4", "two were before it, a moment each");
+    let fence = || Said::Fenced(FencingToken::parse(b"7-0").unwrap());
+    for (fenced, taken) in [(false, Said::Fresh), (true, fence())] {
+        let terms = Terms { wakeup: Wakeup::Announce, fenced, ..terms() };
+        let mut desk = pleading();
+        desk.told(Event::Announced { process: 8, waits: true });
+        desk.answer(Said::Fresh);
+        desk.leave(2);
+        assert_eq!(desk.release(1), "release 1 aloud");
+        assert_eq!(desk.answer(Said::Freed { told: 3 }), "report 1: Yes, forget 1");
+        for claim in [4, 5, 6] {
+            let first = desk.come_with(claim, terms, Patience::Endless);
+            assert_eq!(first.is_empty(), claim == 4, "{claim}: {first}");
+            if first.is_empty() {
+                assert_eq!(desk.after(MS), "");
+                assert!(desk.after(MS).starts_with("ask 4"), "two were before it, a moment each");
+            }
+            assert!(desk.answer(taken).starts_with("grant"), "{claim}");
+            desk.release(claim);
+            desk.answer(Said::Freed { told: 3 });
         }
-        assert!(desk.answer(Said::Fresh).starts_with("grant"));
-        desk.release(claim);
-        desk.answer(Said::Freed { told: 3 });
     }
 }
 
