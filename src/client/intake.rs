@@ -5,6 +5,7 @@ use crate::error::{Error, ErrorKind, Outcome};
 use crate::net::{Glance, Reader};
 use bytes::BytesMut;
 use resp::Decoder;
+use std::io;
 use std::task::{Context, Poll};
 
 /// The room for one read, from an idle connection to a busy one: a segment stays below the 64 KiB that a slice of a reply may
@@ -57,12 +58,16 @@ impl Intake {
 
     /// Takes what is there without asking the reactor; tells whether anything was. What it was comes out of the next
     /// [`Intake::read`], which is to follow at once.
-    pub(crate) fn glance(&mut self) -> bool {
-        let Some(glance) = &mut self.glance else { return false };
-        let count = glance.read(&mut self.received);
+    ///
+    /// # Errors
+    ///
+    /// If nothing more can come.
+    pub(crate) fn glance(&mut self) -> Result<bool, Error> {
+        let Some(glance) = &mut self.glance else { return Ok(false) };
+        let count = glance.read(&mut self.received).map_err(failed)?;
         self.reads += u64::from(count > 0);
         self.bytes += count as u64;
-        count > 0
+        Ok(count > 0)
     }
 
     /// Reads, their bytes, and the frames that wait to be given out.
@@ -109,7 +114,7 @@ impl Intake {
                     }
                 }
                 Poll::Ready(Err(error)) => {
-                    return (heard, Some(disconnected(format!("reading failed: {error}"))));
+                    return (heard, Some(failed(error)));
                 }
             }
             if let Err(error) = self.decode() {
@@ -132,6 +137,10 @@ impl Intake {
             Error::caused_by(ErrorKind::Protocol, Outcome::Unknown, message, error)
         })
     }
+}
+
+fn failed(error: io::Error) -> Error {
+    disconnected(format!("reading failed: {error}"))
 }
 
 pub(crate) fn disconnected(why: impl std::fmt::Display) -> Error {

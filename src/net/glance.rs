@@ -5,7 +5,7 @@
 //! here is read there no more, and both are to be used by one task.
 
 use bytes::BytesMut;
-use std::io::{ErrorKind, Read};
+use std::io::{self, ErrorKind, Read};
 
 /// Looks at a time: together about as long as a task takes that does next to nothing.
 const LOOKS: usize = 4;
@@ -23,19 +23,23 @@ impl Glance {
         Self { socket: Box::new(socket), room: Box::new([0; ROOM]) }
     }
 
-    /// Appends what is there, or a beginning of it; tells how much that was. An end, or what is wrong, is left for the next read to tell.
-    pub(crate) fn read(&mut self, buffer: &mut BytesMut) -> usize {
+    /// Appends what is there, or a beginning of it; tells how much that was. An end is left for the next read to tell.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the socket: nobody is told it again.
+    pub(crate) fn read(&mut self, buffer: &mut BytesMut) -> io::Result<usize> {
         for _ in 0..LOOKS {
             match self.socket.read(&mut self.room[..]) {
                 Ok(count) => {
                     buffer.extend_from_slice(self.room.get(..count).unwrap_or_default());
-                    return count;
+                    return Ok(count);
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-                Err(_) => return 0,
+                Err(error) => return Err(error),
             }
         }
-        0
+        Ok(0)
     }
 }
 
@@ -66,19 +70,23 @@ mod tests {
         let (stream, mut theirs) = pair().await;
         let (mut reader, _writer) = stream.split();
         let (mut glance, mut seen) = (reader.glance().unwrap(), BytesMut::new());
-        assert_eq!(glance.read(&mut seen), 0, "nothing was written");
+        assert_eq!(glance.read(&mut seen).unwrap(), 0, "nothing was written");
         for round in 0..3 {
             theirs.write_all(b"+OK\r\n").await.unwrap();
-            assert_eq!((glance.read(&mut seen), &seen[..]), (5, &b"+OK\r\n"[..]), "{round}");
-            assert_eq!(glance.read(&mut seen), 0, "it was taken");
+            assert_eq!(
+                (glance.read(&mut seen).unwrap(), &seen[..]),
+                (5, &b"+OK\r\n"[..]),
+                "{round}"
+            );
+            assert_eq!(glance.read(&mut seen).unwrap(), 0, "it was taken");
             seen.clear();
             theirs.write_all(&[b'x'; 700]).await.unwrap();
-            let looked = glance.read(&mut seen);
+            let looked = glance.read(&mut seen).unwrap();
             assert_eq!(looked + read(&mut reader).await.len(), 700);
             seen.clear();
         }
         drop(theirs);
-        assert_eq!(glance.read(&mut seen), 0);
+        assert_eq!(glance.read(&mut seen).unwrap(), 0);
         assert_eq!(read(&mut reader).await.len(), 0, "the end is told");
     }
 
@@ -89,7 +97,7 @@ mod tests {
         let (mut glance, mut seen) = (reader.glance().unwrap(), BytesMut::new());
         for _ in 0..100 {
             theirs.write_all(b"1").await.unwrap();
-            assert_eq!(glance.read(&mut seen), 1);
+            assert_eq!(glance.read(&mut seen).unwrap(), 1);
             let mut waiting = Box::pin(read(&mut reader));
             assert!(poll_fn(|cx| Poll::Ready(waiting.as_mut().poll(cx).is_pending())).await);
             theirs.write_all(b"2").await.unwrap();

@@ -14,9 +14,14 @@ use std::task::Context;
 impl Open {
     /// Reads and decodes what is there, as [`Intake::read`]; looks first while it looks.
     pub(super) fn read(&mut self, cx: &mut Context<'_>) -> (bool, Option<Error>) {
-        let seen = self.spin.is_on() && self.intake.glance();
-        let (heard, ended) = self.intake.read(cx);
-        (heard || seen, ended)
+        let seen = if self.spin.is_on() { self.intake.glance() } else { Ok(false) };
+        match seen {
+            Err(error) => (false, Some(error)),
+            Ok(seen) => {
+                let (heard, ended) = self.intake.read(cx);
+                (heard || seen, ended)
+            }
+        }
     }
 
     /// Counts what was read in this turn.
