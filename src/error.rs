@@ -119,6 +119,14 @@ impl ServerError {
         self.code() == "NOPERM" && self.text.contains("no permissions to run")
     }
 
+    /// Whether a script ran into a command that the user may not run: not the script is forbidden, but what it does. Redis says it
+    /// in other words than Valkey.
+    pub(crate) fn forbids_in_script(&self) -> bool {
+        ["ACL failure in script", "The user executing the script can't run"]
+            .iter()
+            .any(|words| self.text.contains(words))
+    }
+
     /// Whether the state of the server, not the request, is at fault: it passes by itself.
     pub(crate) fn is_transient(&self) -> bool {
         const PASSING: [&str; 11] = [

@@ -54,7 +54,8 @@ impl Comparing {
 
     /// Where not even a script may run, the next call asks anew.
     fn heed(&self, answer: Result<bool, Error>) -> Result<bool, Error> {
-        if answer.as_ref().is_err_and(is_forbidden) {
+        let forbidden = |said: &ServerError| said.forbids_command() || said.forbids_in_script();
+        if answer.as_ref().is_err_and(|error| error.server().is_some_and(forbidden)) {
             self.way.store(Way::DelIfEq as u8, Ordering::Relaxed);
         }
         answer
@@ -69,9 +70,9 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// The server's if the key holds no string, and `NOPERM` for a user who may run nothing of what the server has for this, not
-    /// even scripts (`+script|load +evalsha +eval +get +del`). The key and the value have to be one argument each; nothing is sent
-    /// otherwise.
+    /// The server's if the key holds no string, or if the user may run nothing of what the server has for this, not even the
+    /// script (`+script|load +evalsha +eval`) and what is in it (`+get +del`). The key and the value have to be one argument each;
+    /// nothing is sent otherwise.
     ///
     /// # Cancel safety
     ///

@@ -114,7 +114,7 @@ impl Connection {
     }
 
     /// Queues one command whose reply the listener is told under `tag`; [`Connection::settle`] is to follow, unless this
-    /// is the listener being told something.
+    /// is the listener being told something, which tells its driver then.
     ///
     /// # Errors
     ///

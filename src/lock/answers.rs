@@ -197,6 +197,11 @@ impl Dialect {
             (Err(error), _) if !in_full && forbids(&error) && self.unlearn_comparing() => {
                 Ok(Said::InFull)
             }
+            (Err(error), _) if error.server().is_some_and(ServerError::forbids_in_script) => {
+                // Then the command may as well be tried again: rights can be given.
+                self.relearn_comparing();
+                Err(error)
+            }
             (release, _) => compared(release, in_full),
         }
     }

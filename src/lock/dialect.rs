@@ -226,6 +226,11 @@ impl Dialect {
         scripts
     }
 
+    /// Nor does a script do it.
+    pub(crate) fn relearn_comparing(&self) {
+        self.may_compare.store(true, Ordering::Relaxed);
+    }
+
     /// Whether `SET … IFEQ` exists: whoever has one of the commands that delete by comparison has that too.
     pub(crate) fn has_set_ifeq(&self) -> bool {
         self.release != Release::Script

@@ -31,7 +31,7 @@ pub(crate) fn is_short(tag: Tag) -> bool {
     tag >> 62 == 1
 }
 
-/// Generations come again after five hundred million claims in one place.
+/// Generations come again after a quarter of a billion claims in one place.
 fn tag(claim: Claim) -> Tag {
     SHORT | claim.0 & (FREES - 1)
 }

@@ -95,3 +95,30 @@ async fn user_who_may_run_nothing_is_told_so_until_something_is_allowed() {
     assert_eq!(asked(&server), ["DELIFEQ"]);
     script.remove();
 }
+
+#[tokio::test]
+async fn script_that_may_not_do_its_work_is_not_all_there_ever_is() {
+    let server = Server::new(Profile::Valkey9);
+    let client = Client::with_config(Config::dialer(server.dialer())).await.unwrap();
+    let refused = |command: &str, words: &str| server.fault(Fault::error(words).on(command));
+    for words in [
+        "ERR ACL failure in script: User u has no permissions to run the 'get' command",
+        "ERR The user executing the script can't run this command or subcommand script: @user_script:1",
+    ] {
+        let no_right = "NOPERM User u has no permissions to run the 'delifeq' command";
+        let command = refused("DELIFEQ", no_right);
+        let scripts = ["EVALSHA", "EVAL"].map(|name| refused(name, words));
+        let error = client.del_if_equal("k", "v").await.unwrap_err();
+        assert_eq!(error.server().unwrap().code(), "ERR");
+        let guard = client.lock("l").acquire().await.unwrap();
+        guard.release().await.unwrap_err();
+        command.remove();
+        scripts.iter().for_each(tenure_server::FaultRule::remove);
+        server.clear_log();
+        assert!(!client.del_if_equal("k", "v").await.unwrap());
+        server.del("lk:l");
+        client.lock("l").acquire().await.unwrap().release().await.unwrap();
+        let asked = asked(&server);
+        assert!(!asked.iter().any(|name| name.starts_with("EVAL")), "{words}: {asked:?}");
+    }
+}
