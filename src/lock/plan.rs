@@ -21,7 +21,7 @@ pub(crate) struct Plan {
     pub(crate) signature: Arc<Signature>,
     /// See [`Plan::set_phrases`].
     set_phrases: OnceLock<SetPhrases>,
-    /// How many commands could have been said with them so far, up to those of one hold.
+    /// How often they could have been used to take the key, and were not there.
     said: AtomicU8,
     /// Where releases are announced.
     pub(crate) channel: Bytes,
@@ -84,15 +84,22 @@ impl Plan {
         }
     }
 
-    /// What is the same in the commands of all simple holds, from the second one on: to make it for a lock that is taken once
-    /// would cost more than it saves.
+    /// What is the same in the commands of all simple holds, for one that is about to take the key: not for the first, as to
+    /// make it for a lock that is taken once would cost more than it saves.
     #[inline]
     pub(crate) fn set_phrases(&self, dialect: &Dialect) -> Option<&SetPhrases> {
-        self.set_phrases.get().or_else(|| self.learn(dialect))
+        self.known_phrases().or_else(|| self.learn(dialect))
+    }
+
+    /// The same for any command, where it was made.
+    #[inline]
+    pub(crate) fn known_phrases(&self) -> Option<&SetPhrases> {
+        self.set_phrases.get()
     }
 
     #[cold]
     fn learn(&self, dialect: &Dialect) -> Option<&SetPhrases> {
+        // It asks on the short way, and on the long one.
         const FIRST_HOLD: u8 = 2;
         if self.said.fetch_add(1, Ordering::Relaxed) < FIRST_HOLD {
             return None;
@@ -216,6 +223,28 @@ fn has_tag(key: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::client::Client;
+    use crate::config::Config;
+    use tenure_server::{Profile, Server};
+
+    #[tokio::test(start_paused = true)]
+    async fn phrases_are_made_for_the_second_hold_of_a_lock_that_can_use_them() {
+        for profile in [Profile::Valkey9, Profile::Redis7_0] {
+            let server = Server::new(profile);
+            let client = Client::with_config(Config::dialer(server.dialer())).await.unwrap();
+            // Until there is a connection, nobody knows what it can use.
+            client.lock("other").acquire().await.unwrap().release().await.unwrap();
+            for (fair, made) in [(false, [false, true]), (true, [false, false])] {
+                let lock = client.lock(format!("fair {fair}"));
+                let lock = if fair { lock.fair() } else { lock };
+                for made in made {
+                    lock.acquire().await.unwrap().release().await.unwrap();
+                    let (_, plan) = lock.ready().unwrap();
+                    assert_eq!(plan.known_phrases().is_some(), made, "{profile:?}, fair {fair}");
+                }
+            }
+        }
+    }
 
     #[test]
     fn side_keys_share_the_tag_of_their_lock() {

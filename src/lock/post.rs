@@ -186,8 +186,14 @@ impl Book {
     fn say_set(&self, dialect: &Dialect, errand: &Errand, out: &mut Ink) -> bool {
         let at = usize::try_from(errand.claim().0 & 0xffff_ffff).unwrap_or(usize::MAX);
         let record = self.claims.get(at);
-        let known = record
-            .and_then(|record| Some((&record.value, record.plan.as_ref()?.set_phrases(dialect)?)));
+        let known = record.and_then(|record| {
+            let plan = record.plan.as_ref()?;
+            let phrases = match errand {
+                Errand::Ask { .. } => plan.set_phrases(dialect)?,
+                _ => plan.known_phrases()?,
+            };
+            Some((&record.value, phrases))
+        });
         known.is_some_and(|(value, phrases)| dialect.say_set(errand, value, phrases, out))
     }
 

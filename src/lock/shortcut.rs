@@ -49,6 +49,9 @@ impl Engine {
         let Some((connection, dialect)) = self.can_be_short(book).zip(book.dialect.as_ref()) else {
             return false;
         };
+        if plan.terms.fair {
+            return false;
+        }
         let whole = match plan.terms.fenced {
             true => dialect.mints_in_scripts(),
             false => dialect.has_set_get(),
@@ -95,7 +98,7 @@ impl Engine {
             return false;
         };
         let plan = record.plan.as_ref().filter(|plan| plan.terms.wakeup != Wakeup::Announce);
-        let phrases = plan.and_then(|plan| plan.set_phrases(dialect));
+        let phrases = plan.and_then(|plan| plan.known_phrases());
         let around = phrases.and_then(|phrases| phrases.freeing(&record.value, dialect.release()));
         let (Some(around), Some(entry)) = (around, book.gates.get_mut(record.gate)) else {
             return false;
