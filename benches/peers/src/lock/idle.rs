@@ -2,8 +2,9 @@
 
 use crate::Failure;
 use crate::connection::{Flavour, Raw, Target, cpu_seconds};
+use crate::lock::counter::Counter;
 use crate::lock::crowd::{Member, ready};
-use crate::lock::policies::{Policy, WithPolicy, is_scripted, with_policy};
+use crate::lock::policies::{Policy, WithPolicy, with_policy};
 use std::io::Write as _;
 use std::time::{Duration, Instant};
 
@@ -64,19 +65,18 @@ pub(crate) fn run(
     let holds = holds.transpose()?;
     let mut member = start(tasks, holder)?;
     let mut raw = Raw::connect(&target.url)?;
-    let mut count = || -> Result<[f64; 2], Failure> {
-        Ok([raw.commands_sent(is_scripted(policy))?, raw.calls(|name| name == "ping")?])
-    };
-    let [commands, pings] = count()?;
+    let mut pings = || raw.calls(|name| name == "ping");
+    let before = pings()?;
+    let counter = Counter::begin(policy, target)?;
     member.tell(&time.as_millis().to_string())?;
     let said = member.hear()?;
-    let after = count()?;
+    let commands = counter.end()?;
+    let pings = pings()? - before;
     drop(holds);
     let numbers: Vec<f64> = said.split(' ').filter_map(|word| word.parse().ok()).collect();
     let [cpu, bytes] = numbers[..] else { return Err(said.into()) };
     let seconds = time.as_secs_f64();
-    let pings_per_second = (after[1] - pings) / seconds;
-    let commands_per_second = (after[0] - commands) / seconds - pings_per_second;
+    let (pings_per_second, commands_per_second) = (pings / seconds, (commands - pings) / seconds);
     Ok(Idle { commands_per_second, pings_per_second, cpu: cpu / seconds, bytes })
 }
 
