@@ -176,8 +176,8 @@ impl Lock {
     /// Waits for the lock, for as long as it takes. See [`Lock::acquire_for`] for a time-out.
     ///
     /// Waiting costs hardly any requests: the future sleeps until the server tells that the lock was released, or the holder's lease runs
-    /// out ([`Options::wakeup`]). Waiters of one process are served in the order of their first poll; processes take turns, and
-    /// there is no strict order between them. An outage of the server is waited out.
+    /// out ([`Options::wakeup`]). Waiters of one process are served in the order of their first poll; processes that hear
+    /// each other take turns, and there is no strict order between them. An outage of the server is waited out.
     ///
     /// # Errors
     ///
