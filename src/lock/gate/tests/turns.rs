@@ -242,8 +242,8 @@ fn who_loses_to_others_says_now_and_then_that_it_waits() {
     }
 }
 
-#[test]
-fn who_has_had_its_turn_lets_those_go_first_who_wait() {
+/// One whose callers have had the lock for as long as they may, another one waits here, and others wait elsewhere.
+fn had_its_turn() -> Desk {
     let mut desk = pleading();
     desk.told(Event::Announced { process: 8, waits: true });
     desk.answer(Said::Fresh);
@@ -252,6 +252,12 @@ fn who_has_had_its_turn_lets_those_go_first_who_wait() {
     desk.come_with(3, Terms { wakeup: Wakeup::Announce, ..terms() }, Patience::Endless);
     desk.after(60 * MS);
     assert_eq!(desk.release(2), "release 2 aloud for others");
+    desk
+}
+
+#[test]
+fn who_has_had_its_turn_lets_those_go_first_who_wait() {
+    let mut desk = had_its_turn();
     assert_eq!(desk.answer(Said::Freed { told: 3 }), "report 2: Yes, forget 2");
     assert_eq!(desk.told(Event::Announced { process: 7, waits: false }), "", "8 is still before");
     assert_eq!(desk.told(Event::Announced { process: 8, waits: true }), "ask 3");
@@ -285,13 +291,6 @@ fn those_who_do_not_come_are_waited_for_once() {
 
 #[test]
 fn nobody_lets_others_go_first_who_are_not_told() {
-    let mut desk = pleading();
-    desk.told(Event::Announced { process: 8, waits: true });
-    desk.answer(Said::Fresh);
-    assert_eq!(desk.release(1), "pass 1 to 2");
-    desk.answer(Said::Ours(Left::Unasked));
-    desk.come_with(3, Terms { wakeup: Wakeup::Announce, ..terms() }, Patience::Endless);
-    desk.after(60 * MS);
-    assert_eq!(desk.release(2), "release 2 aloud for others");
+    let mut desk = had_its_turn();
     assert_eq!(desk.answer(Said::Freed { told: 1 }), "report 2: Yes, forget 2, ask 3");
 }
