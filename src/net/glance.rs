@@ -104,4 +104,15 @@ mod tests {
             assert_eq!(&waiting.await[..], b"2");
         }
     }
+
+    #[tokio::test]
+    async fn what_is_wrong_is_told_by_the_look_that_finds_it() {
+        let (Stream::Unix(mut ours), theirs) = pair().await else { panic!("it is a unix socket") };
+        // Who goes without having read what was written resets the connection.
+        ours.write_all(b"unread").await.unwrap();
+        drop(theirs);
+        let (reader, _writer) = Stream::Unix(ours).split();
+        let error = reader.glance().unwrap().read(&mut BytesMut::new()).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+    }
 }
