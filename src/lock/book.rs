@@ -12,7 +12,7 @@ use crate::lock::gate::{Claim, Errand, Event, Order, Why};
 use crate::lock::gates::Gates;
 use crate::lock::hold::Clocks;
 use crate::lock::plan::Plan;
-use crate::lock::record::{Mail, Record, Refusal};
+use crate::lock::record::{Mail, Record, Refusal, place};
 use crate::lock::sight::Sight;
 use crate::lock::speech::Speech;
 use crate::lock::token;
@@ -139,8 +139,7 @@ impl Book {
     }
 
     pub(crate) fn record(&mut self, claim: Claim) -> Option<&mut Record> {
-        let at = usize::try_from(claim.0 & 0xffff_ffff).ok()?;
-        self.claims.get_mut(at).filter(|record| record.is(claim))
+        self.claims.get_mut(place(claim)).filter(|record| record.is(claim))
     }
 
     /// What time it is; nobody looks twice while the lock is held.
@@ -155,28 +154,26 @@ impl Book {
 
     /// The value of the hold that a claim is to take the key from.
     pub(crate) fn prey(&self, claim: Claim) -> Option<&[u8]> {
-        let at = usize::try_from(claim.0 & 0xffff_ffff).unwrap_or(usize::MAX);
-        self.claims.get(at).and_then(|record| record.prey.as_ref()).map(|prey| &prey[..])
+        self.claims.get(place(claim)).and_then(|record| record.prey.as_ref()).map(|prey| &prey[..])
     }
 
     /// A claim's value, and what its process says when it speaks.
     pub(crate) fn value_and_speech(&self, claim: Claim) -> (&[u8], Option<&Speech>) {
-        let at = usize::try_from(claim.0 & 0xffff_ffff).unwrap_or(usize::MAX);
+        let at = place(claim);
         let Some(record) = self.claims.get(at) else { return (&[], None) };
         (&record.value, record.plan.as_ref().map(|plan| &plan.signature.speech))
     }
 
     /// The stream of fences that a claim's fence is taken from; empty if it wants none.
     pub(crate) fn fences(&self, claim: Claim) -> &[u8] {
-        let at = usize::try_from(claim.0 & 0xffff_ffff).unwrap_or(usize::MAX);
+        let at = place(claim);
         let plan = self.claims.get(at).and_then(|record| record.plan.as_ref());
         plan.map(|plan| &plan.fences[..]).unwrap_or_default()
     }
 
     /// What the fair lock of a claim has beside its key.
     pub(crate) fn line(&self, claim: Claim) -> Option<&Line> {
-        let at = usize::try_from(claim.0 & 0xffff_ffff).ok()?;
-        self.claims.get(at)?.plan.as_ref()?.line.as_deref()
+        self.claims.get(place(claim))?.plan.as_ref()?.line.as_deref()
     }
 
     /// Frees a claim that neither its gate nor its caller names any more.
@@ -187,14 +184,12 @@ impl Book {
         }
         record.generation = record.generation.wrapping_add(1);
         (record.plan, record.prey, record.mail) = (None, None, Mail::Empty);
-        if let Ok(at) = usize::try_from(claim.0 & 0xffff_ffff) {
-            self.free_claims.push(at);
-        }
+        self.free_claims.push(place(claim));
     }
 
     /// Leaves word for whoever waits on a claim, if anybody still does.
     pub(crate) fn deliver(&mut self, claim: Claim, mail: Mail) {
-        let at = usize::try_from(claim.0 & 0xffff_ffff).unwrap_or(usize::MAX);
+        let at = place(claim);
         if let Some(record) = self.claims.get_mut(at).filter(|record| record.is(claim)) {
             record.tell(mail, &mut self.wakers);
         }

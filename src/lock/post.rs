@@ -13,6 +13,7 @@ use crate::lock::lease::{Lease, ROUND_TRIPS};
 use crate::lock::minting;
 use crate::lock::phrases::Matter;
 use crate::lock::plan;
+use crate::lock::record::place;
 use crate::lock::shortcut::is_short;
 use crate::lock::speech::Word;
 use crate::seam::after;
@@ -184,8 +185,7 @@ impl Engine {
 impl Book {
     /// Appends an errand that is one command of a plain hold; false if it is none, and was not.
     fn say_set(&self, dialect: &Dialect, errand: &Errand, out: &mut Ink) -> bool {
-        let at = usize::try_from(errand.claim().0 & 0xffff_ffff).unwrap_or(usize::MAX);
-        let record = self.claims.get(at);
+        let record = self.claims.get(place(errand.claim()));
         let known = record.and_then(|record| {
             let plan = record.plan.as_ref()?;
             let phrases = match errand {

@@ -85,6 +85,12 @@ impl Record {
     }
 }
 
+/// Where a claim's record is in the book.
+#[inline]
+pub(crate) fn place(claim: Claim) -> usize {
+    usize::try_from(claim.0 & 0xffff_ffff).unwrap_or(usize::MAX)
+}
+
 /// What a claim's caller is to be told.
 #[derive(Default)]
 pub(crate) enum Mail {

@@ -17,7 +17,7 @@ use crate::lock::options::Wakeup;
 use crate::lock::phrases::say_around;
 use crate::lock::plan::Plan;
 use crate::lock::post::is_too_short;
-use crate::lock::record::{Mail, Record};
+use crate::lock::record::{Mail, Record, place};
 use tokio::time::Instant;
 
 /// In the tag of such a command, beside its claim.
@@ -206,12 +206,6 @@ impl Book {
 /// The errand of the command that frees a claim's key.
 fn freed(claim: Claim) -> Errand {
     Errand::Release { claim, in_full: false, aloud: false, waits: false }
-}
-
-/// Where a claim's record is.
-#[inline]
-fn place(claim: Claim) -> usize {
-    usize::try_from(claim.0 & 0xffff_ffff).unwrap_or(usize::MAX)
 }
 
 #[cfg(test)]
