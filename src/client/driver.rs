@@ -1,7 +1,7 @@
 //! The task that owns a socket: it writes what is queued, reads what comes, and dials again when the connection is lost.
 //!
 //! Reading never waits for writing. After a batch of replies that woke several callers it yields once before it
-//! writes, so that what they ask next leaves in one write; no timer delays a flush. One timer (`alarm.rs`) is for the
+//! writes, so that what they ask next leaves in one write (`crowd.rs`); no timer delays a flush. One timer (`alarm.rs`) is for the
 //! deadlines of all callers and for a server that owes an answer and sends nothing (`pulse.rs`).
 
 mod delivery;
@@ -206,8 +206,8 @@ impl Driver {
             state.stamp(now);
             state.call_in(&mut open.out.wakers);
             // Pushes wake nobody who is about to ask.
-            let crowded = open.out.wakers.len() + std::mem::take(&mut open.out.replies) > 1;
-            state.crowded = crowded;
+            let answered = open.out.wakers.len() + std::mem::take(&mut open.out.replies);
+            let crowded = state.lets_ask(answered, now);
             // The listener comes first: what it posts leaves in the same write.
             let write = given.is_ok() && !crowded && open.out.notices.is_empty();
             let taken = if write { Some(state.take_pen(now)) } else { None };

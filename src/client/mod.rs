@@ -46,7 +46,8 @@
 //! blocking socket takes where the kernel has client and server on two cores, and 1.14 times where on one, with each of the three. So
 //! one task drives, and a caller that finds nothing on its way writes by itself. So does whoever makes the queue long in a crowd, which
 //! costs 0.02 system calls of a pair: the server has work while the others still ask, and where it is not the limit itself, 1.7 times
-//! as many commands are answered.
+//! as many commands are answered. And on several workers the driver does not write for the first of those who were answered
+//! together, but lets the others of its worker ask before (`crowd.rs`): half the writes, two thirds of the CPU.
 //!
 //! # Files
 //!
@@ -55,7 +56,7 @@
 //! | `handle.rs`, `verbs.rs`, `set.rs`, `compare.rs`, `command.rs`, `batch.rs`, `script.rs`, `typed.rs`, `state.rs`, `stats.rs` | what users call |
 //! | `blocking.rs`, `optimistic.rs`, `lease.rs`, `pops.rs` | what has a connection of its own for a while |
 //! | `args.rs`, `at_hand.rs`, `encode.rs`, `commands.rs`, `convert.rs`, `replies.rs`, `refused.rs` | values to arguments, replies to values |
-//! | `connection.rs`, `call.rs`, `shared.rs`, `posting.rs`, `queue.rs`, `room.rs`, `pen.rs`, `listener.rs`, `trace.rs` | what callers and driver share |
+//! | `connection.rs`, `call.rs`, `shared.rs`, `posting.rs`, `queue.rs`, `room.rs`, `pen.rs`, `crowd.rs`, `listener.rs`, `trace.rs` | what callers and driver share |
 //! | `slot.rs`, `slots.rs`, `waves.rs`, `gather.rs`, `canary.rs` | which reply is whose, and when it is late |
 //! | `driver.rs`, `intake.rs`, `alarm.rs`, `clock.rs`, `pulse.rs`, `spin.rs`, `redial.rs`, `handshake.rs` | the task that owns the socket |
 //! | `pubsub/` | subscriptions |
@@ -76,6 +77,7 @@ mod commands;
 mod compare;
 mod connection;
 mod convert;
+mod crowd;
 mod driver;
 pub(crate) mod encode;
 mod gather;

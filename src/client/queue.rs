@@ -4,6 +4,7 @@
 
 use crate::client::canary::Canary;
 use crate::client::clock::{Span, Time};
+use crate::client::crowd::Crowd;
 use crate::client::encode::{self, Ink};
 use crate::client::listener::Outbox;
 use crate::client::pen::{Draft, Pen, Wrote};
@@ -39,9 +40,10 @@ pub(crate) struct State {
     pub(crate) pen: Option<Box<Pen>>,
     /// Rises with every connection, so that a pen of an earlier one is not put back.
     pub(crate) epoch: u64,
-    /// Whether the last batch of replies woke several callers. They are about to ask again, and nobody writes before the
-    /// driver had its turn: their commands leave in one write.
+    /// Whether several callers are about to ask again, and nobody is to write before the driver had its turn: their commands
+    /// leave in one write.
     pub(crate) crowded: bool,
+    crowd: Crowd,
     /// Set while calls fail at once.
     pub(crate) unusable: Option<Error>,
     /// When something came from the server last; none while there is no connection.
@@ -114,6 +116,7 @@ impl State {
             pen: None,
             epoch: 0,
             crowded: false,
+            crowd: Crowd::default(),
             unusable: None,
             last_byte: None,
             last_failure: None,
@@ -229,6 +232,19 @@ impl State {
             Flush::Later => false,
         };
         wants && self.pen.as_deref().is_some_and(Pen::is_dry)
+    }
+
+    /// As the driver, at the end of a turn in which so many were answered: whether to let callers ask before it writes.
+    pub(crate) fn lets_ask(&mut self, answered: usize, now: Time) -> bool {
+        let asked = self.slots.pushed();
+        self.crowded = if answered > 1 {
+            self.crowd.woke(answered, asked, now);
+            true
+        } else {
+            let is_short = !self.out.is_empty() && self.out.len() < WAVE;
+            is_short && self.crowd.is_worth_waiting_for(asked, now)
+        };
+        self.crowded
     }
 
     /// Whether there is nothing to write, for whoever may write.

@@ -1,9 +1,11 @@
 //! What a client tells of itself: every counter agrees with what was done, and what is on its way returns to nothing.
 
-use std::task::{Context, Waker};
+use std::future::poll_fn;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 use tenure::{Client, Config};
 use tenure_server::{Fault, Profile, Server};
+use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 const MS: Duration = Duration::from_millis(1);
@@ -48,6 +50,39 @@ async fn commands_of_many_callers_share_writes() {
         call.await.unwrap();
     }
     assert!(client.stats().commands_per_write() > 20.0, "{:?}", client.stats());
+}
+
+/// Lets every other task that can run have one turn.
+async fn let_others_run() {
+    let mut went = false;
+    poll_fn(|cx| {
+        cx.waker().wake_by_ref();
+        if std::mem::replace(&mut went, true) { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn callers_who_are_slower_than_the_first_share_its_write() {
+    let server = Server::new(Profile::Valkey9);
+    let client = client(&server).await;
+    let mut calls = JoinSet::new();
+    for caller in 0..10 {
+        let client = client.clone();
+        calls.spawn(async move {
+            // The first of all writes for itself alone; from the second time on they leave together.
+            for _ in 0..3 {
+                client.ping().await.unwrap();
+            }
+            let before = client.stats().writes;
+            if caller > 0 {
+                let_others_run().await;
+            }
+            client.ping().await.unwrap();
+            client.stats().writes - before
+        });
+    }
+    assert_eq!(calls.join_all().await, [1; 10]);
 }
 
 #[tokio::test(start_paused = true)]
