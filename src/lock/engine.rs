@@ -28,8 +28,6 @@ pub(crate) struct Engine {
     pub(crate) seam: Seam,
     /// A number of its own, at random.
     pub(crate) number: u64,
-    /// From which all instants count that are shared as numbers.
-    pub(crate) start: Instant,
     /// Notified when a release was answered.
     pub(crate) quiet: Notify,
     pub(crate) witness: Option<Arc<Witness>>,
@@ -45,7 +43,6 @@ impl Engine {
             book: Mutex::new(book),
             number: seam.entropy(),
             seam,
-            start: Instant::now(),
             quiet: Notify::new(),
             witness,
         }
@@ -256,9 +253,8 @@ impl Engine {
                 book.deliver(claim, Mail::Refused(refusal));
             }
             Order::Extend { claim, term } => {
-                let clocks = self.clocks_of(term, sent);
                 if let Some(hold) = book.record(claim).and_then(|record| record.hold.as_ref()) {
-                    hold.confirm(term.deadline, clocks);
+                    hold.confirm(term, sent.unwrap_or_else(|| self.clocks()));
                 }
             }
             Order::Lose { claim, cause } => {
@@ -287,24 +283,11 @@ impl Engine {
         term: Term,
         sent: Option<Clocks>,
     ) {
-        let clocks = self.clocks_of(term, sent);
         if let Some(record) = book.record(claim) {
-            record.hold(self.start, term.deadline, (clocks, fence));
+            let begun = sent.unwrap_or_else(|| self.clocks());
+            record.hold(begun, term.deadline, fence);
         }
         book.deliver(claim, Mail::Granted);
-    }
-
-    /// Both clocks from when a term's command was sent.
-    fn clocks_of(&self, term: Term, sent: Option<Clocks>) -> Clocks {
-        let wall = match sent {
-            Some(clocks) => clocks.wall,
-            // What was not asked for, the clocks are set back to its beginning for.
-            None => {
-                let since = Instant::now().saturating_duration_since(term.sent);
-                self.wall().saturating_sub(since)
-            }
-        };
-        Clocks { now: term.sent, wall }
     }
 }
 

@@ -5,6 +5,7 @@
 
 use crate::lock::error::LostCause;
 use crate::lock::fence::FencingToken;
+use crate::lock::gate::Term;
 use crate::seam::after;
 use std::fmt;
 use std::pin::pin;
@@ -13,20 +14,22 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-/// Shared by a guard and the book.
+/// Shared by a guard and the book. Most are never confirmed again, so to begin one takes no arithmetic.
 pub(crate) struct Hold {
-    /// All instants here count from it.
-    start: Instant,
+    /// Both clocks before the command was sent that began it. What is shared as a number counts from there.
+    begun: Clocks,
+    /// Until when it lasts by that command.
+    deadline: Instant,
     /// Which grant it is, if anybody asked.
     pub(crate) fence: Option<FencingToken>,
     status: AtomicU8,
-    /// Nanoseconds since `start`.
-    deadline: AtomicU64,
-    /// When the command was sent that confirmed it last, in nanoseconds since `start`.
+    /// How many nanoseconds later it ends by what confirmed it last.
+    longer: AtomicI64,
+    /// When that was sent, in nanoseconds.
     confirmed_by: AtomicU64,
     /// How often it was confirmed.
     confirmed: AtomicU64,
-    /// By how many nanoseconds the wall clock was ahead of `start` when the hold was last confirmed.
+    /// By how many nanoseconds the wall clock had moved further than the other one by then.
     ahead: AtomicI64,
     /// Notified when it is confirmed and when it ends.
     changed: Notify,
@@ -63,60 +66,68 @@ const CAUSES: [LostCause; 7] = [
 ];
 
 impl Hold {
-    /// A hold that is held until `deadline`.
-    pub(crate) fn new(start: Instant, deadline: Instant, clocks: Clocks) -> Self {
-        let mut hold = Self {
-            start,
-            fence: None,
+    /// A hold that is held until `deadline`, by a command that was sent after these clocks were looked at.
+    pub(crate) fn new(begun: Clocks, deadline: Instant, fence: Option<FencingToken>) -> Self {
+        Self {
+            begun,
+            deadline,
+            fence,
             status: AtomicU8::new(HELD),
-            deadline: AtomicU64::new(0),
+            longer: AtomicI64::new(0),
             confirmed_by: AtomicU64::new(0),
-            confirmed: AtomicU64::new(0),
+            confirmed: AtomicU64::new(1),
             ahead: AtomicI64::new(0),
             changed: Notify::new(),
-        };
-        hold.begin(deadline, clocks);
-        hold
+        }
     }
 
-    /// Makes another hold, held until `deadline`, of one that nobody looks at any more.
-    pub(crate) fn begin(&mut self, deadline: Instant, clocks: Clocks) {
-        let now = self.nanos(clocks.now);
-        self.fence = defect!(45, self.fence, None);
+    /// Makes another hold, as [`Hold::new`] does, of one that nobody looks at any more.
+    pub(crate) fn begin(&mut self, begun: Clocks, deadline: Instant, fence: Option<FencingToken>) {
+        (self.begun, self.deadline) = (begun, deadline);
+        self.fence = defect!(45, self.fence.or(fence), fence);
         *self.status.get_mut() = HELD;
-        *self.ahead.get_mut() = ahead(now, clocks.wall);
-        *self.deadline.get_mut() = self.nanos(deadline);
-        *self.confirmed_by.get_mut() = now;
+        *self.longer.get_mut() = 0;
+        *self.confirmed_by.get_mut() = 0;
         *self.confirmed.get_mut() = 1;
+        *self.ahead.get_mut() = 0;
     }
 
-    /// The hold lasts until `deadline`, as was found out by what was sent at `clocks`.
-    pub(crate) fn confirm(&self, deadline: Instant, clocks: Clocks) {
-        let now = self.nanos(clocks.now);
-        self.ahead.store(ahead(now, clocks.wall), Ordering::Relaxed);
-        self.deadline.store(self.nanos(deadline), Ordering::Release);
-        self.confirmed_by.store(now, Ordering::Release);
+    /// The hold lasts for this term, whose command was sent after these clocks were looked at.
+    pub(crate) fn confirm(&self, term: Term, clocks: Clocks) {
+        let (first, last) = (self.nanos(self.deadline), self.nanos(term.deadline));
+        self.ahead.store(self.ahead(clocks), Ordering::Relaxed);
+        self.longer.store(clamp(last).saturating_sub(clamp(first)), Ordering::Release);
+        self.confirmed_by.store(self.nanos(term.sent), Ordering::Release);
         self.confirmed.fetch_add(1, Ordering::Release);
         self.changed.notify_waiters();
     }
 
     fn nanos(&self, at: Instant) -> u64 {
-        nanos(at.saturating_duration_since(self.start))
+        nanos(at.saturating_duration_since(self.begun.now))
     }
 
-    fn instant(&self, nanos: &AtomicU64) -> Instant {
-        after(self.start, Duration::from_nanos(nanos.load(Ordering::Acquire)))
+    /// By how many nanoseconds the wall clock has moved further than the other one.
+    fn ahead(&self, Clocks { now, wall }: Clocks) -> i64 {
+        let moved = clamp(nanos(wall)).saturating_sub(clamp(nanos(self.begun.wall)));
+        moved.saturating_sub(clamp(self.nanos(now)))
     }
 
     /// Until when the hold may be relied on.
     pub(crate) fn deadline(&self) -> Instant {
-        self.instant(&self.deadline)
+        let longer = self.longer.load(Ordering::Acquire);
+        let by = || Duration::from_nanos(longer.unsigned_abs());
+        match longer {
+            0 => self.deadline,
+            1.. => after(self.deadline, by()),
+            _ => self.deadline.checked_sub(by()).unwrap_or(self.begun.now),
+        }
     }
 
     /// When the command was sent that confirmed it last, and how often it was confirmed.
     pub(crate) fn confirmation(&self) -> (Instant, u64) {
         let times = self.confirmed.load(Ordering::Acquire);
-        (self.instant(&self.confirmed_by), times)
+        let by = Duration::from_nanos(self.confirmed_by.load(Ordering::Acquire));
+        (after(self.begun.now, by), times)
     }
 
     /// What the hold is, as far as anybody has found out.
@@ -133,7 +144,7 @@ impl Hold {
 
     /// Whether its deadline has come.
     pub(crate) fn is_over(&self, now: Instant) -> bool {
-        self.nanos(now) >= self.deadline.load(Ordering::Acquire)
+        now >= self.deadline()
     }
 
     /// How long the hold may be relied on; zero once it has ended. It is in doubt as well if the wall clock has run ahead by
@@ -142,16 +153,15 @@ impl Hold {
         if self.status() != Status::Held {
             return Validity::Ended;
         }
-        let now = self.nanos(clocks.now);
-        let left = self.deadline.load(Ordering::Acquire).saturating_sub(now);
-        if left == 0 {
+        let left = self.deadline().saturating_duration_since(clocks.now);
+        if left.is_zero() {
             return Validity::Ended;
         }
-        let slept = ahead(now, clocks.wall).saturating_sub(self.ahead.load(Ordering::Relaxed));
-        if u64::try_from(slept).is_ok_and(|slept| slept >= left && !defect!(36)) {
+        let slept = self.ahead(clocks).saturating_sub(self.ahead.load(Ordering::Relaxed));
+        if u64::try_from(slept).is_ok_and(|slept| slept >= nanos(left) && !defect!(36)) {
             Validity::Doubtful
         } else {
-            Validity::Left(Duration::from_nanos(left))
+            Validity::Left(left)
         }
     }
 
@@ -187,10 +197,9 @@ impl Hold {
     }
 }
 
-/// By how many nanoseconds the wall clock is ahead of another that shows `now`.
-fn ahead(now: u64, wall: Duration) -> i64 {
-    let clamp = |nanos: u64| i64::try_from(nanos).unwrap_or(i64::MAX);
-    clamp(nanos(wall)).saturating_sub(clamp(now))
+/// What fits: a quarter of a thousand years do.
+fn clamp(nanos: u64) -> i64 {
+    i64::try_from(nanos).unwrap_or(i64::MAX)
 }
 
 /// What fits: half a thousand years do.
@@ -228,14 +237,42 @@ mod tests {
     fn wall_clock_that_runs_ahead_by_what_is_left_casts_doubt_until_confirmed() {
         let start = Instant::now();
         let at = |now: u32, wall: u32| clocks(start, now * SECOND, wall * SECOND);
-        let hold = Hold::new(start, start + 10 * SECOND, at(0, 0));
+        let hold = Hold::new(at(0, 0), start + 10 * SECOND, None);
         assert_eq!(hold.validity(at(4, 4)), Validity::Left(6 * SECOND));
         assert_eq!(hold.validity(at(4, 9)), Validity::Left(6 * SECOND), "ahead, and time left");
         assert_eq!(hold.validity(at(4, 10)), Validity::Doubtful, "may have slept for 6 s");
         assert_eq!(hold.validity(at(4, 0)), Validity::Left(6 * SECOND), "set back");
-        hold.confirm(start + 14 * SECOND, at(4, 10));
+        let confirm = |sent: u32, deadline: u32, clocks| {
+            let [sent, deadline] = [sent, deadline].map(|seconds| start + seconds * SECOND);
+            hold.confirm(Term { sent, deadline }, clocks);
+            assert_eq!((hold.deadline(), hold.confirmation().0), (deadline, sent));
+        };
+        confirm(4, 14, at(4, 10));
+        assert_eq!(hold.confirmation().1, 2);
         assert_eq!(hold.validity(at(5, 11)), Validity::Left(9 * SECOND));
+        assert_eq!(hold.validity(at(13, 20)), Validity::Doubtful, "may have slept for 1 s more");
         assert_eq!(hold.validity(at(14, 20)), Validity::Ended);
+        confirm(6, 8, at(6, 12));
+        assert_eq!(hold.validity(at(7, 13)), Validity::Left(SECOND), "less than before");
+        assert!(hold.is_over(start + 8 * SECOND) && !hold.is_over(start + 7 * SECOND));
+    }
+
+    #[test]
+    fn hold_that_begins_anew_keeps_nothing_of_the_one_before() {
+        let start = Instant::now();
+        let at = |now: u32, wall: u32| clocks(start, now * SECOND, wall * SECOND);
+        let (first, fence) = (start + 10 * SECOND, FencingToken::parse(b"5-1"));
+        let mut hold = Hold::new(at(0, 0), first, fence);
+        hold.confirm(Term { sent: start + 4 * SECOND, deadline: first + 4 * SECOND }, at(4, 10));
+        assert!(hold.end(Status::Released));
+        hold.begin(at(20, 30), start + 30 * SECOND, None);
+        assert_eq!((hold.status(), hold.fence), (Status::Held, None));
+        assert_eq!(
+            (hold.deadline(), hold.confirmation()),
+            (start + 30 * SECOND, (start + 20 * SECOND, 1))
+        );
+        assert_eq!(hold.validity(at(24, 34)), Validity::Left(6 * SECOND));
+        assert_eq!(hold.validity(at(24, 40)), Validity::Doubtful);
     }
 
     #[test]
@@ -243,7 +280,7 @@ mod tests {
         let start = Instant::now();
         let at = clocks(start, Duration::ZERO, Duration::ZERO);
         for cause in CAUSES {
-            let hold = Hold::new(start, start + SECOND, at);
+            let hold = Hold::new(at, start + SECOND, None);
             assert_eq!(hold.status(), Status::Held);
             assert!(hold.end(Status::Lost(cause)));
             assert!(!hold.end(Status::Released));

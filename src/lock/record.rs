@@ -62,25 +62,13 @@ impl Record {
         }
     }
 
-    /// The claim holds the lock until `deadline`, as was found out by what was sent at `clocks`; all instants count from `start`.
+    /// The claim holds the lock until `deadline`, by what was sent after these clocks were looked at.
     #[inline]
-    pub(crate) fn hold(
-        &mut self,
-        start: Instant,
-        deadline: Instant,
-        (clocks, fence): (Clocks, Option<FencingToken>),
-    ) {
+    pub(crate) fn hold(&mut self, begun: Clocks, deadline: Instant, fence: Option<FencingToken>) {
         // Nearly always nobody has kept the hold of the claim that was here before.
         match self.hold.as_mut().and_then(Arc::get_mut) {
-            Some(hold) => {
-                hold.begin(deadline, clocks);
-                hold.fence = defect!(45, hold.fence.or(fence), fence);
-            }
-            None => {
-                let mut hold = Hold::new(start, deadline, clocks);
-                hold.fence = fence;
-                self.hold = Some(Arc::new(hold));
-            }
+            Some(hold) => hold.begin(begun, deadline, fence),
+            None => self.hold = Some(Arc::new(Hold::new(begun, deadline, fence))),
         }
     }
 }

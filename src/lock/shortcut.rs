@@ -149,7 +149,7 @@ impl Engine {
             let taken = entry.gate.taken_alone(claim, (clocks.now, fence), now);
             let Some(term) = taken else { return false };
             (entry.seen, entry.last_error) = (None, None);
-            record.hold(self.start, term.deadline, (clocks, fence));
+            record.hold(clocks, term.deadline, fence);
             record.tell(Mail::Granted, &mut book.wakers);
             book.set_timer(at);
         }
