@@ -2,6 +2,8 @@
 //!
 //! Monotonic time needs no seam of its own: the library reads tokio's clock, which tests pause.
 
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -56,6 +58,25 @@ impl Seam {
 
     pub(crate) fn entropy(&self) -> u64 {
         (self.entropy)()
+    }
+
+    /// A generator for one who needs many numbers.
+    pub(crate) fn dice(&self) -> Dice {
+        let mut seed = [0; 32];
+        for part in seed.chunks_exact_mut(8) {
+            part.copy_from_slice(&self.entropy().to_le_bytes());
+        }
+        Dice(StdRng::from_seed(seed))
+    }
+}
+
+/// Gives numbers that are as hard to guess as those it was begun with.
+pub(crate) struct Dice(StdRng);
+
+impl Dice {
+    #[inline]
+    pub(crate) fn roll(&mut self) -> u64 {
+        self.0.next_u64()
     }
 }
 

@@ -7,12 +7,11 @@ use crate::lock::engine::Engine;
 use crate::lock::error::{AcquireError, ReleaseError};
 use crate::lock::gate::{Claim, Event, Patience, Released, Why};
 use crate::lock::guard::Guard;
-use crate::lock::hold::{Clocks, Hold};
+use crate::lock::hold::Hold;
 use crate::lock::locker::Locker;
 use crate::lock::plan::Plan;
 use crate::lock::record::{Mail, Refusal};
 use crate::lock::sight::Sight;
-use crate::lock::token::OwnerToken;
 use crate::seam::after;
 use bytes::Bytes;
 use std::pin::Pin;
@@ -21,77 +20,87 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// One acquire call.
+/// One acquire call. It begins when it is polled first.
 pub(crate) struct Acquiring<'a> {
     locker: &'a Arc<Locker>,
     plan: &'a Arc<Plan>,
-    patience: Patience,
-    begun: Instant,
-    /// What the claim's value says of when it was made.
-    since: Duration,
-    timeout: Option<Duration>,
-    flush: Flush,
-    /// The value of the hold that it is to take the key from, if it is.
-    prey: Option<&'a Bytes>,
+    wish: Wish<'a>,
     step: Step,
+}
+
+/// What a caller wants.
+#[derive(Debug, Clone, Copy)]
+enum Wish<'a> {
+    /// To wait, for this long at most.
+    Wait(Option<Duration>),
+    /// One attempt; this says who writes.
+    Once(Flush),
+    /// One attempt to take the key from the hold with this value.
+    Seize(&'a Bytes),
 }
 
 #[derive(Debug, Clone, Copy)]
 enum Step {
     Start,
-    Waiting(Claim),
+    Waiting { claim: Claim, begun: Instant },
     Over,
 }
 
 impl<'a> Acquiring<'a> {
     /// A caller that waits, for `timeout` at most.
+    #[inline]
     pub(crate) fn waiting(
         locker: &'a Arc<Locker>,
         plan: &'a Arc<Plan>,
         timeout: Option<Duration>,
     ) -> Self {
-        let Clocks { now: begun, wall: since } = locker.engine.clocks();
-        let end = timeout.and_then(|timeout| begun.checked_add(timeout));
-        let patience = end.map_or(Patience::Endless, Patience::Until);
-        let (flush, step) = (Flush::Auto, Step::Start);
-        Self { locker, plan, patience, begun, since, timeout, flush, prey: None, step }
+        Self { locker, plan, wish: Wish::Wait(timeout), step: Step::Start }
     }
 
     /// A caller that makes one attempt; `flush` says who writes.
     pub(crate) fn once(locker: &'a Arc<Locker>, plan: &'a Arc<Plan>, flush: Flush) -> Self {
-        let Clocks { now: begun, wall: since } = locker.engine.clocks();
-        let timeout = locker.config().response_timeout;
-        let patience = Patience::Once(after(begun, timeout));
-        let (timeout, step) = (Some(timeout), Step::Start);
-        Self { locker, plan, patience, begun, since, timeout, flush, prey: None, step }
+        Self { locker, plan, wish: Wish::Once(flush), step: Step::Start }
     }
 
     /// A caller that makes one attempt to take the key from the hold with this value.
     pub(crate) fn seizing(locker: &'a Arc<Locker>, plan: &'a Arc<Plan>, prey: &'a Bytes) -> Self {
-        let once = Self::once(locker, plan, Flush::Auto);
-        let end = once.patience.end().unwrap_or(once.begun);
-        Self { patience: Patience::Seize(end), prey: Some(prey), ..once }
+        Self { locker, plan, wish: Wish::Seize(prey), step: Step::Start }
+    }
+
+    /// How long the caller waits, if there is an end to it.
+    fn timeout(&self) -> Option<Duration> {
+        match self.wish {
+            Wish::Wait(timeout) => timeout,
+            Wish::Once(_) | Wish::Seize(_) => Some(self.locker.config().response_timeout),
+        }
+    }
+
+    #[inline]
+    fn patience(&self, begun: Instant) -> Patience {
+        let Some(timeout) = self.timeout() else { return Patience::Endless };
+        match self.wish {
+            Wish::Wait(_) => begun.checked_add(timeout).map_or(Patience::Endless, Patience::Until),
+            Wish::Once(_) => Patience::Once(after(begun, timeout)),
+            Wish::Seize(_) => Patience::Seize(after(begun, timeout)),
+        }
     }
 
     /// Opens a claim, tells its gate, and looks what came of it, all at once.
     fn begin(&mut self, cx: &Context<'_>) -> Poll<<Self as Future>::Output> {
-        let Self { locker, plan, patience, begun, since, prey, .. } = *self;
+        let Self { locker, plan, wish, .. } = *self;
+        let begun = Instant::now();
+        let patience = self.patience(begun);
+        let flush = if let Wish::Once(flush) = wish { flush } else { Flush::Auto };
         let engine = &locker.engine;
-        let token = OwnerToken::new(engine.seam.entropy(), engine.seam.entropy());
-        let clocks = Clocks { now: begun, wall: since };
         let come = |book: &mut Book| {
             if let Some(barred) = &book.barred {
                 return Err(barred.clone());
             }
-            let gate = book.gates.of(plan);
-            let claim = book.claim(gate, plan);
-            if let Some(record) = book.record(claim) {
-                plan.signature.sign(token, since, &mut record.value);
-                record.prey = prey.cloned().map(Box::new);
-            }
-            book.clocks = Some(clocks);
-            let plainly = prey.is_none();
-            if plainly && engine.ask_shortly(book, (gate, claim), (plan, patience), clocks) {
+            let (gate, claim) = engine.open(book, plan, begun);
+            if let Wish::Seize(prey) = wish {
+                let record = book.record(claim).into_iter();
+                record.for_each(|record| record.prey = Some(Box::new(prey.clone())));
+            } else if engine.ask_shortly(book, (gate, claim), (plan, patience), begun) {
                 return Ok(claim);
             }
             if engine.witness.is_some() {
@@ -104,10 +113,10 @@ impl<'a> Acquiring<'a> {
         let look = |book: &mut Book, claim: Result<Claim, AcquireError>| {
             claim.map(|claim| (claim, look(book, claim, cx)))
         };
-        match engine.act_and_look(self.flush, Some(begun), come, look) {
+        match engine.act_and_look(flush, Some(begun), come, look) {
             Ok((claim, found)) => {
-                self.step = Step::Waiting(claim);
-                found.map(|found| self.end(claim, found))
+                self.step = Step::Waiting { claim, begun };
+                found.map(|found| self.end((claim, begun), found))
             }
             Err(barred) => {
                 self.step = Step::Over;
@@ -120,7 +129,7 @@ impl<'a> Acquiring<'a> {
     }
 
     /// What a caller that was told something makes of it.
-    fn end(&mut self, claim: Claim, found: Found) -> <Self as Future>::Output {
+    fn end(&mut self, (claim, begun): (Claim, Instant), found: Found) -> <Self as Future>::Output {
         self.step = Step::Over;
         match found {
             Found::Granted(hold) => {
@@ -128,7 +137,7 @@ impl<'a> Acquiring<'a> {
             }
             Found::Refused(refusal) => {
                 self.locker.engine.let_go(claim);
-                if refusal.why == Why::Held { Ok(None) } else { Err(self.error(*refusal)) }
+                if refusal.why == Why::Held { Ok(None) } else { Err(self.error(begun, *refusal)) }
             }
             Found::Nothing => {
                 self.locker.engine.let_go(claim);
@@ -137,9 +146,9 @@ impl<'a> Acquiring<'a> {
         }
     }
 
-    fn error(&self, refusal: Refusal) -> AcquireError {
+    fn error(&self, begun: Instant, refusal: Refusal) -> AcquireError {
         let Refusal { why, seen, error, barred } = refusal;
-        let waited = self.begun.elapsed();
+        let waited = begun.elapsed();
         let lease_left = |over: Instant| {
             let left = over.saturating_duration_since(Instant::now());
             Duration::from_millis(u64::try_from(left.as_millis()).unwrap_or(u64::MAX))
@@ -158,7 +167,7 @@ impl<'a> Acquiring<'a> {
                 AcquireError::Unsupported { reason: reason.to_owned() }
             }
             Why::NoAnswer => {
-                let timeout = self.timeout.unwrap_or(waited);
+                let timeout = self.timeout().unwrap_or(waited);
                 let cause = unasked();
                 let outcome = if cause.is_some() { Outcome::NotSent } else { Outcome::Unknown };
                 let known = self.locker.connection.circumstances();
@@ -178,7 +187,7 @@ impl<'a> Acquiring<'a> {
                 };
                 AcquireError::TimedOut {
                     key: String::from_utf8_lossy(&self.plan.key.bytes).into_owned(),
-                    timeout: self.timeout.unwrap_or(Duration::MAX),
+                    timeout: self.timeout().unwrap_or(Duration::MAX),
                     waited,
                     holder,
                     lease_left: over.map(lease_left),
@@ -198,12 +207,10 @@ enum Found {
 }
 
 /// Looks what a claim's caller was told; remembers the waker if that is nothing yet.
+#[inline(always)] // one function with the lock around it
 fn look(book: &mut Book, claim: Claim, cx: &Context<'_>) -> Poll<Found> {
     let Some(record) = book.record(claim) else { return Poll::Ready(Found::Nothing) };
-    if record.mail.wait(cx).is_pending() {
-        return Poll::Pending;
-    }
-    Poll::Ready(match (std::mem::take(&mut record.mail), &record.hold) {
+    record.fetch(cx).map(|mail| match (mail, &record.hold) {
         (Mail::Granted, Some(hold)) => Found::Granted(Arc::clone(hold)),
         (Mail::Refused(refusal), _) => Found::Refused(refusal),
         _ => Found::Nothing,
@@ -217,9 +224,9 @@ impl Future for Acquiring<'_> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match self.step {
             Step::Start => self.begin(cx),
-            Step::Waiting(claim) => {
+            Step::Waiting { claim, begun } => {
                 let found = look(&mut self.locker.engine.book(), claim, cx);
-                found.map(|found| self.end(claim, found))
+                found.map(|found| self.end((claim, begun), found))
             }
             Step::Over => Poll::Ready(Err(AcquireError::Closed)),
         }
@@ -229,15 +236,16 @@ impl Future for Acquiring<'_> {
 /// A caller that goes: what it was granted already is released, and what it may get is taken back.
 impl Drop for Acquiring<'_> {
     fn drop(&mut self) {
-        let Step::Waiting(claim) = self.step else { return };
+        let Step::Waiting { claim, .. } = self.step else { return };
         self.locker.engine.act(Flush::Now, |book| {
             let Some(record) = book.record(claim) else { return };
             record.wanted = false;
-            let (gate, mail) = (record.gate, std::mem::take(&mut record.mail));
-            let event = match mail {
+            let gate = record.gate;
+            let event = match record.mail {
                 Mail::Granted if !defect!(31) => Event::Declined { claim },
                 _ => Event::Left { claim },
             };
+            record.listen_no_more();
             if self.locker.engine.witness.is_some() && matches!(event, Event::Left { .. }) {
                 book.watch_leave(claim, Instant::now());
             }
@@ -260,6 +268,7 @@ pub(crate) struct Releasing<'a> {
 
 impl<'a> Releasing<'a> {
     /// Of a guard that sees to its claim no more.
+    #[inline]
     pub(crate) fn new(engine: &'a Engine, claim: Claim, now: Instant) -> Self {
         Self { engine, claim, now: Some(now), over: false }
     }
@@ -284,12 +293,14 @@ impl Future for Releasing<'_> {
 }
 
 /// Looks what became of a claim's release; remembers the waker if nobody knows yet, and lets go of the claim otherwise.
+#[inline(always)] // as above
 fn released(book: &mut Book, claim: Claim, cx: &Context<'_>) -> Poll<Result<(), ReleaseError>> {
     let Some(record) = book.record(claim) else { return Poll::Ready(Err(ReleaseError::Lost)) };
-    if !record.forgotten && record.mail.wait(cx).is_pending() {
-        return Poll::Pending;
-    }
-    let mail = std::mem::take(&mut record.mail);
+    let mail = match record.fetch(cx) {
+        Poll::Ready(mail) => mail,
+        Poll::Pending if record.forgotten => Mail::Empty,
+        Poll::Pending => return Poll::Pending,
+    };
     record.wanted = false;
     book.drop_if_done(claim);
     Poll::Ready(match mail {

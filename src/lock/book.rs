@@ -11,12 +11,14 @@ use crate::lock::fairness::Line;
 use crate::lock::gate::{Claim, Errand, Event, Order, Why};
 use crate::lock::gates::Gates;
 use crate::lock::hold::Clocks;
+use crate::lock::opening::Date;
 use crate::lock::plan::Plan;
 use crate::lock::record::{Mail, Record, Refusal, place};
 use crate::lock::sight::Sight;
 use crate::lock::speech::Speech;
 use crate::lock::token;
 use crate::lock::wakers::Wakers;
+use crate::seam::Dice;
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::task::Waker;
@@ -47,8 +49,11 @@ pub(crate) struct Book {
     /// Who writes what is posted now.
     pub(crate) flush: Flush,
     /// What time it is, where whoever acts has asked already.
-    pub(crate) clocks: Option<Clocks>,
     pub(crate) now: Option<Instant>,
+    /// When claims were last made.
+    pub(crate) date: Option<Date>,
+    /// What their tokens are made of.
+    pub(crate) dice: Option<Box<Dice>>,
     /// The same on the connection beside.
     pub(crate) posted_aside: bool,
     /// What the server can do, while there is a connection.
@@ -125,19 +130,18 @@ impl Book {
     }
 
     /// Opens a claim at a gate.
+    #[inline]
     pub(crate) fn claim(&mut self, gate: usize, plan: &Arc<Plan>) -> Claim {
         let at = self.free_claims.pop().unwrap_or_else(|| {
             self.claims.push(Record::default());
             self.claims.len() - 1
         });
         let Some(record) = self.claims.get_mut(at) else { return Claim(0) };
-        record.generation = record.generation.wrapping_add(1);
-        record.gate = gate;
-        record.plan = Some(Arc::clone(plan));
-        (record.forgotten, record.wanted) = (false, true);
+        record.begin(gate, plan);
         record.claim(at)
     }
 
+    #[inline]
     pub(crate) fn record(&mut self, claim: Claim) -> Option<&mut Record> {
         self.claims.get_mut(place(claim)).filter(|record| record.is(claim))
     }
@@ -161,7 +165,7 @@ impl Book {
     pub(crate) fn value_and_speech(&self, claim: Claim) -> (&[u8], Option<&Speech>) {
         let at = place(claim);
         let Some(record) = self.claims.get(at) else { return (&[], None) };
-        (&record.value, record.plan.as_ref().map(|plan| &plan.signature.speech))
+        (record.value(), record.plan.as_ref().map(|plan| &plan.signature.speech))
     }
 
     /// The stream of fences that a claim's fence is taken from; empty if it wants none.
@@ -177,13 +181,13 @@ impl Book {
     }
 
     /// Frees a claim that neither its gate nor its caller names any more.
+    #[inline]
     pub(crate) fn drop_if_done(&mut self, claim: Claim) {
         let Some(record) = self.record(claim) else { return };
         if !record.forgotten || record.wanted {
             return;
         }
-        record.generation = record.generation.wrapping_add(1);
-        (record.plan, record.prey, record.mail) = (None, None, Mail::Empty);
+        record.end();
         self.free_claims.push(place(claim));
     }
 
@@ -249,6 +253,7 @@ impl Book {
     }
 
     /// Sees to it that a gate is looked at when it is due. A timer that is set for an earlier time stays, and finds nothing.
+    #[inline]
     pub(crate) fn set_timer(&mut self, at: usize) {
         let Some(entry) = self.gates.get_mut(at) else { return };
         let Some(due) = entry.gate.due() else { return };
@@ -264,6 +269,13 @@ impl Book {
                 self.wakers.push(ticker);
             }
         }
+    }
+
+    /// All gates are vacant: the task that looks at them has nothing more to do, if nobody can come any more.
+    #[inline]
+    pub(crate) fn wake_ticker_at_last(&mut self) {
+        let ticker = if self.stopping { self.ticker.take() } else { None };
+        ticker.into_iter().for_each(|ticker| self.wakers.push(ticker));
     }
 
     /// The next gate whose timer is set for `until` or earlier.

@@ -48,6 +48,7 @@ impl Engine {
         }
     }
 
+    #[inline]
     pub(crate) fn book(&self) -> MutexGuard<'_, Book> {
         // Nothing under this lock panics half-way, so what a panicking thread left is whole.
         self.book.lock().unwrap_or_else(PoisonError::into_inner)
@@ -67,6 +68,7 @@ impl Engine {
     }
 
     /// The same for whoever knows what time it is, and has a `look` at what came of it while nobody else can.
+    #[inline(always)] // each way to act has a copy of its own anyway
     pub(crate) fn act_and_look<R, T>(
         &self,
         flush: Flush,
@@ -75,7 +77,7 @@ impl Engine {
         look: impl FnOnce(&mut Book, R) -> T,
     ) -> T {
         let mut book = self.book();
-        (book.flush, book.clocks, book.now) = (flush, None, now);
+        (book.flush, book.now) = (flush, now);
         let result = act(&mut book);
         self.work_off(&mut book);
         let result = look(&mut book, result);
@@ -160,7 +162,7 @@ impl Engine {
         let mut book = self.book();
         if let Some(record) = book.record(claim) {
             record.wanted = false;
-            record.mail = Mail::Empty;
+            record.listen_no_more();
         }
         book.drop_if_done(claim);
     }
@@ -220,6 +222,7 @@ impl Engine {
     }
 
     /// Something has happened at a gate: when it is to be looked at again, or what to forget of it.
+    #[inline]
     pub(crate) fn look_after(&self, book: &mut Book, at: usize) {
         if book.gates.note_use(at) {
             book.set_timer(at);
@@ -227,9 +230,8 @@ impl Engine {
             self.stop_listening(book, at);
             book.gates.vacate(at);
         }
-        if book.stopping && book.gates.are_vacant() {
-            let ticker = book.ticker.take();
-            ticker.into_iter().for_each(|ticker| book.wakers.push(ticker));
+        if book.gates.are_vacant() {
+            book.wake_ticker_at_last();
         }
     }
 

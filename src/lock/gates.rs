@@ -49,10 +49,12 @@ pub(crate) struct Entry {
 }
 
 impl Gates {
+    #[inline]
     pub(crate) fn get(&self, at: usize) -> Option<&Entry> {
         self.entries.get(at)
     }
 
+    #[inline]
     pub(crate) fn get_mut(&mut self, at: usize) -> Option<&mut Entry> {
         self.entries.get_mut(at)
     }
@@ -128,6 +130,7 @@ impl Gates {
     }
 
     /// Takes note of whether a gate is in use, after something happened there; tells whether it is.
+    #[inline]
     pub(crate) fn note_use(&mut self, at: usize) -> bool {
         let Some(entry) = self.entries.get_mut(at) else { return true };
         let before = std::mem::replace(&mut entry.in_use, !entry.gate.is_vacant());
@@ -141,13 +144,29 @@ impl Gates {
 
     /// Has a vacant gate forget what it was for. What its timer was set for stays: most often it is due no earlier when it is
     /// used next.
-    #[inline]
     pub(crate) fn vacate(&mut self, at: usize) {
-        let Some(entry) = self.entries.get_mut(at).filter(|entry| entry.key.is_some()) else {
-            return;
-        };
-        entry.gate.reset();
-        (entry.seen, entry.last_error, entry.listening) = (None, None, false);
+        if let Some(entry) = self.entries.get_mut(at).filter(|entry| entry.key.is_some()) {
+            entry.gate.reset();
+            (entry.seen, entry.last_error, entry.listening) = (None, None, false);
+            self.note_vacancy(at);
+        }
+    }
+
+    /// The same of one that somebody had to himself, which has nothing to forget. True if all are vacant.
+    #[inline]
+    pub(crate) fn leave(&mut self, at: usize) -> bool {
+        if let Some(entry) = self.entries.get_mut(at).filter(|entry| entry.in_use) {
+            debug_assert!(entry.gate.is_vacant() && entry.seen.is_none() && !entry.listening);
+            entry.in_use = false;
+            self.in_use -= 1;
+            self.note_vacancy(at);
+        }
+        self.in_use == 0
+    }
+
+    #[inline]
+    fn note_vacancy(&mut self, at: usize) {
+        let Some(entry) = self.entries.get_mut(at) else { return };
         if !std::mem::replace(&mut entry.vacated, true) {
             self.vacated.push_back(at);
             if self.vacated.len() > KEPT {
@@ -156,6 +175,7 @@ impl Gates {
         }
     }
 
+    #[cold]
     fn close_oldest(&mut self) {
         let Some(at) = self.vacated.pop_front() else { return };
         let Some(entry) = self.entries.get_mut(at) else { return };
@@ -213,6 +233,24 @@ mod tests {
         assert_ne!(gates.of(&other), at);
         assert_eq!(gates.find(&mine.key), None, "nobody uses it");
         assert!(gates.are_vacant() && gates.in_use().is_empty());
+    }
+
+    #[test]
+    fn gate_that_is_left_is_vacant_and_kept_as_others_are() {
+        let mut gates = Gates::default();
+        let plans: Vec<_> = (0..2 * KEPT).map(|number| plan(&number.to_string())).collect();
+        for plan in &plans {
+            let at = gates.of(plan);
+            gates.enter(at);
+            assert_eq!(gates.find(&plan.key), Some(at));
+            assert!(gates.leave(at) && gates.leave(at) && gates.are_vacant());
+            assert_eq!((gates.find(&plan.key), gates.of(plan)), (None, at));
+        }
+        assert_eq!(gates.index.len(), KEPT);
+        let [first, second] = [0, 1].map(|plan| gates.of(&plans[plan]));
+        gates.enter(first);
+        gates.enter(second);
+        assert!(!gates.leave(first) && gates.leave(second));
     }
 
     #[test]

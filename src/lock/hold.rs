@@ -82,6 +82,7 @@ impl Hold {
     }
 
     /// Makes another hold, as [`Hold::new`] does, of one that nobody looks at any more.
+    #[inline]
     pub(crate) fn begin(&mut self, begun: Clocks, deadline: Instant, fence: Option<FencingToken>) {
         (self.begun, self.deadline) = (begun, deadline);
         self.fence = defect!(45, self.fence.or(fence), fence);
@@ -113,6 +114,7 @@ impl Hold {
     }
 
     /// Until when the hold may be relied on.
+    #[inline]
     pub(crate) fn deadline(&self) -> Instant {
         let longer = self.longer.load(Ordering::Acquire);
         let by = || Duration::from_nanos(longer.unsigned_abs());
@@ -143,6 +145,7 @@ impl Hold {
     }
 
     /// Whether its deadline has come.
+    #[inline]
     pub(crate) fn is_over(&self, now: Instant) -> bool {
         now >= self.deadline()
     }
@@ -166,6 +169,7 @@ impl Hold {
     }
 
     /// Ends the hold, unless it has ended before; tells whether this call did.
+    #[inline]
     pub(crate) fn end(&self, status: Status) -> bool {
         let code = match status {
             Status::Held => return false,

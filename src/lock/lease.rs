@@ -18,6 +18,9 @@ pub(crate) struct Lease {
     millis: u64,
     /// For how long the server keeps the key beyond that.
     delay_millis: u64,
+    /// What is asked for at every hold is made once, in nanoseconds to be small.
+    valid_nanos: u64,
+    renew_nanos: u64,
 }
 
 impl Lease {
@@ -27,9 +30,18 @@ impl Lease {
     pub(crate) fn new(length: Duration) -> Result<Self, Error> {
         match u64::try_from(length.as_millis()) {
             Ok(0) => Err(Error::config("a lease must last at least one millisecond")),
-            Ok(millis) if millis <= MAX_MILLIS => Ok(Self { millis, delay_millis: 0 }),
+            Ok(millis) if millis <= MAX_MILLIS => Ok(Self::of(millis, 0)),
             _ => Err(Error::config(format!("a lease must last at most {MAX_MILLIS} milliseconds"))),
         }
+    }
+
+    fn of(millis: u64, delay_millis: u64) -> Self {
+        let (length, drift) = (Duration::from_millis(millis), drift(millis));
+        let validity = length.saturating_sub(defect!(27, Duration::ZERO, drift));
+        // What does not fit, who takes a lock for longer than there were locks, counts as that.
+        let [valid_nanos, renew_nanos] = [validity, length / 3]
+            .map(|duration| u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX));
+        Self { millis, delay_millis, valid_nanos, renew_nanos }
     }
 
     /// The same, but the server keeps the key for longer, during which nobody has the lock.
@@ -52,19 +64,19 @@ impl Lease {
     pub(crate) fn at_most(self, left: Duration) -> Option<Self> {
         let left = u64::try_from(left.as_millis()).unwrap_or(u64::MAX);
         let millis = self.millis.min(left.saturating_sub(self.delay_millis));
-        (millis > 0).then_some(Self { millis, ..self })
+        (millis > 0).then_some(Self::of(millis, self.delay_millis))
     }
 
     /// The same, but no longer than this; with all of its delay.
     pub(crate) fn no_longer_than(self, most: Duration) -> Self {
         let most = u64::try_from(most.as_millis()).unwrap_or(u64::MAX).max(1);
-        Self { millis: self.millis.min(most), ..self }
+        Self::of(self.millis.min(most), self.delay_millis)
     }
 
     /// The same, but no shorter than this.
     pub(crate) fn no_shorter_than(self, least: Duration) -> Self {
         let least = u64::try_from(least.as_millis()).unwrap_or(u64::MAX).min(MAX_MILLIS);
-        Self { millis: self.millis.max(least), ..self }
+        Self::of(self.millis.max(least), self.delay_millis)
     }
 
     /// The number on the wire.
@@ -72,18 +84,20 @@ impl Lease {
         i64::try_from(self.millis + self.delay_millis).unwrap_or(i64::MAX)
     }
 
+    #[inline]
     pub(crate) fn length(self) -> Duration {
         Duration::from_millis(self.millis)
     }
 
     /// Until when a lease whose command was sent at `sent` may be relied on.
+    #[inline]
     pub(crate) fn deadline(self, sent: Instant) -> Instant {
-        sent + self.length().saturating_sub(defect!(27, Duration::ZERO, self.drift()))
+        sent + Duration::from_nanos(self.valid_nanos)
     }
 
     /// When the server has ended the lease for certain, if the command was sent at `sent` and ran within a round trip.
     pub(crate) fn surely_over(self, sent: Instant) -> Instant {
-        sent + self.length() + Duration::from_millis(self.delay_millis) + self.drift()
+        sent + self.length() + Duration::from_millis(self.delay_millis) + drift(self.millis)
     }
 
     /// Whether the key outlives the lease.
@@ -92,19 +106,20 @@ impl Lease {
     }
 
     /// When to renew, with time left for two more tries.
+    #[inline]
     pub(crate) fn renew_at(self, sent: Instant) -> Instant {
-        sent + self.length() / 3
+        sent + Duration::from_nanos(self.renew_nanos)
     }
 
     /// How long to wait before an unconfirmed renewal is tried again.
     pub(crate) fn retry_after(self) -> Duration {
         (self.length() / 10).min(Duration::from_millis(250))
     }
+}
 
-    /// Oscillators that differ by 0.1 % each, and two ticks of a millisecond clock.
-    fn drift(self) -> Duration {
-        Duration::from_micros(2 * self.millis + 2_000)
-    }
+/// Oscillators that differ by 0.1 % each, and two ticks of a millisecond clock.
+fn drift(millis: u64) -> Duration {
+    Duration::from_micros(2 * millis + 2_000)
 }
 
 #[cfg(test)]

@@ -131,6 +131,7 @@ mod lease;
 mod list;
 mod locker;
 mod minting;
+mod opening;
 mod options;
 mod phrases;
 mod plan;

@@ -6,6 +6,7 @@ use crate::lock::fairness::Line;
 use crate::lock::fence::KEPT_MS;
 use crate::lock::gate::{Errand, Fence};
 use crate::lock::lease::Lease;
+use crate::lock::token::Form;
 
 /// What an errand is about.
 #[derive(Debug, Clone, Copy, Default)]
@@ -26,42 +27,41 @@ pub(crate) struct Matter<'a> {
     pub(crate) line: Option<&'a Line>,
 }
 
-/// All but the value of the commands that a hold takes to which nothing happens: encoded once for all holds of a lock.
+/// The commands that a hold takes to which nothing happens, all but the stamp: encoded once for all holds of a lock.
 pub(crate) struct SetPhrases {
     /// With `SET`, or with the script that mints a fence as well.
-    take: [Box<[u8]>; 2],
+    pub(crate) take: Form,
     /// With `DELIFEQ`.
-    free: Box<[u8]>,
+    free: Form,
     lease: Lease,
-    value_len: usize,
 }
 
 impl SetPhrases {
-    /// For values of this length.
-    pub(crate) fn new(key: &[u8], value_len: usize, lease: Lease) -> Self {
+    /// For values of this form.
+    pub(crate) fn new(key: &[u8], value: &Form, lease: Lease) -> Self {
         let before = |command: &[u8]| {
             let mut out = Ink::from(command);
             encode::bulk(key, &mut out);
-            out.extend_from_slice(format!("${value_len}\r\n").as_bytes());
-            out.into_boxed_slice()
+            out.extend_from_slice(format!("${}\r\n", value.len()).as_bytes());
+            out
         };
-        let mut behind = Ink::new();
+        let mut behind = Ink::from(&b"\r\n"[..]);
         terms(lease, true, &mut behind);
-        let take = [before(TAKE), [b"\r\n", &behind[..]].concat().into()];
-        Self { take, free: before(FREE), lease, value_len }
+        let take = value.between(&before(TAKE), &behind);
+        Self { take, free: value.between(&before(FREE), b"\r\n"), lease }
     }
 
     /// The same of holds with fences from this stream, minted by the script that the server knows by this digest.
-    pub(crate) fn fenced(mut self, key: &[u8], fences: &[u8], digest: &[u8]) -> Self {
+    pub(crate) fn fenced(mut self, [key, fences, digest]: [&[u8]; 3], value: &Form) -> Self {
         let [mut before, mut behind] = [Ink::new(), Ink::from(&b"\r\n"[..])];
         encode::array_header(8, &mut before);
         for word in [b"EVALSHA", digest, b"2", key, fences] {
             encode::bulk(word, &mut before);
         }
-        before.extend_from_slice(format!("${}\r\n", self.value_len).as_bytes());
+        before.extend_from_slice(format!("${}\r\n", value.len()).as_bytes());
         encode::bulk_i64(self.lease.ttl_ms(), &mut behind);
         encode::bulk_i64(KEPT_MS, &mut behind);
-        self.take = [before.into_boxed_slice(), behind.into_boxed_slice()];
+        self.take = value.between(&before, &behind);
         self
     }
 }
@@ -70,54 +70,23 @@ const TAKE: &[u8] = b"*7\r\n$3\r\nSET\r\n";
 const FREE: &[u8] = b"*3\r\n$7\r\nDELIFEQ\r\n";
 
 impl SetPhrases {
-    /// What stands around the value in the command that takes the key.
+    /// What frees the key, where that is `DELIFEQ`.
     #[inline]
-    pub(crate) fn taking(&self, value: &[u8]) -> Option<[&[u8]; 2]> {
-        (value.len() == self.value_len).then_some([&self.take[0], &self.take[1]])
+    pub(crate) fn free(&self, release: Release) -> Option<&Form> {
+        (release == Release::DelIfEq && !defect!(21)).then_some(&self.free)
     }
 
-    /// The same in the one that frees it, where that is `DELIFEQ`.
-    #[inline]
-    pub(crate) fn freeing(&self, value: &[u8], release: Release) -> Option<[&[u8]; 2]> {
-        let known = release == Release::DelIfEq && value.len() == self.value_len;
-        (known && !defect!(21)).then_some([&self.free, b"\r\n"])
-    }
-
-    /// The same in the one command of an errand, if it is one of a plain hold.
-    #[inline]
-    fn around(&self, value: &[u8], errand: &Errand, release: Release) -> Option<[&[u8]; 2]> {
+    /// The one command of an errand, if it is one of a plain hold.
+    pub(crate) fn of(&self, errand: &Errand, release: Release) -> Option<&Form> {
         match errand {
-            Errand::Ask { lease, fence: Fence::No, .. } if *lease == self.lease => {
-                self.taking(value)
-            }
-            Errand::Release { .. } => self.freeing(value, release),
+            Errand::Ask { lease, fence: Fence::No, .. } if *lease == self.lease => Some(&self.take),
+            Errand::Release { .. } => self.free(release),
             _ => None,
         }
     }
 }
 
-/// Appends a value with what stands around it.
-#[inline]
-pub(crate) fn say_around([before, behind]: [&[u8]; 2], value: &[u8], out: &mut Ink) {
-    out.reserve(before.len() + value.len() + behind.len());
-    out.extend_from_slice(before);
-    out.extend_from_slice(value);
-    out.extend_from_slice(behind);
-}
-
 impl Dialect {
-    /// Appends the one command of an errand, if it is one of a plain hold; tells whether it was.
-    pub(crate) fn say_set(
-        &self,
-        errand: &Errand,
-        value: &[u8],
-        phrases: &SetPhrases,
-        out: &mut Ink,
-    ) -> bool {
-        let around = phrases.around(value, errand, self.release());
-        around.map(|around| say_around(around, value, out)).is_some()
-    }
-
     /// How many commands, and so replies, an errand takes.
     pub(crate) fn parts(&self, errand: &Errand) -> usize {
         match errand {
@@ -281,34 +250,38 @@ pub(crate) fn set_ifeq(key: &[u8], value: &[u8], old: &[u8], lease: Lease, out: 
 mod tests {
     use super::*;
     use crate::lock::gate::Claim;
+    use crate::lock::token::{OwnerToken, Signature, Since, Stamp};
     use std::time::Duration;
     use tokio::time::Instant;
 
     #[test]
     fn set_phrases_say_what_is_said_otherwise() {
-        let (key, value) = (b"lk:job", b"1;of;any;length");
+        let (key, form) = (b"lk:job", &Signature::new(["label", "host", ""], 7, 1).form);
+        let stamp = Stamp { token: OwnerToken::new(1, 2), since: Since::default() };
+        let mut value = Ink::new();
+        form.write(&stamp, &mut value);
         let lease = |seconds| Lease::new(Duration::from_secs(seconds)).unwrap();
-        let phrases = SetPhrases::new(key, value.len(), lease(10));
+        let phrases = SetPhrases::new(key, form, lease(10));
         let (claim, sent) = (Claim(1), Instant::now());
         let ask = |lease| Errand::Ask { claim, sent, lease, watch: false, fence: Fence::No };
         let release = Errand::Release { claim, in_full: false, aloud: false, waits: false };
-        let said = |value: &[u8], errand, by| {
-            let around = phrases.around(value, &errand, by);
-            around.map(|[before, behind]| [before, value, behind].concat())
+        let said = |phrase: Option<&Form>| {
+            let mut out = Ink::new();
+            phrase.map(|phrase| phrase.write(&stamp, &mut out)).map(|()| out)
         };
         let (mut take, mut free) = (Ink::new(), Ink::new());
-        set_nx(key, value, lease(10), true, &mut take);
-        encode::command(&[&b"DELIFEQ"[..], key, value], &mut free);
-        assert_eq!(said(value, ask(lease(10)), Release::Script), Some(take));
-        assert_eq!(said(value, release, Release::DelIfEq), Some(free));
-        assert_eq!(said(value, release, Release::Script), None);
-        assert_eq!(said(value, ask(lease(9)), Release::DelIfEq), None);
-        assert_eq!(said(b"1;longer or shorter", release, Release::DelIfEq), None);
-        let fenced = SetPhrases::new(key, value.len(), lease(10)).fenced(key, b"{job}:f", b"d1");
-        let script = [b"EVALSHA", &b"d1"[..], b"2", key, b"{job}:f", value, b"10000", b"604800000"];
+        set_nx(key, &value, lease(10), true, &mut take);
+        encode::command(&[&b"DELIFEQ"[..], key, &value], &mut free);
+        assert_eq!(said(Some(&phrases.take)), Some(take.clone()));
+        assert_eq!(said(phrases.of(&ask(lease(10)), Release::Script)), Some(take));
+        assert_eq!(said(phrases.of(&release, Release::DelIfEq)), Some(free));
+        assert_eq!(said(phrases.of(&release, Release::Script)), None);
+        assert_eq!(said(phrases.of(&ask(lease(9)), Release::DelIfEq)), None);
+        let fenced = phrases.fenced([key, b"{job}:f", b"d1"], form);
+        let script =
+            [b"EVALSHA", &b"d1"[..], b"2", key, b"{job}:f", &value, b"10000", b"604800000"];
         let mut mint = Ink::new();
         encode::command(&script, &mut mint);
-        let [before, behind] = fenced.taking(value).unwrap();
-        assert_eq!([before, value, behind].concat(), mint);
+        assert_eq!(said(Some(&fenced.take)), Some(mint));
     }
 }

@@ -104,16 +104,20 @@ impl Plan {
         if self.said.fetch_add(1, Ordering::Relaxed) < FIRST_HOLD {
             return None;
         }
-        let key = &self.key.bytes;
-        let phrases = SetPhrases::new(key, self.signature.value_len(), self.terms.lease);
+        let (key, value) = (&self.key.bytes, &self.signature.form);
+        let phrases = SetPhrases::new(key, value, self.terms.lease);
         let phrases = match self.terms.fenced {
-            true => phrases.fenced(key, &self.fences, dialect.digest(Script::TakeFenced)?),
+            true => {
+                let digest = dialect.digest(Script::TakeFenced)?;
+                phrases.fenced([key, &self.fences, digest], value)
+            }
             false => phrases,
         };
         Some(self.set_phrases.get_or_init(|| phrases))
     }
 
     /// See [`Plan::note_gate`]; no place if it was never told.
+    #[inline]
     pub(crate) fn gate(&self) -> usize {
         self.gate.load(Ordering::Relaxed)
     }

@@ -49,7 +49,7 @@ impl Engine {
         }
         let whole = dialect.parts(&errand);
         book.spoke = true;
-        let sent = book.clocks.unwrap_or_else(|| self.clocks());
+        let sent = self.clocks();
         let flight = book.launch(at, errand, sent, whole);
         let patience = patience(&errand, connection);
         for part in 0..whole {
@@ -116,6 +116,7 @@ impl Engine {
     }
 
     /// Nobody at a gate waits any more.
+    #[inline]
     pub(crate) fn stop_listening(&self, book: &mut Book, at: usize) {
         self.stop_heeding(book, at);
         let Some(entry) = book.gates.get_mut(at) else { return };
@@ -192,9 +193,10 @@ impl Book {
                 Errand::Ask { .. } => plan.set_phrases(dialect)?,
                 _ => plan.known_phrases()?,
             };
-            Some((&record.value, phrases))
+            phrases.of(errand, dialect.release())?.write(&record.stamp, out);
+            Some(())
         });
-        known.is_some_and(|(value, phrases)| dialect.say_set(errand, value, phrases, out))
+        known.is_some()
     }
 
     /// Says that a gate waits. Who may not publish is not heard, and waits for its luck.

@@ -7,9 +7,10 @@ use crate::lock::gate::{Claim, Released, Why};
 use crate::lock::hold::{Clocks, Hold};
 use crate::lock::plan::Plan;
 use crate::lock::sight::Times;
-use crate::lock::token::Holder;
+use crate::lock::token::{Holder, Stamp};
 use crate::lock::wakers::Wakers;
 use bytes::Bytes;
+use std::cell::{Cell, OnceCell};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use tokio::time::Instant;
@@ -20,14 +21,20 @@ pub(crate) struct Record {
     pub(crate) generation: u32,
     pub(crate) gate: usize,
     pub(crate) plan: Option<Arc<Plan>>,
-    pub(crate) value: Vec<u8>,
+    pub(crate) stamp: Stamp,
+    /// See [`Record::value`].
+    value: OnceCell<Vec<u8>>,
+    /// Memory for it.
+    spare: Cell<Vec<u8>>,
     /// The value of the hold that it is to take the key from, if it is.
     pub(crate) prey: Option<Box<Bytes>>,
     /// Of a claim that was granted, or of an earlier one.
     pub(crate) hold: Option<Arc<Hold>>,
+    /// That of the caller, if it waits.
+    pub(crate) waker: Option<Waker>,
     pub(crate) mail: Mail,
-    /// When the command was sent that took the key, if that went the short way.
-    pub(crate) sent: Option<Clocks>,
+    /// When the command was sent that took the key, if that went the short way; and both clocks before that.
+    pub(crate) sent: Option<(Instant, Clocks)>,
     /// The gate has done with it.
     pub(crate) forgotten: bool,
     /// A future or a guard still names it.
@@ -38,28 +45,80 @@ pub(crate) struct Record {
 
 impl Record {
     /// The claim that is recorded here, in this place of the book.
+    #[inline]
     pub(crate) fn claim(&self, at: usize) -> Claim {
         Claim(u64::from(self.generation) << 32 | at as u64)
     }
 
     /// Whether it is this one's.
+    #[inline]
     pub(crate) fn is(&self, claim: Claim) -> bool {
         u64::from(self.generation) == claim.0 >> 32
+    }
+
+    /// Begins another claim in the place of one that is over; its stamp is still to be made.
+    #[inline]
+    pub(crate) fn begin(&mut self, gate: usize, plan: &Arc<Plan>) {
+        self.generation = self.generation.wrapping_add(1);
+        self.gate = gate;
+        self.plan = Some(Arc::clone(plan));
+        (self.forgotten, self.wanted) = (false, true);
+        if let Some(mut value) = self.value.take() {
+            value.clear();
+            self.spare.set(value);
+        }
+    }
+
+    /// The claim's value. Most holds begin and end without it: their commands are phrases with a stamp.
+    pub(crate) fn value(&self) -> &[u8] {
+        self.value.get_or_init(|| {
+            let mut value = self.spare.take();
+            if let Some(plan) = &self.plan {
+                plan.signature.form.write(&self.stamp, &mut value);
+            }
+            value
+        })
+    }
+
+    /// Nobody needs the record any more.
+    #[inline]
+    pub(crate) fn end(&mut self) {
+        self.generation = self.generation.wrapping_add(1);
+        (self.plan, self.prey) = (None, None);
+        self.listen_no_more();
     }
 
     /// Leaves word for whoever waits, if anybody still does.
     #[inline]
     pub(crate) fn tell(&mut self, mail: Mail, wakers: &mut Wakers) {
-        if !self.wanted {
+        // What was said first stands: a claim that was refused is also released, to be sure.
+        if !self.wanted || !matches!(self.mail, Mail::Empty) {
             return;
         }
-        match std::mem::replace(&mut self.mail, mail) {
-            Mail::Empty => {}
-            Mail::Waiting(_) if defect!(28) => {}
-            Mail::Waiting(waker) => wakers.push(waker),
-            // What was said first stands: a claim that was refused is also released, to be sure.
-            earlier => self.mail = earlier,
+        self.mail = mail;
+        if let Some(waker) = self.waker.take().filter(|_| !defect!(28)) {
+            wakers.push(waker);
         }
+    }
+
+    /// Takes what the caller was told; it waits while that is nothing.
+    #[inline(always)] // of what looks
+    pub(crate) fn fetch(&mut self, cx: &Context<'_>) -> Poll<Mail> {
+        match std::mem::take(&mut self.mail) {
+            Mail::Empty => {
+                if !self.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+                    self.waker = Some(cx.waker().clone());
+                }
+                Poll::Pending
+            }
+            mail => Poll::Ready(mail),
+        }
+    }
+
+    /// Nobody waits any more, nor fetches what was said.
+    #[inline]
+    pub(crate) fn listen_no_more(&mut self) {
+        (self.mail, self.waker) = (Mail::Empty, None);
     }
 
     /// The claim holds the lock until `deadline`, by what was sent after these clocks were looked at.
@@ -84,25 +143,9 @@ pub(crate) fn place(claim: Claim) -> usize {
 pub(crate) enum Mail {
     #[default]
     Empty,
-    /// The caller waits, and was polled with this waker last.
-    Waiting(Waker),
     Granted,
     Refused(Box<Refusal>),
     Released(Released, Option<Error>),
-}
-
-impl Mail {
-    /// Waits with this waker while nothing has come.
-    pub(crate) fn wait(&mut self, cx: &Context<'_>) -> Poll<()> {
-        match self {
-            Self::Waiting(waker) if waker.will_wake(cx.waker()) => Poll::Pending,
-            Self::Empty | Self::Waiting(_) => {
-                *self = Self::Waiting(cx.waker().clone());
-                Poll::Pending
-            }
-            _ => Poll::Ready(()),
-        }
-    }
 }
 
 /// Why a caller gets no lock, and what is known about that.

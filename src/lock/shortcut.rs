@@ -14,7 +14,6 @@ use crate::lock::gate::{Claim, Errand, Event, Patience};
 use crate::lock::hold::Clocks;
 use crate::lock::minting;
 use crate::lock::options::Wakeup;
-use crate::lock::phrases::say_around;
 use crate::lock::plan::Plan;
 use crate::lock::post::is_too_short;
 use crate::lock::record::{Mail, Record, place};
@@ -44,7 +43,7 @@ impl Engine {
         book: &mut Book,
         (at, claim): (usize, Claim),
         (plan, patience): (&Plan, Patience),
-        clocks: Clocks,
+        now: Instant,
     ) -> bool {
         let Some((connection, dialect)) = self.can_be_short(book).zip(book.dialect.as_ref()) else {
             return false;
@@ -61,16 +60,14 @@ impl Engine {
             return false;
         }
         let Some(record) = book.claims.get_mut(place(claim)) else { return false };
-        let Some(around) = phrases.taking(&record.value) else { return false };
-        let gate = book.gates.get_mut(at).map(|entry| &mut entry.gate);
-        let asked =
-            gate.and_then(|gate| gate.came_alone(claim, (&plan.terms, patience), clocks.now, true));
-        if asked.is_none() {
+        let Some(date) = &book.date else { return false };
+        let Some(entry) = book.gates.get_mut(at) else { return false };
+        if !entry.gate.comes_alone(claim, (&plan.terms, patience), now, true) {
             return false;
         }
-        record.sent = Some(clocks);
-        let say = |out: &mut Ink| say_around(around, &record.value, out);
-        let posted = connection.post_only(tag(claim), (book.flush, clocks.now), say);
+        record.sent = Some((now, date.clocks));
+        let say = |out: &mut Ink| phrases.take.write(&record.stamp, out);
+        let posted = connection.post_only(tag(claim), (book.flush, now), say);
         self.posted(book, tag(claim), posted);
         book.gates.enter(at);
         if !matches!(patience, Patience::Endless) {
@@ -99,15 +96,15 @@ impl Engine {
         };
         let plan = record.plan.as_ref().filter(|plan| plan.terms.wakeup != Wakeup::Announce);
         let phrases = plan.and_then(|plan| plan.known_phrases());
-        let around = phrases.and_then(|phrases| phrases.freeing(&record.value, dialect.release()));
-        let (Some(around), Some(entry)) = (around, book.gates.get_mut(record.gate)) else {
+        let phrase = phrases.and_then(|phrases| phrases.free(dialect.release()));
+        let (Some(phrase), Some(entry)) = (phrase, book.gates.get_mut(record.gate)) else {
             return false;
         };
         if entry.gate.released_alone(claim, now, true).is_none() {
             return false;
         }
         let tag = tag(claim) | FREES;
-        let say = |out: &mut Ink| say_around(around, &record.value, out);
+        let say = |out: &mut Ink| phrase.write(&record.stamp, out);
         let posted = connection.post_only(tag, (book.flush, now), say);
         // The timer that is set for the holder is due before the release would have to be sent again.
         self.posted(book, tag, posted);
@@ -135,20 +132,20 @@ impl Engine {
         let Some(entry) = book.gates.get_mut(at) else { return false };
         if frees {
             let Some(released) = entry.gate.freed_alone(claim) else { return false };
-            (entry.seen, entry.last_error) = (None, None);
             record.forgotten = true;
             record.tell(Mail::Released(released, None), &mut book.wakers);
             if !record.wanted {
                 book.drop_if_done(claim);
             }
-            self.look_after(book, at);
+            if book.gates.leave(at) {
+                book.wake_ticker_at_last();
+            }
             self.note_release(book);
         } else {
             let now = *book.now.get_or_insert_with(Instant::now);
-            let Some(clocks) = sent else { return false };
-            let taken = entry.gate.taken_alone(claim, (clocks.now, fence), now);
+            let Some((sent, clocks)) = sent else { return false };
+            let taken = entry.gate.taken_alone(claim, (sent, fence), now);
             let Some(term) = taken else { return false };
-            (entry.seen, entry.last_error) = (None, None);
             record.hold(clocks, term.deadline, fence);
             record.tell(Mail::Granted, &mut book.wakers);
             book.set_timer(at);
@@ -189,17 +186,17 @@ impl Book {
         ((claim.0 ^ tag) & (FREES - 1) == 0).then_some(claim)
     }
 
-    /// A short command as the errand that it was, and at which gate; and when it was sent, if that will matter.
+    /// A short command as the errand that it was, and at which gate; and both clocks before it was sent, if they will matter.
     pub(crate) fn short_errand(&self, tag: Tag) -> Option<(usize, Errand, Option<Clocks>)> {
         let claim = self.claim_of(tag)?;
         let Record { gate, sent, plan, .. } = self.claims.get(place(claim))?;
         if tag & FREES != 0 {
             return Some((*gate, freed(claim), None));
         }
-        let (terms, asked) = (&plan.as_ref()?.terms, (*sent)?.now);
+        let (terms, (asked, clocks)) = (&plan.as_ref()?.terms, (*sent)?);
         let (lease, fence) = (terms.lease, terms.first_fence());
         let errand = Errand::Ask { claim, sent: asked, lease, watch: false, fence };
-        Some((*gate, errand, *sent))
+        Some((*gate, errand, Some(clocks)))
     }
 }
 
@@ -216,6 +213,7 @@ mod tests {
     use crate::lock::plan::{Hashed, Key, Kind};
     use crate::lock::token::Signature;
     use std::sync::Arc;
+    use std::time::Duration;
 
     fn plan(fenced: bool) -> Arc<Plan> {
         let key = Key::new("k".into(), &Hashed::default());
@@ -248,12 +246,16 @@ mod tests {
             let (mut book, plan) = (Book::default(), plan(fenced));
             let claim = book.claim(3, &plan);
             assert!(book.short_errand(tag(claim)).is_none(), "it took the long way");
-            let clocks = Clocks { now: Instant::now(), wall: std::time::Duration::ZERO };
-            book.record(claim).unwrap().sent = Some(clocks);
-            let (gate, errand, sent) = book.short_errand(tag(claim)).unwrap();
-            let (lease, asked) = (plan.terms.lease, clocks.now);
+            let (clocks, lease) =
+                (Clocks { now: Instant::now(), wall: Duration::ZERO }, plan.terms.lease);
+            let asked = clocks.now + lease.length();
+            book.record(claim).unwrap().sent = Some((asked, clocks));
+            let (gate, errand, before) = book.short_errand(tag(claim)).unwrap();
             let asks = Errand::Ask { claim, sent: asked, lease, watch: false, fence };
-            assert_eq!((gate, errand, sent.map(|sent| sent.now)), (3, asks, Some(asked)));
+            assert_eq!(
+                (gate, errand, before.map(|before| before.now)),
+                (3, asks, Some(clocks.now))
+            );
             let (_, errand, _) = book.short_errand(tag(claim) | FREES).unwrap();
             assert_eq!(errand, freed(claim));
         }

@@ -22,6 +22,7 @@ const TOKEN: usize = 26;
 const TOKEN_AT: usize = 2;
 /// Digits of the milliseconds since 1970, from 2001 to 2286.
 const SINCE: usize = 13;
+const LATEST: u64 = 10_u64.pow(13) - 1;
 
 /// All pairs of its letters: ten bits at a time are half the work.
 const PAIRS: [[u8; 2]; 1024] = {
@@ -34,28 +35,21 @@ const PAIRS: [[u8; 2]; 1024] = {
 };
 
 /// Proves who holds a lock: 128 random bits, new for every acquire call, never shown.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) struct OwnerToken {
-    high: u64,
-    low: u64,
-}
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct OwnerToken([u8; TOKEN]);
 
 impl OwnerToken {
-    pub(crate) fn new(high: u64, low: u64) -> Self {
-        Self { high, low }
-    }
-
-    fn digits(self) -> [u8; TOKEN] {
-        let mut digits = [0; TOKEN];
-        for (at, pair) in digits.chunks_exact_mut(2).rev().enumerate() {
+    /// Makes another token of it, in its place.
+    #[inline]
+    pub(crate) fn renew(&mut self, high: u64, low: u64) {
+        for (at, pair) in self.0.chunks_exact_mut(2).rev().enumerate() {
             let bits = match at {
-                0..=5 => self.low >> (10 * at),
-                6 => self.low >> 60 | self.high << 4,
-                _ => self.high >> (10 * at - 64),
+                0..=5 => low >> (10 * at),
+                6 => low >> 60 | high << 4,
+                _ => high >> (10 * at - 64),
             };
             pair.copy_from_slice(&PAIRS[(bits & 1023) as usize]);
         }
-        digits
     }
 }
 
@@ -63,6 +57,30 @@ impl fmt::Debug for OwnerToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("OwnerToken")
     }
+}
+
+/// When a claim was made, in milliseconds since the beginning of 1970, as many digits as there is room for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Since([u8; SINCE]);
+
+impl Since {
+    /// So long after the beginning of 1970. What is said of a clock that is wrong by decades is wrong anyway.
+    pub(crate) fn new(wall: Duration) -> Self {
+        let millis = u64::try_from(wall.as_millis()).unwrap_or(u64::MAX).min(LATEST);
+        let mut digits = [b'0'; SINCE];
+        let known = Decimal::of(millis);
+        for (place, digit) in digits.iter_mut().rev().zip(known.digits().iter().rev()) {
+            *place = *digit;
+        }
+        Self(digits)
+    }
+}
+
+/// What a claim's value says that no other one does.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Stamp {
+    pub(crate) token: OwnerToken,
+    pub(crate) since: Since,
 }
 
 /// Who holds a lock, as far as the lock's value tells: everything about a user of this library, nothing about others.
@@ -99,7 +117,7 @@ impl Holder {
         self.0.as_ref().map(|identity| identity.pid)
     }
 
-    /// When the holder began to acquire, by its machine's clock.
+    /// When the holder began to acquire, by its machine's clock, to within a few milliseconds.
     pub fn since(&self) -> Option<SystemTime> {
         self.0.as_ref().map(|identity| identity.since)
     }
@@ -110,11 +128,48 @@ impl Holder {
     }
 }
 
-/// What every value of one lock in one process says, but for token and time.
+/// A text with room for a claim's stamp.
+#[derive(PartialEq, Eq)]
+pub(crate) struct Form {
+    text: Box<[u8]>,
+    token_at: usize,
+    since_at: usize,
+}
+
+impl Form {
+    /// The same between two others.
+    pub(crate) fn between(&self, before: &[u8], behind: &[u8]) -> Self {
+        let [token_at, since_at] = [self.token_at, self.since_at].map(|at| before.len() + at);
+        Self { text: [before, &self.text, behind].concat().into(), token_at, since_at }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.text.len()
+    }
+
+    /// Appends the text with a stamp in it.
+    #[inline]
+    pub(crate) fn write(&self, stamp: &Stamp, out: &mut Vec<u8>) {
+        let start = out.len();
+        out.extend_from_slice(&self.text);
+        let text = out.get_mut(start..).unwrap_or_default();
+        put(stamp.token.0, self.token_at, text);
+        put(stamp.since.0, self.since_at, text);
+    }
+}
+
+#[inline]
+fn put<const LEN: usize>(digits: [u8; LEN], at: usize, text: &mut [u8]) {
+    if let Some(place) = text.get_mut(at..).and_then(<[u8]>::first_chunk_mut) {
+        *place = digits;
+    }
+}
+
+/// What every value of one lock in one process says, but for the stamp.
 #[derive(PartialEq, Eq)]
 pub(crate) struct Signature {
-    /// A whole value, with room for token and time.
-    form: Box<[u8]>,
+    /// A whole value.
+    pub(crate) form: Form,
     who: Box<str>,
     /// What is said where releases are announced.
     pub(crate) speech: Speech,
@@ -127,37 +182,11 @@ impl Signature {
         who.push(';');
         escape(host, &mut who);
         who.push_str(&format!(";{pid};"));
-        let mut form = format!("1;{:0TOKEN$}{who}{:0SINCE$};", 0, 0);
-        escape(purpose, &mut form);
+        let mut text = format!("1;{:0TOKEN$}{who}{:0SINCE$};", 0, 0);
+        escape(purpose, &mut text);
+        let (text, since_at) = (text.into_bytes().into(), TOKEN_AT + TOKEN + who.len());
         let speech = Speech::new(client, &who);
-        Self { form: form.into_bytes().into(), who: who.into(), speech }
-    }
-
-    /// How long values are.
-    pub(crate) fn value_len(&self) -> usize {
-        self.form.len()
-    }
-
-    /// Writes the value of one claim that was made so long after the beginning of 1970.
-    pub(crate) fn sign(&self, token: OwnerToken, since: Duration, out: &mut Vec<u8>) {
-        out.clear();
-        out.extend_from_slice(&self.form);
-        if let Some(place) = out.get_mut(TOKEN_AT..TOKEN_AT + TOKEN) {
-            place.copy_from_slice(&token.digits());
-        }
-        let millis = since.as_secs().saturating_mul(1_000);
-        let millis = Decimal::of(millis.saturating_add(u64::from(since.subsec_millis())));
-        let since_at = TOKEN_AT + TOKEN + self.who.len();
-        match out.get_mut(since_at..since_at + SINCE) {
-            Some(place) if place.len() == millis.digits().len() => {
-                place.copy_from_slice(millis.digits());
-            }
-            // By a clock that is wrong by decades.
-            _ => {
-                let digits = millis.digits().iter().copied();
-                out.splice(since_at..since_at + SINCE, digits);
-            }
-        }
+        Self { form: Form { text, token_at: TOKEN_AT, since_at }, who: who.into(), speech }
     }
 }
 
@@ -245,22 +274,26 @@ fn printable(text: &str) -> impl fmt::Display {
 mod tests {
     use super::*;
 
-    const SINCE: Duration = Duration::from_millis(1_790_000_000_123);
+    impl OwnerToken {
+        pub(crate) fn new(high: u64, low: u64) -> Self {
+            let mut token = Self::default();
+            token.renew(high, low);
+            token
+        }
+    }
 
-    fn value(token: OwnerToken, fields: [&str; 3], pid: u32, since: SystemTime) -> String {
-        let mut out = b"of an earlier claim".to_vec();
-        Signature::new(fields, pid, 1).sign(
-            token,
-            since.duration_since(UNIX_EPOCH).unwrap_or_default(),
-            &mut out,
-        );
+    const NOW: Duration = Duration::from_millis(1_790_000_000_123);
+
+    fn value(token: OwnerToken, fields: [&str; 3], pid: u32, since: Duration) -> String {
+        let mut out = Vec::new();
+        let stamp = Stamp { token, since: Since::new(since) };
+        Signature::new(fields, pid, 1).form.write(&stamp, &mut out);
         String::from_utf8(out).unwrap()
     }
 
     #[test]
     fn value_is_one_line_of_ascii_that_reads_back() {
-        let text =
-            value(OwnerToken::new(0, 33), ["bill;ing", "höst", "100%\r\n"], 7, UNIX_EPOCH + SINCE);
+        let text = value(OwnerToken::new(0, 33), ["bill;ing", "höst", "100%\r\n"], 7, NOW);
         assert_eq!(
             text,
             "1;00000000000000000000000011;bill%3Bing;h%C3%B6st;7;1790000000123;100%25%0D%0A"
@@ -270,24 +303,49 @@ mod tests {
         assert_eq!(process(b"1790000000000"), None);
         let holder = holder(text.as_bytes());
         assert_eq!((holder.label(), holder.host()), ("bill;ing", "höst"));
-        assert_eq!((holder.pid(), holder.since()), (Some(7), Some(UNIX_EPOCH + SINCE)));
+        assert_eq!((holder.pid(), holder.since()), (Some(7), Some(UNIX_EPOCH + NOW)));
         assert_eq!(holder.purpose(), "100%\r\n");
     }
 
     #[test]
     fn long_fields_are_cut_at_a_character() {
         let long = "ä".repeat(100);
-        let text = value(OwnerToken::new(1, 1), [&long, "", ""], 1, UNIX_EPOCH);
+        let text = value(OwnerToken::new(1, 1), [&long, "", ""], 1, Duration::ZERO);
         assert_eq!(holder(text.as_bytes()).label(), "ä".repeat(32));
     }
 
     #[test]
+    fn values_are_as_long_by_a_clock_that_is_wrong_by_decades() {
+        let say = |since| value(OwnerToken::new(1, 1), ["", "", ""], 1, since);
+        for (since, told) in [
+            (Duration::ZERO, Duration::ZERO),
+            (Duration::from_millis(7), Duration::from_millis(7)),
+            (Duration::MAX, Duration::from_millis(LATEST)),
+        ] {
+            assert_eq!(say(since).len(), say(NOW).len());
+            assert_eq!(holder(say(since).as_bytes()).since(), Some(UNIX_EPOCH + told));
+        }
+    }
+
+    #[test]
+    fn stamp_finds_its_place_in_whatever_is_around_the_value() {
+        let stamp = Stamp { token: OwnerToken::new(3, 4), since: Since::new(NOW) };
+        let form = Signature::new(["label", "host", "purpose"], 7, 1).form;
+        let (mut value, mut command) = (Vec::new(), b"before".to_vec());
+        form.write(&stamp, &mut value);
+        let around = form.between(b"[", b"").between(b"SET ", b"]");
+        around.write(&stamp, &mut command);
+        assert_eq!(command, [b"beforeSET [", &value[..], b"]"].concat());
+        assert_eq!(around.len(), form.len() + 6);
+    }
+
+    #[test]
     fn tokens_use_all_their_bits() {
-        let out = OwnerToken::new(u64::MAX, u64::MAX).digits();
+        let OwnerToken(out) = OwnerToken::new(u64::MAX, u64::MAX);
         assert_eq!(&out, b"7ZZZZZZZZZZZZZZZZZZZZZZZZZ");
         for bit in 0..64 {
             for (high, low) in [(1 << bit, 0), (0, 1 << bit)] {
-                let out = OwnerToken::new(high, low).digits();
+                let OwnerToken(out) = OwnerToken::new(high, low);
                 let digits = out.iter().map(|byte| ALPHABET.iter().position(|other| other == byte));
                 let read = digits.fold(0, |read, digit| read << 5 | digit.unwrap() as u128);
                 assert_eq!(read, u128::from(high) << 64 | u128::from(low));
@@ -314,7 +372,7 @@ mod tests {
 
     #[test]
     fn holder_is_described_without_control_characters() {
-        let text = value(OwnerToken::new(1, 2), ["billing", "h\u{1b}[2J", ""], 9, UNIX_EPOCH);
+        let text = value(OwnerToken::new(1, 2), ["billing", "h\u{1b}[2J", ""], 9, Duration::ZERO);
         assert_eq!(holder(text.as_bytes()).to_string(), "billing 9 on h\\u{1b}[2J");
     }
 }

@@ -37,6 +37,7 @@ struct Granted {
 
 impl Alone {
     /// When time alone changes something.
+    #[inline]
     pub(crate) fn due(&self) -> Option<Instant> {
         let Terms { lease, renewal, .. } = self.waiter.terms;
         match self.doing {
@@ -55,6 +56,7 @@ impl Alone {
     }
 
     /// Whether its release is still to be answered.
+    #[inline]
     pub(crate) fn is_leaving(&self) -> bool {
         matches!(self.doing, Doing::Releasing { .. })
     }
@@ -74,6 +76,7 @@ impl Terms {
 }
 
 /// Whether a hold on these terms is as simple as that, at least until it is renewed.
+#[inline]
 fn is_plain(terms: &Terms, patience: Patience) -> bool {
     let special = terms.fair || terms.watch_at_once;
     let shortest = terms.at_least > Duration::ZERO;
@@ -92,9 +95,9 @@ impl Gate {
         let &Scene { now, online, .. } = scene;
         let done = match *event {
             Event::Came { claim, ref terms, patience } => {
-                self.came_alone(claim, (terms, patience), now, online).map(|errand| {
-                    orders.push(Order::Send(errand));
-                })
+                let comes = self.comes_alone(claim, (terms, patience), now, online);
+                let alone = self.alone.as_ref().filter(|_| comes);
+                alone.map(|alone| orders.push(Order::Send(alone.question())))
             }
             Event::Said {
                 errand: Errand::Ask { claim, sent, .. },
@@ -123,21 +126,21 @@ impl Gate {
         done.is_some()
     }
 
-    /// Somebody comes who may have the gate to itself: the errand on which that claim is to be sent.
+    /// Somebody comes, who asks if it may have the gate to itself.
     #[inline]
-    pub(crate) fn came_alone(
+    pub(crate) fn comes_alone(
         &mut self,
         claim: Claim,
         (terms, patience): (&Terms, Patience),
         now: Instant,
         online: bool,
-    ) -> Option<Errand> {
-        if !(online && is_plain(terms, patience) && self.is_vacant()) {
-            return None;
+    ) -> bool {
+        let alone = online && is_plain(terms, patience) && self.is_vacant();
+        if alone {
+            let waiter = Waiter { claim, terms: *terms, patience };
+            self.alone = Some(Alone { waiter, asked: now, doing: Doing::Asking });
         }
-        let waiter = Waiter { claim, terms: *terms, patience };
-        let alone = self.alone.insert(Alone { waiter, asked: now, doing: Doing::Asking });
-        Some(alone.question())
+        alone
     }
 
     /// The key is the claim's, by what was sent then, and with this fence: how long the lock is granted for.

@@ -25,6 +25,7 @@ impl Gate {
     }
 
     /// Whether there is nothing to remember.
+    #[inline]
     pub(crate) fn is_vacant(&self) -> bool {
         self.alone.is_none()
             && matches!(self.seat, Seat::Empty)
@@ -35,6 +36,7 @@ impl Gate {
     }
 
     /// Forgets what a vacant gate remembers of its key; what it has allocated stays, for the next one.
+    #[inline]
     pub(crate) fn reset(&mut self) {
         self.turns = Turns::default();
         self.line_due = None;
@@ -42,6 +44,7 @@ impl Gate {
     }
 
     /// Whether there is nothing to remember of fair claims.
+    #[inline]
     pub(crate) fn has_no_fair(&self) -> bool {
         self.fair.is_empty() && self.heeds.is_none()
     }
