@@ -98,8 +98,8 @@ impl Dialect {
                 Some(fence) => Said::Fenced(fence).into(),
                 None => Error::unexpected("a fence", "an ID out of range").into(),
             },
-            Some(Place::Behind { at_us, left, held, before }) => {
-                let said = Said::Placed { left, before, at_us };
+            Some(Place::Behind { at_us, left, held, before, anew }) => {
+                let said = Said::Placed { left, before, at_us, anew };
                 Reading { said, error: None, found: Some(Bytes::copy_from_slice(held)) }
             }
             None => unreadable("the line", &reply).into(),
@@ -126,7 +126,7 @@ pub(crate) fn left_the_line(reply: Reply) -> Result<Said, Error> {
 
 enum Place<'a> {
     Taken { fence: &'a [u8] },
-    Behind { at_us: u64, left: Left, held: &'a [u8], before: u32 },
+    Behind { at_us: u64, left: Left, held: &'a [u8], before: u32, anew: bool },
 }
 
 fn parts(reply: &Frame) -> Option<Place<'_>> {
@@ -139,6 +139,7 @@ fn parts(reply: &Frame) -> Option<Place<'_>> {
             Frame::Integer(pttl),
             Frame::Bulk(held),
             Frame::Integer(before),
+            Frame::Integer(anew),
         ] => {
             let at_us = std::str::from_utf8(at).ok()?.parse().ok()?;
             let left = match u64::try_from(*pttl) {
@@ -146,7 +147,7 @@ fn parts(reply: &Frame) -> Option<Place<'_>> {
                 Err(_) => Left::Endless,
             };
             let before = u32::try_from(*before).ok()?;
-            Some(Place::Behind { at_us, left, held, before })
+            Some(Place::Behind { at_us, left, held, before, anew: *anew == 1 })
         }
         _ => None,
     }

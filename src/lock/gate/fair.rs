@@ -12,13 +12,19 @@
 //! earliest. From there the time counts that a grant is good for, and if enough of it is left, its claim holds the lock at once
 //! and confirms the grant at the same time. Whoever goes while it waits leaves the line, or passes on what it was just
 //! given: one command does either.
+//!
+//! Of a gate's claims in the line the foremost asks at intervals, for all of them; the others rest (`fair/resting.rs`).
 
 mod claims;
+mod resting;
+
+pub(crate) use resting::Resting;
 
 use crate::lock::error::LostCause;
 use crate::lock::fence::FencingToken;
 use crate::lock::gate::head::{Waiter, gives_up_at};
 use crate::lock::gate::held::{Granted, Held};
+use crate::lock::gate::line::earlier;
 use crate::lock::gate::words::{
     Claim, Errand, Failure, Given, Left, Order, Patience, Said, Scene, Why,
 };
@@ -44,8 +50,8 @@ pub(crate) struct Fair {
     asked: bool,
     /// It is told of its turn.
     listens: bool,
-    /// When the line was asked for our place, and what time it was then at the server, at the earliest.
-    placed: Option<(Instant, u64)>,
+    /// The server has said that it stands in line, and nothing makes us doubt that.
+    stands: bool,
     /// Until when a connection that could not be fenced off may still bring the value.
     haunted: Option<Instant>,
     tries: u32,
@@ -84,14 +90,25 @@ pub(crate) fn confirm_within(lease: Lease) -> Lease {
 impl Fair {
     /// A claim that stands in line, or will. It need not listen if it gets the lock at once, unless others of its gate do.
     fn begin(waiter: Waiter, listens: bool, scene: &Scene, orders: &mut Vec<Order>) -> Self {
-        let (doing, asked, placed, haunted, tries) = (Doing::Offline, false, None, None, 0);
-        let mut fair = Self { waiter, doing, asked, listens, placed, haunted, tries };
+        let (doing, asked, stands, haunted, tries) = (Doing::Offline, false, false, None, 0);
+        let mut fair = Self { waiter, doing, asked, listens, stands, haunted, tries };
         fair.ask(false, scene, orders);
         fair
     }
 
     fn claim(&self) -> Claim {
         self.waiter.claim
+    }
+
+    /// Whether it stands in line, and others can rest behind it.
+    fn leads(&self) -> bool {
+        let waits = matches!(self.doing, Doing::Asking { .. } | Doing::Waiting { .. });
+        self.stands && self.listens && waits
+    }
+
+    /// Whether it asks without being told of its turn: it will stand in line behind whoever begins with that now.
+    fn only_tries(&self) -> bool {
+        !self.listens && matches!(self.doing, Doing::Asking { .. })
     }
 
     pub(crate) fn held(&self) -> Option<&Held> {
@@ -132,15 +149,10 @@ impl Fair {
         orders: &mut Vec<Order>,
     ) {
         let sent = scene.now;
+        self.stands = false;
         self.doing = Doing::Confirming { sent, fence };
         let (claim, lease) = (self.claim(), self.waiter.terms.lease);
         orders.push(Order::Send(Errand::Confirm { claim, sent, lease, in_full }));
-    }
-
-    /// Waits until then, and no longer than the caller is patient.
-    fn wait(&mut self, until: Instant) {
-        let until = self.waiter.patience.end().map_or(until, |end| until.min(end));
-        self.doing = Doing::Waiting { until };
     }
 
     /// When to ask again: soon enough to find a grant that nobody tells us of, and to count as alive.
@@ -154,7 +166,7 @@ impl Fair {
 
     fn due(&self) -> Option<Instant> {
         match &self.doing {
-            Doing::Waiting { until } => Some(*until),
+            Doing::Waiting { until } => earlier(Some(*until), self.waiter.patience.end()),
             Doing::Held(held) => Some(held.due()),
             Doing::Asking { sent } | Doing::Confirming { sent, .. } => {
                 self.gives_up_at(Some(*sent))
@@ -190,16 +202,17 @@ impl Fair {
         }
     }
 
-    /// The server says that it has given us the lock.
-    fn given(&mut self, given: Given, scene: &Scene, orders: &mut Vec<Order>) {
+    /// The server says that it has given us the lock, at a time no earlier than `since`.
+    fn given(
+        &mut self,
+        Given { fence, .. }: Given,
+        since: Option<Instant>,
+        scene: &Scene,
+        orders: &mut Vec<Order>,
+    ) {
         let Doing::Waiting { .. } = self.doing else {
             return; // what was asked meanwhile is answered behind it
         };
-        let Given { at_us, fence, .. } = given;
-        let since = self.placed.map(|(asked, then_us)| {
-            let passed = Duration::from_micros(at_us.saturating_sub(then_us));
-            defect!(48, scene.now, after(asked, passed - passed / 500).min(scene.now))
-        });
         let lease = confirm_within(self.waiter.terms.lease);
         if let Some(since) = since {
             let granted = Granted { to: self.waiter, haunted: self.haunted, sent: since, fence };
@@ -241,8 +254,8 @@ impl Fair {
             (Doing::Asking { sent }, Said::Fenced(fence)) => {
                 return self.granted(sent, Some(fence), scene, orders);
             }
-            (Doing::Asking { sent }, Said::Placed { left, before, at_us, .. }) => {
-                return self.stands((sent, at_us), (left, before), scene, orders);
+            (Doing::Asking { .. }, Said::Placed { left, before, .. }) => {
+                return self.placed((left, before), scene, orders);
             }
             (Doing::Asking { .. }, Said::Forgotten) => self.ask(true, scene, orders),
             (Doing::Asking { .. }, Said::KeyInUse) => return Next::Refused(Why::KeyInUse),
@@ -266,9 +279,8 @@ impl Fair {
     }
 
     /// Somebody else has the lock, and we stand in line.
-    fn stands(
+    fn placed(
         &mut self,
-        placed: (Instant, u64),
         (left, before): (Left, u32),
         scene: &Scene,
         orders: &mut Vec<Order>,
@@ -281,12 +293,12 @@ impl Fair {
             patience if patience.is_over(scene.now) => return Next::Refused(Why::TimedOut),
             _ => {}
         }
-        self.placed = Some(placed);
         if scene.ears.told && !self.listens {
             self.listens = true;
             self.ask(false, scene, orders);
             return Next::Stays;
         }
+        self.stands = true;
         let beat = if self.listens { after(scene.now, BEAT) } else { self.back_off(scene) };
         let until = match left {
             Left::For(left) => {
@@ -295,7 +307,7 @@ impl Fair {
             }
             _ => beat,
         };
-        self.wait(until);
+        self.doing = Doing::Waiting { until };
         Next::Stays
     }
 
@@ -303,8 +315,7 @@ impl Fair {
         if let Some(why) = self.waiter.given_up(failure, scene.now) {
             return Next::Refused(why);
         }
-        let until = self.back_off(scene);
-        self.wait(until);
+        self.doing = Doing::Waiting { until: self.back_off(scene) };
         Next::Stays
     }
 
@@ -313,9 +324,8 @@ impl Fair {
         let due = self.due();
         match &mut self.doing {
             Doing::Held(held) => held.tick(scene, orders),
-            Doing::Waiting { until } if now >= *until => self.ask(false, scene, orders),
-            Doing::Waiting { .. } => {}
             _ if due.is_none_or(|due| now < due) => {}
+            Doing::Waiting { .. } => self.ask(false, scene, orders),
             _ => {
                 return Next::Refused(match self.waiter.patience {
                     Patience::Once(_) | Patience::Seize(_) => Why::NoAnswer,
@@ -338,6 +348,7 @@ impl Fair {
 
     /// Everything may have changed on the server.
     fn unsettled(&mut self, scene: &Scene, orders: &mut Vec<Order>) {
+        self.stands = false;
         match &mut self.doing {
             Doing::Waiting { .. } | Doing::Offline => self.ask(false, scene, orders),
             Doing::Asking { .. } | Doing::Confirming { .. } => {}
@@ -356,8 +367,7 @@ impl Fair {
     }
 
     fn opened(&mut self, fenced: bool, same: bool, scene: &Scene, orders: &mut Vec<Order>) {
-        // Another server's clock says nothing about this one's.
-        self.placed = None;
+        self.stands = false;
         if !fenced && self.asked {
             // What may still come late is a place in line, too.
             let until = self.waiter.terms.lease.no_shorter_than(ALIVE).surely_over(scene.now);

@@ -48,7 +48,7 @@ pub(crate) use fair::{ALIVE, confirm_within};
 use crate::lock::error::LostCause;
 use crate::lock::options::Wakeup;
 use alone::Alone;
-use fair::Fair;
+use fair::{Fair, Resting};
 use head::{Head, Step, Waiter};
 use held::{Granted, Held};
 use leaving::{Leaving, Remains};
@@ -56,6 +56,7 @@ use line::earlier;
 use passing::{Passing, Turns};
 use places::Places;
 use rivals::Rivals;
+use std::collections::VecDeque;
 use tokio::time::Instant;
 
 /// One key in one process.
@@ -70,7 +71,8 @@ pub(crate) struct Gate {
     line_due: Option<Instant>,
     leaving: Vec<Leaving>,
     /// Claims that wait in the line on the server, or have the lock by it.
-    fair: Vec<Fair>,
+    fair: VecDeque<Fair>,
+    resting: Resting,
     /// Until when grants are listened for, beyond the last claim that did.
     heeds: Option<Instant>,
     turns: Turns,

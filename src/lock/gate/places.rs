@@ -56,15 +56,39 @@ impl Places {
         removed
     }
 
+    /// The same, of a claim and what it wants.
+    pub(crate) fn take(&mut self, claim: Claim) -> Option<Waiter> {
+        let at = self.places.iter().position(|place| place.claim == claim)?;
+        let waiter = self.places.remove(at).and_then(|place| self.waiter(place));
+        self.forget_terms();
+        waiter
+    }
+
     /// Keeps those for whom `stays` says so.
     pub(crate) fn retain(&mut self, mut stays: impl FnMut(Claim, Patience) -> bool) {
         self.places.retain(|place| stays(place.claim, place.patience));
         self.forget_terms();
     }
 
+    /// The same; the others come into `gone`.
+    pub(crate) fn retain_or_give(
+        &mut self,
+        mut stays: impl FnMut(Patience) -> bool,
+        gone: &mut Vec<Waiter>,
+    ) {
+        let terms = &self.terms;
+        self.places.retain(|place| {
+            let stays = stays(place.patience);
+            if !stays {
+                gone.extend(waiter(terms, *place));
+            }
+            stays
+        });
+        self.forget_terms();
+    }
+
     fn waiter(&self, place: Place) -> Option<Waiter> {
-        let Place { claim, patience, terms } = place;
-        self.terms.get(terms).map(|terms| Waiter { claim, terms: *terms, patience })
+        waiter(&self.terms, place)
     }
 
     fn place(&mut self, waiter: Waiter) -> Place {
@@ -102,6 +126,11 @@ impl Places {
             self.terms.clear();
         }
     }
+}
+
+fn waiter(terms: &[Terms], place: Place) -> Option<Waiter> {
+    let Place { claim, patience, terms: number } = place;
+    terms.get(number).map(|terms| Waiter { claim, terms: *terms, patience })
 }
 
 #[cfg(test)]

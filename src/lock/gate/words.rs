@@ -202,8 +202,9 @@ pub(crate) enum Said {
     Fresh,
     /// `Ask`, `HandOver`, `Mint`: the key is ours, by a lease that this errand began unless it was to mint only, with this fence.
     Fenced(FencingToken),
-    /// `Queue`: somebody else has the key, and so many stand before us; with the time at the server, in microseconds.
-    Placed { left: Left, before: u32, at_us: u64 },
+    /// `Queue`: somebody else has the key, and so many stand before us, who came to stand there by this if it is `anew`; with the
+    /// time at the server, in microseconds.
+    Placed { left: Left, before: u32, at_us: u64, anew: bool },
     /// `Queue`: there is no line without scripts.
     NoScripts,
     /// `Ask`, `Queue`: the server has forgotten the script; the same again with its text.

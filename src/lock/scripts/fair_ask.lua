@@ -9,16 +9,16 @@
 --   ARGV[6]  whose life that is: our inbox if we can hear, and else our value
 --   ARGV[7]  1 if a fence is wanted, 0 if not
 --   ARGV[8]  1 to stand in line, 0 to try only
--- Returns 1 and the fence if the lock is ours; otherwise 0, the time, what is left of the holder's lease, its value and how many
--- stand before us.
+-- Returns 1 and the fence if the lock is ours; otherwise 0, the time, what is left of the holder's lease, its value, how many
+-- stand before us, and 1 if we did not stand there before.
 local place = ARGV[3] .. ARGV[4] .. ';' .. value
 
--- Gives how many stand before us.
+-- Gives how many stand before us, and whether our place is new.
 local function stand_in_line()
   if ARGV[8] ~= '1' then
-    return redis.call('ZCARD', queue)
+    return redis.call('ZCARD', queue), 0
   end
-  redis.call('ZADD', queue, 'NX', at, place)
+  local anew = redis.call('ZADD', queue, 'NX', at, place)
   local before = redis.call('ZRANK', queue, place)
   local alive = before > 0 and redis.call('HGET', lives, ARGV[6])
   -- Whoever was heard of lately need not be again; a line that begins has no end yet.
@@ -27,7 +27,7 @@ local function stand_in_line()
     redis.call('PEXPIRE', queue, ARGV[5])
     redis.call('PEXPIRE', lives, ARGV[5])
   end
-  return before
+  return before, anew
 end
 
 local held = redis.call('GET', key)
@@ -37,11 +37,11 @@ if held ~= value then
     redis.call('ZREM', queue, place)
   elseif held or first then
     read_clock()
-    local before = stand_in_line()
+    local before, anew = stand_in_line()
     -- The holder has died if nobody has the lock, and others have waited for longer than we have.
     held = held or pass_on()
     if held and held ~= value then
-      return {0, at, redis.call('PTTL', key), held, before}
+      return {0, at, redis.call('PTTL', key), held, before, anew}
     end
   end
 end

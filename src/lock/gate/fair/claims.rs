@@ -7,7 +7,7 @@ use crate::lock::gate::head::Waiter;
 use crate::lock::gate::held::Held;
 use crate::lock::gate::leaving::{Leaving, Remains};
 use crate::lock::gate::line::earlier;
-use crate::lock::gate::words::{Claim, Event, Order, Patience, Scene, Why};
+use crate::lock::gate::words::{Claim, Errand, Event, Order, Patience, Scene, Why};
 use crate::seam::after;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -23,19 +23,33 @@ impl Gate {
         scene: &Scene,
         orders: &mut Vec<Order>,
     ) -> Option<Event> {
+        self.call_up_for(event, scene);
+        let event = self.fair_event(event, scene, orders);
+        self.relieve(scene.now);
+        event
+    }
+
+    fn fair_event(
+        &mut self,
+        event: Event,
+        scene: &Scene,
+        orders: &mut Vec<Order>,
+    ) -> Option<Event> {
         match event {
             // What is taken from another hold is taken whoever stands in line.
             Event::Came { patience: Patience::Seize(_), .. } => return Some(event),
             Event::Came { claim, terms, patience } if terms.fair => {
                 let heard = self.heeds.is_some() || self.fair.iter().any(|fair| fair.listens);
+                let last = self.fair.iter().any(Fair::only_tries);
                 let waiter = Waiter { claim, terms, patience };
-                let fair = Fair::begin(waiter, heard, scene, orders);
-                self.fair.push(fair);
+                let fair = Fair::begin(waiter, heard && !last, scene, orders);
+                self.fair.push_back(fair);
                 return None;
             }
             Event::Given(given) => {
+                let since = self.resting.since(given.at_us, scene.now);
                 match self.fair_at(given.claim) {
-                    Some(at) => self.fair.get_mut(at)?.given(given, scene, orders),
+                    Some(at) => self.fair.get_mut(at)?.given(given, since, scene, orders),
                     // Has gone, and a late command has brought it back into the line.
                     None => {
                         let mut leaving = self.leaving.iter_mut();
@@ -51,7 +65,7 @@ impl Gate {
             _ if self.fair.is_empty() => {}
             Event::Left { claim } | Event::Released { claim } | Event::Declined { claim } => {
                 let Some(at) = self.fair_at(claim) else { return Some(event) };
-                let mut fair = self.take_fair(at, scene);
+                let mut fair = self.take_fair(at, scene)?;
                 if let (Event::Declined { .. }, Doing::Held(held)) = (event, &mut fair.doing) {
                     // There is no work whose shortest time counts.
                     held.forgo_shortest(scene.now);
@@ -64,8 +78,13 @@ impl Gate {
                     return Some(event);
                 };
                 if self.fair.get(at)?.expects(errand) {
-                    let next = self.fair.get_mut(at)?.said(said, scene, orders);
-                    self.fair_next(at, next, scene, orders);
+                    let fair = self.fair.get_mut(at)?;
+                    let stood = fair.stands;
+                    let next = fair.said(said, scene, orders);
+                    let stays = self.fair_next(at, next, scene, orders);
+                    if let (true, Errand::Queue { sent, .. }) = (stays, errand) {
+                        self.took_place(at, (sent, stood, said), scene, orders);
+                    }
                 }
                 return None;
             }
@@ -92,6 +111,7 @@ impl Gate {
                 Next::Stays
             }),
             Event::Opened { fenced, same } => {
+                self.resting.forget_time();
                 self.fair_each(scene, orders, |fair, scene, orders| {
                     fair.opened(fenced, same, scene, orders);
                     Next::Stays
@@ -122,6 +142,7 @@ impl Gate {
 
     pub(crate) fn fair_due(&self) -> Option<Instant> {
         let waiting = self.fair.iter().filter_map(Fair::due).min();
+        let waiting = earlier(waiting, self.resting.gives_up());
         earlier(waiting, self.heeds.filter(|_| self.fair.is_empty()))
     }
 
@@ -149,12 +170,12 @@ impl Gate {
         match next {
             Next::Stays => return true,
             Next::Refused(why) => {
-                let fair = self.take_fair(at, scene);
+                let Some(fair) = self.take_fair(at, scene) else { return false };
                 orders.push(Order::Refuse { claim: fair.claim(), why });
                 self.vacate_fair(&fair, scene, orders);
             }
             Next::Lost(cause) => {
-                let fair = self.take_fair(at, scene);
+                let Some(fair) = self.take_fair(at, scene) else { return false };
                 let claim = fair.claim();
                 orders.push(Order::Lose { claim, cause });
                 let lingers = fair.held().is_some_and(Held::lingers);
@@ -172,12 +193,12 @@ impl Gate {
     }
 
     /// Removes a claim. The next one may come soon: what it would have to subscribe to is listened to for a while.
-    fn take_fair(&mut self, at: usize, scene: &Scene) -> Fair {
-        let fair = self.fair.remove(at);
+    fn take_fair(&mut self, at: usize, scene: &Scene) -> Option<Fair> {
+        let fair = self.fair.remove(at)?;
         if fair.listens {
             self.heeds = Some(after(scene.now, HEED));
         }
-        fair
+        Some(fair)
     }
 
     /// Sees to it that nothing is left of a claim, in the line or in the key.

@@ -12,12 +12,17 @@ pub(super) fn fair() -> Terms {
     Terms { fair: true, ..terms() }
 }
 
-fn placed(ms: u64, before: u32) -> Said {
-    Said::Placed { left: Left::For(Duration::from_millis(ms)), before, at_us: 5_000_000 }
+pub(super) fn placed(ms: u64, before: u32) -> Said {
+    Said::Placed {
+        left: Left::For(Duration::from_millis(ms)),
+        before,
+        at_us: 5_000_000,
+        anew: false,
+    }
 }
 
 /// The server gave the lock to a claim so long after `placed`.
-fn given(claim: u64, after: Duration) -> Event {
+pub(super) fn given(claim: u64, after: Duration) -> Event {
     let at_us = 5_000_000 + u64::try_from(after.as_micros()).unwrap();
     Event::Given(Given { claim: Claim(claim), at_us, fence: None })
 }

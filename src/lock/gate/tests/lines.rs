@@ -125,7 +125,8 @@ impl World {
         let lease = |lease: Lease| now + lease.length();
         match errand {
             Errand::Queue { claim, lease: new, waits, .. } => {
-                if waits && self.holder() != Some(claim) && !self.line.contains(&claim) {
+                let anew = waits && self.holder() != Some(claim) && !self.line.contains(&claim);
+                if anew {
                     self.line.push(claim);
                 }
                 if self.holder().is_none() && self.line.first().is_some_and(|first| *first != claim)
@@ -137,7 +138,7 @@ impl World {
                         let before = self.line.iter().position(|other| *other == claim);
                         let before = u32::try_from(before.unwrap_or(0)).unwrap();
                         let left = Left::For(self.key.unwrap().1 - now);
-                        Said::Placed { left, before, at_us: self.at_us() }
+                        Said::Placed { left, before, at_us: self.at_us(), anew }
                     }
                     _ => {
                         self.line.retain(|other| *other != claim);

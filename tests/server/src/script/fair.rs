@@ -83,13 +83,17 @@ impl Line {
     }
 
     /// `local function stand_in_line() … end`
-    fn stand_in_line(&self, script: &mut Running<'_, '_>, place: &Bytes) -> Result<Frame, Refusal> {
+    fn stand_in_line(
+        &self,
+        script: &mut Running<'_, '_>,
+        place: &Bytes,
+    ) -> Result<[Frame; 2], Refusal> {
         let [zcard, zadd, nx, zrank, hset, pexpire] =
             words(["ZCARD", "ZADD", "NX", "ZRANK", "HSET", "PEXPIRE"]);
         if &script.arg(7, "'ZCARD'")?[..] != b"1" {
-            return script.redis(&[zcard, self.queue.clone()]);
+            return Ok([script.redis(&[zcard, self.queue.clone()])?, Frame::Integer(0)]);
         }
-        script.redis(&[zadd, self.queue.clone(), nx, self.at(), place.clone()])?;
+        let anew = script.redis(&[zadd, self.queue.clone(), nx, self.at(), place.clone()])?;
         let before = script.redis(&[zrank, self.queue.clone(), place.clone()])?;
         let (keep, who) = (script.arg(4, "'PEXPIRE'")?, script.arg(5, "'HSET'")?);
         let stays = number(&Frame::bulk(keep.clone())).unwrap_or(0);
@@ -103,7 +107,7 @@ impl Line {
             script.redis(&[pexpire.clone(), self.queue.clone(), keep.clone()])?;
             script.redis(&[pexpire, self.lives.clone(), keep])?;
         }
-        Ok(before)
+        Ok([before, anew])
     }
 }
 
@@ -147,7 +151,7 @@ pub(super) fn ask(script: &mut Running<'_, '_>) -> Result<Frame, Refusal> {
             script.redis(&[zrem, line.queue.clone(), place])?;
         } else if held.is_some() || first.is_some() {
             line.read_clock(script)?;
-            let before = line.stand_in_line(script, &place)?;
+            let [before, anew] = line.stand_in_line(script, &place)?;
             if held.is_none() {
                 held = line.pass_on(script)?;
             }
@@ -160,6 +164,7 @@ pub(super) fn ask(script: &mut Running<'_, '_>) -> Result<Frame, Refusal> {
                     left,
                     Frame::bulk(held),
                     before,
+                    anew,
                 ]));
             }
         }

@@ -57,7 +57,9 @@ impl World {
         if first.is_some_and(|first| same(&first)) {
             self.line.pop_front();
         } else if owned == Said::NotOurs || first.is_some() {
-            match self.line.iter_mut().find(|other| same(other)) {
+            let stood = self.line.iter_mut().find(|other| same(other));
+            let anew = waits && stood.is_none();
+            match stood {
                 Some(ours) => *ours = place,
                 None if waits => self.line.push_back(place),
                 None => {}
@@ -67,7 +69,7 @@ impl World {
             let mine = owned == Said::Gone && passed.is_none_or(|passed| same(&passed));
             if !mine {
                 let (left, before) = (self.ttl(), u32::try_from(before).unwrap());
-                return Said::Placed { left, before, at_us: self.micros(setting) };
+                return Said::Placed { left, before, at_us: self.micros(setting), anew };
             }
         }
         self.take(place, lease, setting)
