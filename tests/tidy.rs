@@ -81,6 +81,7 @@ const PURE: &[&str] = &[
     "src/url.rs",
     "src/client/canary.rs",
     "src/client/commands.rs",
+    "src/client/crowd.rs",
     "src/client/gather.rs",
     "src/client/handshake.rs",
     "src/client/pops.rs",
