@@ -49,6 +49,9 @@
 //! as many commands are answered. And on several workers the driver does not write for the first of those who were answered
 //! together, but lets the others of its worker ask before (`crowd.rs`): half the writes, two thirds of the CPU.
 //!
+//! All of it is under one lock. A lock of its own for each reply, so that who fetches one stands in nobody's way, was tried as well: it
+//! takes 3 % more instructions, and two workers answered no more commands for it.
+//!
 //! # Files
 //!
 //! | file | what it does |
