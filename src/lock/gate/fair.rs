@@ -13,12 +13,13 @@
 //! and confirms the grant at the same time. Whoever goes while it waits leaves the line, or passes on what it was just
 //! given: one command does either.
 //!
-//! Of a gate's claims in the line the foremost asks at intervals, for all of them; the others rest (`fair/resting.rs`).
+//! Of a gate's claims in the line the foremost asks at intervals, for all of them; the others rest (`fair/behind.rs`).
 
+mod behind;
 mod claims;
-mod resting;
+mod order;
 
-pub(crate) use resting::Resting;
+pub(crate) use behind::Behind;
 
 use crate::lock::error::LostCause;
 use crate::lock::fence::FencingToken;
@@ -104,11 +105,6 @@ impl Fair {
     fn leads(&self) -> bool {
         let waits = matches!(self.doing, Doing::Asking { .. } | Doing::Waiting { .. });
         self.stands && self.listens && waits
-    }
-
-    /// Whether it asks without being told of its turn: it will stand in line behind whoever begins with that now.
-    fn only_tries(&self) -> bool {
-        !self.listens && matches!(self.doing, Doing::Asking { .. })
     }
 
     pub(crate) fn held(&self) -> Option<&Held> {

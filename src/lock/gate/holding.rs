@@ -46,7 +46,7 @@ impl Gate {
     /// Whether there is nothing to remember of fair claims.
     #[inline]
     pub(crate) fn has_no_fair(&self) -> bool {
-        self.fair.is_empty() && self.resting.is_empty() && self.heeds.is_none()
+        self.fair.is_empty() && self.behind.is_empty() && self.heeds.is_none()
     }
 
     /// Whether releases are still to be answered.

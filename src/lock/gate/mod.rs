@@ -48,7 +48,7 @@ pub(crate) use fair::{ALIVE, confirm_within};
 use crate::lock::error::LostCause;
 use crate::lock::options::Wakeup;
 use alone::Alone;
-use fair::{Fair, Resting};
+use fair::{Behind, Fair};
 use head::{Head, Step, Waiter};
 use held::{Granted, Held};
 use leaving::{Leaving, Remains};
@@ -72,7 +72,7 @@ pub(crate) struct Gate {
     leaving: Vec<Leaving>,
     /// Claims that wait in the line on the server, or have the lock by it.
     fair: VecDeque<Fair>,
-    resting: Resting,
+    behind: Behind,
     /// Until when grants are listened for, beyond the last claim that did.
     heeds: Option<Instant>,
     turns: Turns,

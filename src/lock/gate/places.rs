@@ -70,21 +70,16 @@ impl Places {
         self.forget_terms();
     }
 
-    /// The same; the others come into `gone`.
-    pub(crate) fn retain_or_give(
-        &mut self,
-        mut stays: impl FnMut(Patience) -> bool,
-        gone: &mut Vec<Waiter>,
-    ) {
-        let terms = &self.terms;
+    /// Takes out those for whom `goes` says so.
+    pub(crate) fn take_those(&mut self, mut goes: impl FnMut(Patience) -> bool) -> Vec<Waiter> {
+        let (terms, mut gone) = (&self.terms, Vec::new());
         self.places.retain(|place| {
-            let stays = stays(place.patience);
-            if !stays {
-                gone.extend(waiter(terms, *place));
-            }
-            stays
+            let goes = goes(place.patience);
+            gone.extend(waiter(terms, *place).filter(|_| goes));
+            !goes
         });
         self.forget_terms();
+        gone
     }
 
     fn waiter(&self, place: Place) -> Option<Waiter> {

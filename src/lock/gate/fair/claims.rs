@@ -23,9 +23,9 @@ impl Gate {
         scene: &Scene,
         orders: &mut Vec<Order>,
     ) -> Option<Event> {
-        self.call_up_for(event, scene);
+        self.call_up_for(event, scene, orders);
         let event = self.fair_event(event, scene, orders);
-        self.relieve(scene.now);
+        self.call_next_up(scene, orders);
         event
     }
 
@@ -39,15 +39,18 @@ impl Gate {
             // What is taken from another hold is taken whoever stands in line.
             Event::Came { patience: Patience::Seize(_), .. } => return Some(event),
             Event::Came { claim, terms, patience } if terms.fair => {
-                let heard = self.heeds.is_some() || self.fair.iter().any(|fair| fair.listens);
-                let last = self.fair.iter().any(Fair::only_tries);
                 let waiter = Waiter { claim, terms, patience };
-                let fair = Fair::begin(waiter, heard && !last, scene, orders);
-                self.fair.push_back(fair);
+                let waits = !patience.is_over(scene.now);
+                if waits && (self.behind.is_waiting() || self.is_crowded(scene)) {
+                    self.behind.come(waiter);
+                } else {
+                    let heard = self.hears_of_grants();
+                    self.fair.push_back(Fair::begin(waiter, heard, scene, orders));
+                }
                 return None;
             }
             Event::Given(given) => {
-                let since = self.resting.since(given.at_us, scene.now);
+                let since = self.behind.since(given.at_us, scene.now);
                 match self.fair_at(given.claim) {
                     Some(at) => self.fair.get_mut(at)?.given(given, since, scene, orders),
                     // Has gone, and a late command has brought it back into the line.
@@ -111,7 +114,6 @@ impl Gate {
                 Next::Stays
             }),
             Event::Opened { fenced, same } => {
-                self.resting.forget_time();
                 self.fair_each(scene, orders, |fair, scene, orders| {
                     fair.opened(fenced, same, scene, orders);
                     Next::Stays
@@ -142,7 +144,7 @@ impl Gate {
 
     pub(crate) fn fair_due(&self) -> Option<Instant> {
         let waiting = self.fair.iter().filter_map(Fair::due).min();
-        let waiting = earlier(waiting, self.resting.gives_up());
+        let waiting = earlier(waiting, self.behind.gives_up());
         earlier(waiting, self.heeds.filter(|_| self.fair.is_empty()))
     }
 

@@ -41,7 +41,7 @@ fn still(second: u64, before: u32) -> Said {
 
 #[test]
 fn foremost_asks_for_all() {
-    let mut desk = line(100);
+    let mut desk = line(20);
     for second in [5, 10, 15, 20, 25, 30] {
         assert_eq!(desk.due(), Some(second * SECOND));
         assert_eq!(desk.after(5 * SECOND), "stand 1 and listen");
@@ -151,7 +151,7 @@ fn whoever_rests_gives_up_in_time_and_puts_nothing_off() {
 }
 
 #[test]
-fn whoever_rests_leaves_as_others_do() {
+fn whoever_is_behind_leaves_as_others_do() {
     let mut desk = line(3);
     assert_eq!(desk.leave(2), "leave 2");
     assert_eq!(desk.answer(Said::NotOurs), "report 2: NotOurs, forget 2");
@@ -177,13 +177,40 @@ fn value_that_may_come_back_is_watched_for_also_if_its_claim_has_rested() {
 fn those_who_come_together_stand_in_their_order() {
     let mut desk = Desk::new();
     assert_eq!(desk.come_with(1, fair(), Patience::Endless), "try 1");
-    assert_eq!(desk.come_with(2, fair(), Patience::Endless), "try 2");
-    assert_eq!(desk.answer(placed(60_000, 0)), "stand 1 and listen");
-    let comes = desk.come_with(3, fair(), Patience::Endless);
-    assert_eq!(comes, "try 3", "or it would stand before the second");
-    assert_eq!(desk.answer(placed(60_000, 0)), "stand 2 and listen");
-    assert_eq!(desk.answer(anew(0, 0)), "");
-    assert_eq!(desk.answer(placed(60_000, 0)), "stand 3 and listen");
+    for claim in 2..=4 {
+        let comes = desk.come_with(claim, fair(), Patience::Endless);
+        assert_eq!(comes, "", "or it would stand before the first");
+    }
+    assert_eq!(desk.leave(3), "forget 3", "it has asked for nothing");
+    let all = "stand 1 and listen, stand 2 and listen, stand 4 and listen";
+    assert_eq!(desk.answer(placed(60_000, 0)), all);
+}
+
+#[test]
+fn few_ask_at_the_same_time_and_the_next_one_with_each_answer() {
+    let mut desk = line(1);
+    for claim in 2..=33 {
+        stand(&mut desk, claim, Patience::Endless);
+    }
+    let until = desk.now + SECOND;
+    assert_eq!(desk.come_with(34, fair(), Patience::Until(until)), "");
+    assert_eq!(desk.come_with(35, fair(), Patience::Endless), "");
+    let once = Patience::Once(desk.now + SECOND);
+    assert_eq!(desk.come_with(36, fair(), once), "try 36", "whoever only tries stands in no way");
+    assert_eq!(desk.answer(anew(0, 1)), "");
+    assert_eq!(desk.answer(anew(0, 2)), "stand 34 and listen");
+    assert_eq!(desk.answer(anew(0, 3)), "stand 35 and listen");
+}
+
+#[test]
+fn whoever_has_not_asked_in_time_makes_its_last_attempt() {
+    let mut desk = line(1);
+    (2..=33).for_each(|claim| stand(&mut desk, claim, Patience::Endless));
+    let until = desk.now + SECOND;
+    assert_eq!(desk.come_with(34, fair(), Patience::Until(until)), "");
+    assert_eq!(desk.come_with(35, fair(), Patience::Endless), "");
+    assert_eq!(desk.after(SECOND), "try 34");
+    assert!(desk.told(Event::Closing).ends_with("refuse 34: Closed, leave 34"));
 }
 
 #[test]

@@ -1,0 +1,186 @@
+//! Claims behind: of those of a gate, few ask at the same time, and one of those that stand in line is heard of for all.
+//!
+//! ```text
+//!   came ──► coming ──► asks ── in line ──► foremost, or resting behind it ──► has the lock
+//!                        ▲                              │
+//!                        └────────── again ◄────────────┘ where places may be lost
+//! ```
+//!
+//! What a claim asks for at intervals, and why the foremost can do it for all:
+//!
+//! | what for | who sees to it |
+//! |---|---|
+//! | the line does not end, and the process counts as alive | one life for all claims of a process, and one end for the whole line: whoever asks puts both off |
+//! | the holder has died | the server gives the lock to the first in line, whoever asks |
+//! | a grant of which no news has come | only the first in line is given the lock, and who of ours stands before all others of ours has asked by then |
+//! | the line is gone, with all that the server knew or by itself | the answer says that the place is new: then everybody asks |
+//! | the server has taken us for dead, and passed some of us over | the answer comes so long after the one before that it may have: then everybody asks |
+//! | the connection was lost | everybody asks on the next one |
+//!
+//! So a place can be lost only where everybody asks again for theirs. Once the foremost has the lock or has gone, the next one takes
+//! over, no later than it would have asked. A claim that is given the lock, or goes, is called up for that.
+
+use super::{ALIVE, BEAT, Doing, Fair};
+use crate::lock::gate::head::Waiter;
+use crate::lock::gate::line::earlier;
+use crate::lock::gate::places::Places;
+use crate::lock::gate::words::Claim;
+use crate::seam::after;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// For how long a process counts as alive, at least, after one of its claims has asked: `fair_ask.lua` puts that off only where less
+/// is left of it.
+const LIVES: Duration = Duration::from_millis(ALIVE.as_millis() as u64 * 4 / 5);
+
+/// Who is behind, and what is known of the line.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub(crate) struct Behind {
+    /// Those who have not asked yet.
+    coming: Places,
+    /// Those who are to ask again, and may still stand in line.
+    again: Places,
+    /// Those who stand in line.
+    resting: Places,
+    /// No one of them gives up before.
+    gives_up: Option<Instant>,
+    /// Until when a connection that could not be fenced off may still bring a value of those who have asked.
+    haunted: Option<Instant>,
+    /// When such a connection was followed by another one.
+    unfenced: Option<Instant>,
+    /// When the next one is to ask that takes over.
+    asks_at: Option<Instant>,
+    /// When the line was asked for a place last, and what time it was then at the server, at the earliest.
+    placed: Option<(Instant, u64)>,
+}
+
+impl Behind {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.coming.is_empty() && self.again.is_empty() && self.resting.is_empty()
+    }
+
+    /// Whether somebody is to ask.
+    pub(super) fn is_waiting(&self) -> bool {
+        !self.coming.is_empty() || !self.again.is_empty()
+    }
+
+    /// Whether somebody relies on another one to ask.
+    pub(super) fn is_resting(&self) -> bool {
+        !self.resting.is_empty()
+    }
+
+    pub(super) fn gives_up(&self) -> Option<Instant> {
+        self.gives_up.filter(|_| !self.is_empty())
+    }
+
+    /// The earliest time here at which it can have been `at_us` at the server, if it was no earlier than when it told the time last.
+    pub(super) fn since(&self, at_us: u64, now: Instant) -> Option<Instant> {
+        let (asked, then_us) = self.placed?;
+        let passed = Duration::from_micros(at_us.checked_sub(then_us)?);
+        Some(defect!(48, now, after(asked, passed - passed / 500).min(now)))
+    }
+
+    /// The line was asked then, at that time of the server's. Whether it may have taken us for dead since it was asked before.
+    pub(super) fn note_time(&mut self, sent: Instant, at_us: u64) -> bool {
+        let before = self.placed.replace((sent, at_us));
+        before.is_some_and(|(_, before_us)| {
+            Duration::from_micros(at_us.saturating_sub(before_us)) > LIVES
+        })
+    }
+
+    /// The foremost is to ask then.
+    pub(super) fn note_turn(&mut self, asks_at: Instant) {
+        self.asks_at = Some(asks_at);
+    }
+
+    /// There is another connection, perhaps to a server that knows nothing of us, and whose clock says nothing about this one's.
+    pub(super) fn opened(&mut self, fenced: bool, now: Instant) {
+        self.recall();
+        self.placed = None;
+        self.unfenced = if fenced { self.unfenced } else { Some(now) };
+    }
+
+    pub(super) fn come(&mut self, waiter: Waiter) {
+        self.gives_up = earlier(self.gives_up, waiter.patience.end());
+        self.coming.push_last(waiter);
+    }
+
+    /// The next one that has not asked yet.
+    pub(super) fn comes(&mut self) -> Option<Waiter> {
+        self.coming.pop_first()
+    }
+
+    pub(super) fn rest(&mut self, fair: &Fair) {
+        self.note(fair);
+        self.resting.push_last(fair.waiter);
+    }
+
+    /// The claim is to ask once more, behind those that do already.
+    pub(super) fn ask_again(&mut self, fair: &Fair) {
+        self.note(fair);
+        self.again.push_last(fair.waiter);
+    }
+
+    fn note(&mut self, fair: &Fair) {
+        self.gives_up = earlier(self.gives_up, fair.waiter.patience.end());
+        self.haunted = self.haunted.max(fair.haunted);
+    }
+
+    /// All those who rest are to ask again.
+    pub(super) fn recall(&mut self) {
+        let mut later = std::mem::replace(&mut self.again, std::mem::take(&mut self.resting));
+        while let Some(waiter) = later.pop_first() {
+            self.again.push_last(waiter);
+        }
+    }
+
+    /// The next one that is to ask again.
+    pub(super) fn asks_again(&mut self, now: Instant) -> Option<Fair> {
+        self.again.pop_first().map(|waiter| self.call_up(waiter, now))
+    }
+
+    /// The next one that rests.
+    pub(super) fn takes_over(&mut self, now: Instant) -> Option<Fair> {
+        self.resting.pop_first().map(|waiter| self.call_up(waiter, now))
+    }
+
+    /// A claim that has asked.
+    pub(super) fn take(&mut self, claim: Claim, now: Instant) -> Option<Fair> {
+        let waiter = self.resting.take(claim).or_else(|| self.again.take(claim))?;
+        Some(self.call_up(waiter, now))
+    }
+
+    /// Whether a claim that has not asked is there no more.
+    pub(super) fn forget(&mut self, claim: Claim) -> bool {
+        self.coming.remove(claim)
+    }
+
+    /// Those whose patience is over: who has asked, and who has not.
+    pub(super) fn give_up(&mut self, now: Instant) -> (Vec<Fair>, Vec<Waiter>) {
+        if self.gives_up.is_none_or(|due| now < due) {
+            return (Vec::new(), Vec::new());
+        }
+        self.gives_up = None;
+        let gives_up = &mut self.gives_up;
+        let [asked, more, unasked] =
+            [&mut self.resting, &mut self.again, &mut self.coming].map(|places| {
+                places.take_those(|patience| {
+                    let over = patience.end().is_some_and(|end| now >= end);
+                    *gives_up = if over { *gives_up } else { earlier(*gives_up, patience.end()) };
+                    over
+                })
+            });
+        let asked = asked.into_iter().chain(more).map(|waiter| self.call_up(waiter, now));
+        (asked.collect(), unasked)
+    }
+
+    /// The claim is to ask when whoever was foremost would have.
+    fn call_up(&self, waiter: Waiter, now: Instant) -> Fair {
+        let until =
+            self.asks_at.filter(|asks_at| *asks_at > now).unwrap_or_else(|| after(now, BEAT));
+        let lease = waiter.terms.lease.no_shorter_than(ALIVE);
+        let haunted = self.unfenced.map(|opened| lease.surely_over(opened)).max(self.haunted);
+        let doing = Doing::Waiting { until };
+        Fair { waiter, doing, asked: true, listens: true, stands: true, haunted, tries: 0 }
+    }
+}
