@@ -183,12 +183,11 @@ impl Book {
     /// Frees a claim that neither its gate nor its caller names any more.
     #[inline]
     pub(crate) fn drop_if_done(&mut self, claim: Claim) {
-        let Some(record) = self.record(claim) else { return };
-        if !record.forgotten || record.wanted {
-            return;
+        let at = place(claim);
+        if let Some(record) = self.claims.get_mut(at).filter(|record| record.is_done(claim)) {
+            record.end();
+            self.free_claims.push(at);
         }
-        record.end();
-        self.free_claims.push(place(claim));
     }
 
     /// Leaves word for whoever waits on a claim, if anybody still does.

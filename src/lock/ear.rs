@@ -37,11 +37,8 @@ impl Listener for Ear {
         // What this leads to is posted, and written by the driver at the end of its turn.
         let hear = |book: &mut Book| {
             book.spoke = false;
-            match notices.len() {
-                // A lone one is not worth the care that many take.
-                1 => notices.pop().into_iter().for_each(|notice| self.hear(&engine, book, notice)),
-                _ => notices.drain(..).for_each(|notice| self.hear(&engine, book, notice)),
-            }
+            notices.iter_mut().for_each(|notice| self.hear(&engine, book, notice));
+            notices.clear();
             book.spoke
         };
         engine.act_and_look(Flush::Later, Some(now), hear, |_, spoke| spoke)
@@ -79,16 +76,18 @@ impl Listener for FarEar {
 }
 
 impl Ear {
+    /// Takes out of a notice what it needs.
     #[inline]
-    fn hear(&self, engine: &Engine, book: &mut Book, notice: Notice) {
+    fn hear(&self, engine: &Engine, book: &mut Book, notice: &mut Notice) {
         match notice {
-            Notice::Reply(tag, reply) if engine.answered_shortly(book, tag, &reply) => {}
+            Notice::Reply(tag, reply) if engine.answered_shortly(book, *tag, reply) => {}
             Notice::Reply(tag, reply) => {
-                if let Some(News { gate, event, sent }) = engine.answered(book, tag, reply) {
+                let reply = std::mem::replace(reply, Ok(Frame::Null));
+                if let Some(News { gate, event, sent }) = engine.answered(book, *tag, reply) {
                     engine.happen(book, gate, &event, sent);
                 }
             }
-            Notice::Push(items) => self.pushed(book, items),
+            Notice::Push(items) => self.pushed(book, std::mem::take(items)),
         }
         engine.work_off(book);
     }

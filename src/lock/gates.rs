@@ -120,13 +120,13 @@ impl Gates {
         self.entries.iter().all(|entry| !entry.gate.is_leaving())
     }
 
-    /// Takes note that somebody came to a gate that was vacant.
+    /// A gate to which somebody comes while it is vacant. None if others are there.
     #[inline]
-    pub(crate) fn enter(&mut self, at: usize) {
-        let entry = self.entries.get_mut(at);
-        if entry.is_some_and(|entry| !std::mem::replace(&mut entry.in_use, true)) {
-            self.in_use += 1;
-        }
+    pub(crate) fn enter(&mut self, at: usize) -> Option<&mut Entry> {
+        let entry = self.entries.get_mut(at).filter(|entry| !entry.in_use)?;
+        entry.in_use = true;
+        self.in_use += 1;
+        Some(entry)
     }
 
     /// Takes note of whether a gate is in use, after something happened there; tells whether it is.
@@ -241,7 +241,7 @@ mod tests {
         let plans: Vec<_> = (0..2 * KEPT).map(|number| plan(&number.to_string())).collect();
         for plan in &plans {
             let at = gates.of(plan);
-            gates.enter(at);
+            assert!(gates.enter(at).is_some() && gates.enter(at).is_none());
             assert_eq!(gates.find(&plan.key), Some(at));
             assert!(gates.leave(at) && gates.leave(at) && gates.are_vacant());
             assert_eq!((gates.find(&plan.key), gates.of(plan)), (None, at));

@@ -113,18 +113,22 @@ impl Lock {
     /// # Errors
     ///
     /// If name or options make no sense.
+    #[inline]
     pub(crate) fn ready(&self) -> Result<(&Arc<Locker>, &Arc<Plan>), AcquireError> {
         let ready = match self.ready.get() {
             Some(ready) => ready,
-            None => {
-                self.check()?;
-                let locker = Locker::of(&self.client);
-                let kind = Kind { fair: self.fair, fenced: self.fenced };
-                let plan = locker.plan(self.key(), self.settings(), kind)?;
-                self.ready.get_or_init(|| Ready { locker, plan })
-            }
+            None => self.get_ready()?,
         };
         Ok((&ready.locker, &ready.plan))
+    }
+
+    #[cold]
+    fn get_ready(&self) -> Result<&Ready, AcquireError> {
+        self.check()?;
+        let locker = Locker::of(&self.client);
+        let kind = Kind { fair: self.fair, fenced: self.fenced };
+        let plan = locker.plan(self.key(), self.settings(), kind)?;
+        Ok(self.ready.get_or_init(|| Ready { locker, plan }))
     }
 
     async fn wait(&self, timeout: Option<Duration>) -> Result<Guard, AcquireError> {

@@ -18,6 +18,8 @@ use std::sync::{Arc, OnceLock};
 pub(crate) struct Plan {
     pub(crate) key: Key,
     pub(crate) terms: Terms,
+    /// Whether nothing about these terms is special.
+    pub(crate) plain: bool,
     pub(crate) signature: Arc<Signature>,
     /// See [`Plan::set_phrases`].
     set_phrases: OnceLock<SetPhrases>,
@@ -76,6 +78,7 @@ impl Plan {
             fences: if fair || fenced { side_key(&key.bytes, FENCES) } else { Bytes::new() },
             line: fair.then(line),
             key,
+            plain: terms.are_plain(),
             terms,
             signature,
             set_phrases: OnceLock::new(),

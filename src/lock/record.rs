@@ -56,6 +56,12 @@ impl Record {
         u64::from(self.generation) == claim.0 >> 32
     }
 
+    /// Whether neither this claim's gate nor its caller names it any more.
+    #[inline]
+    pub(crate) fn is_done(&self, claim: Claim) -> bool {
+        self.is(claim) && self.forgotten && !self.wanted
+    }
+
     /// Begins another claim in the place of one that is over; its stamp is still to be made.
     #[inline]
     pub(crate) fn begin(&mut self, gate: usize, plan: &Arc<Plan>) {
@@ -89,7 +95,7 @@ impl Record {
     }
 
     /// Leaves word for whoever waits, if anybody still does.
-    #[inline]
+    #[inline(always)] // of what answers
     pub(crate) fn tell(&mut self, mail: Mail, wakers: &mut Wakers) {
         // What was said first stands: a claim that was refused is also released, to be sure.
         if !self.wanted || !matches!(self.mail, Mail::Empty) {
@@ -118,7 +124,10 @@ impl Record {
     /// Nobody waits any more, nor fetches what was said.
     #[inline]
     pub(crate) fn listen_no_more(&mut self) {
-        (self.mail, self.waker) = (Mail::Empty, None);
+        // Mostly there is nothing, and to drop that would be two calls.
+        if !matches!(self.mail, Mail::Empty) || self.waker.is_some() {
+            (self.mail, self.waker) = (Mail::Empty, None);
+        }
     }
 
     /// The claim holds the lock until `deadline`, by what was sent after these clocks were looked at.

@@ -48,28 +48,23 @@ impl Engine {
         let Some((connection, dialect)) = self.can_be_short(book).zip(book.dialect.as_ref()) else {
             return false;
         };
-        if plan.terms.fair {
-            return false;
-        }
         let whole = match plan.terms.fenced {
             true => dialect.mints_in_scripts(),
             false => dialect.has_set_get(),
         };
-        let Some(phrases) = plan.set_phrases(dialect).filter(|_| whole) else { return false };
+        let simple = plan.plain && whole;
+        let Some(phrases) = plan.set_phrases(dialect).filter(|_| simple) else { return false };
         if is_too_short(plan.terms.lease, connection).is_some() {
             return false;
         }
         let Some(record) = book.claims.get_mut(place(claim)) else { return false };
         let Some(date) = &book.date else { return false };
-        let Some(entry) = book.gates.get_mut(at) else { return false };
-        if !entry.gate.comes_alone(claim, (&plan.terms, patience), now, true) {
-            return false;
-        }
+        let Some(entry) = book.gates.enter(at) else { return false };
+        entry.gate.comes_alone(claim, (&plan.terms, patience), now);
         record.sent = Some((now, date.clocks));
         let say = |out: &mut Ink| phrases.take.write(&record.stamp, out);
         let posted = connection.post_only(tag(claim), (book.flush, now), say);
         self.posted(book, tag(claim), posted);
-        book.gates.enter(at);
         if !matches!(patience, Patience::Endless) {
             book.set_timer(at);
         }
@@ -145,8 +140,8 @@ impl Engine {
             let now = *book.now.get_or_insert_with(Instant::now);
             let Some((sent, clocks)) = sent else { return false };
             let taken = entry.gate.taken_alone(claim, (sent, fence), now);
-            let Some(term) = taken else { return false };
-            record.hold(clocks, term.deadline, fence);
+            let Some(deadline) = taken else { return false };
+            record.hold(clocks, deadline, fence);
             record.tell(Mail::Granted, &mut book.wakers);
             book.set_timer(at);
         }

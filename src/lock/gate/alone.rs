@@ -73,15 +73,14 @@ impl Terms {
     pub(crate) fn first_fence(&self) -> Fence {
         if self.fenced { Fence::Along } else { Fence::No }
     }
-}
 
-/// Whether a hold on these terms is as simple as that, at least until it is renewed.
-#[inline]
-fn is_plain(terms: &Terms, patience: Patience) -> bool {
-    let special = terms.fair || terms.watch_at_once;
-    let shortest = terms.at_least > Duration::ZERO;
-    let longest = terms.max_hold.is_some_and(|most| most <= terms.lease.length());
-    !special && !shortest && !longest && !matches!(patience, Patience::Seize(_))
+    /// Whether a hold on these terms is as simple as that, at least until it is renewed.
+    pub(crate) fn are_plain(&self) -> bool {
+        let special = self.fair || self.watch_at_once;
+        let shortest = self.at_least > Duration::ZERO;
+        let longest = self.max_hold.is_some_and(|most| most <= self.lease.length());
+        !special && !shortest && !longest
+    }
 }
 
 impl Gate {
@@ -95,16 +94,20 @@ impl Gate {
         let &Scene { now, online, .. } = scene;
         let done = match *event {
             Event::Came { claim, ref terms, patience } => {
-                let comes = self.comes_alone(claim, (terms, patience), now, online);
-                let alone = self.alone.as_ref().filter(|_| comes);
-                alone.map(|alone| orders.push(Order::Send(alone.question())))
+                let waits_its_turn = !matches!(patience, Patience::Seize(_));
+                let alone = terms.are_plain() && waits_its_turn && self.is_vacant();
+                (online && alone).then(|| {
+                    let alone = self.comes_alone(claim, (terms, patience), now);
+                    orders.push(Order::Send(alone.question()));
+                })
             }
             Event::Said {
                 errand: Errand::Ask { claim, sent, .. },
                 said: said @ (Said::Fresh | Said::Fenced(_)),
             } => {
                 let fence = said.fence();
-                self.taken_alone(claim, (sent, fence), now).map(|term| {
+                self.taken_alone(claim, (sent, fence), now).map(|deadline| {
+                    let term = Term { sent, deadline };
                     orders.push(Order::Grant { claim, term, fence });
                 })
             }
@@ -126,31 +129,27 @@ impl Gate {
         done.is_some()
     }
 
-    /// Somebody comes, who asks if it may have the gate to itself.
+    /// Somebody comes to the gate while it is vacant, on plain terms, and asks.
     #[inline]
     pub(crate) fn comes_alone(
         &mut self,
         claim: Claim,
         (terms, patience): (&Terms, Patience),
         now: Instant,
-        online: bool,
-    ) -> bool {
-        let alone = online && is_plain(terms, patience) && self.is_vacant();
-        if alone {
-            let waiter = Waiter { claim, terms: *terms, patience };
-            self.alone = Some(Alone { waiter, asked: now, doing: Doing::Asking });
-        }
-        alone
+    ) -> &Alone {
+        debug_assert!(terms.are_plain() && self.is_vacant());
+        let waiter = Waiter { claim, terms: *terms, patience };
+        self.alone.insert(Alone { waiter, asked: now, doing: Doing::Asking })
     }
 
-    /// The key is the claim's, by what was sent then, and with this fence: how long the lock is granted for.
+    /// The key is the claim's, by what was sent then, and with this fence: until when it has the lock.
     #[inline]
     pub(crate) fn taken_alone(
         &mut self,
         claim: Claim,
         (sent, fence): (Instant, Option<FencingToken>),
         now: Instant,
-    ) -> Option<Term> {
+    ) -> Option<Instant> {
         let alone = self.alone.as_mut()?;
         let Waiter { claim: mine, terms: Terms { lease, fenced, .. }, .. } = alone.waiter;
         let deadline = lease.deadline(sent);
@@ -159,8 +158,7 @@ impl Gate {
             return None;
         }
         alone.doing = Doing::Holding { granted: Granted { at: now, fence }, deadline };
-        let term = Term { sent, deadline };
-        Some(defect!(26, Term { sent: now, deadline: lease.deadline(now) }, term))
+        Some(defect!(26, lease.deadline(now), deadline))
     }
 
     /// The holder lets go: the errand that frees the key.
