@@ -129,6 +129,7 @@ impl<'a> Acquiring<'a> {
     }
 
     /// What a caller that was told something makes of it.
+    #[inline]
     fn end(&mut self, (claim, begun): (Claim, Instant), found: Found) -> <Self as Future>::Output {
         self.step = Step::Over;
         match found {

@@ -256,9 +256,14 @@ impl Book {
     pub(crate) fn set_timer(&mut self, at: usize) {
         let Some(entry) = self.gates.get_mut(at) else { return };
         let Some(due) = entry.gate.due() else { return };
-        if entry.armed.is_some_and(|armed| armed <= due) {
-            return;
+        if entry.armed.is_none_or(|armed| armed > due) {
+            self.arm(at, due);
         }
+    }
+
+    #[inline(never)] // one in thousands of holds that follow each other
+    fn arm(&mut self, at: usize, due: Instant) {
+        let Some(entry) = self.gates.get_mut(at) else { return };
         if let Some(late) = entry.armed.replace(due) {
             self.timers.remove(&(late, at));
         }
