@@ -62,26 +62,67 @@ impl Seam {
 
     /// A generator for one who needs many numbers.
     pub(crate) fn dice(&self) -> Dice {
+        Dice { rng: self.generator(), left: ROLLS, seam: self.clone() }
+    }
+
+    fn generator(&self) -> StdRng {
         let mut seed = [0; 32];
         for part in seed.chunks_exact_mut(8) {
             part.copy_from_slice(&self.entropy().to_le_bytes());
         }
-        Dice(StdRng::from_seed(seed))
+        StdRng::from_seed(seed)
     }
 }
 
+/// A generator gives no more numbers than this: two copies of one process, such as those of a machine that was cloned, part at the
+/// latest then.
+const ROLLS: u32 = 4096;
+
 /// Gives numbers that are as hard to guess as those it was begun with.
-pub(crate) struct Dice(StdRng);
+pub(crate) struct Dice {
+    rng: StdRng,
+    left: u32,
+    seam: Seam,
+}
 
 impl Dice {
     #[inline]
     pub(crate) fn roll(&mut self) -> u64 {
-        self.0.next_u64()
+        match self.left.checked_sub(1) {
+            Some(left) => self.left = left,
+            None => self.begin_anew(),
+        }
+        self.rng.next_u64()
+    }
+
+    #[cold]
+    fn begin_anew(&mut self) {
+        (self.rng, self.left) = (self.seam.generator(), ROLLS - 1);
     }
 }
 
 impl fmt::Debug for Seam {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Seam")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    #[test]
+    fn copies_of_a_generator_part_after_a_while() {
+        let told = Arc::new(AtomicU64::new(0));
+        let source = Arc::clone(&told);
+        let seam = Seam::system().with_entropy(move || source.load(Ordering::Relaxed));
+        let (mut one, mut other) = (seam.dice(), seam.dice());
+        for _ in 0..ROLLS {
+            assert_eq!(one.roll(), other.roll());
+        }
+        let first = one.roll();
+        told.store(1, Ordering::Relaxed);
+        assert_ne!(first, other.roll());
     }
 }
