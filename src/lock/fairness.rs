@@ -141,7 +141,7 @@ fn parts(reply: &Frame) -> Option<Place<'_>> {
             Frame::Integer(before),
             Frame::Integer(anew),
         ] => {
-            let at_us = std::str::from_utf8(at).ok()?.parse().ok()?;
+            let at_us = micros(at)?;
             let left = match u64::try_from(*pttl) {
                 Ok(left) => Left::For(Duration::from_millis(left)),
                 Err(_) => Left::Endless,
@@ -151,6 +151,12 @@ fn parts(reply: &Frame) -> Option<Place<'_>> {
         }
         _ => None,
     }
+}
+
+/// Reads `seconds microseconds`.
+fn micros(time: &[u8]) -> Option<u64> {
+    let (seconds, micros) = std::str::from_utf8(time).ok()?.split_once(' ')?;
+    seconds.parse::<u64>().ok()?.checked_mul(1_000_000)?.checked_add(micros.parse().ok()?)
 }
 
 /// A message that says whose turn it is: the lock's key, the value of its new holder, and what there is to know.
@@ -171,7 +177,7 @@ impl Turn {
             b"" => None,
             fence => Some(FencingToken::parse(fence)?),
         };
-        let given = Given { claim: Claim(number(claim)?), at_us: number(at)?, fence };
+        let given = Given { claim: Claim(number(claim)?), at_us: micros(at)?, fence };
         Some(Self { key: message.slice_ref(key), value: message.slice_ref(value), given })
     }
 }
@@ -182,14 +188,16 @@ mod tests {
 
     #[test]
     fn turns_are_read_also_of_keys_with_lines() {
-        let message = Bytes::from_static(b"lk:a\nb\n1;V;x\n77\n1790000000123456\n5-1");
+        let message = Bytes::from_static(b"lk:a\nb\n1;V;x\n77\n1790000000 123456\n5-1");
         let turn = Turn::read(&message).unwrap();
         assert_eq!((&turn.key[..], &turn.value[..]), (&b"lk:a\nb"[..], &b"1;V;x"[..]));
         let fence = FencingToken::parse(b"5-1");
         assert_eq!(turn.given, Given { claim: Claim(77), at_us: 1_790_000_000_123_456, fence });
-        let plain = Bytes::from_static(b"k\nV\n7\n8\n");
+        let plain = Bytes::from_static(b"k\nV\n7\n0 8\n");
         assert_eq!(Turn::read(&plain).unwrap().given.fence, None);
-        for bad in [&b""[..], b"k\nV\n7\n8", b"k\nV\nx\n8\n", b"k\nV\n7\n8\nfence"] {
+        for bad in
+            [&b""[..], b"k\nV\n7\n0 8", b"k\nV\n7\n8\n", b"k\nV\nx\n0 8\n", b"k\nV\n7\n0 8\nfence"]
+        {
             assert!(Turn::read(&Bytes::from_static(bad)).is_none(), "{bad:?}");
         }
     }

@@ -9,39 +9,46 @@
 --   ARGV[6]  whose life that is: our inbox if we can hear, and else our value
 --   ARGV[7]  1 if a fence is wanted, 0 if not
 --   ARGV[8]  1 to stand in line, 0 to try only
--- Returns 1 and the fence if the lock is ours; otherwise 0, the time, what is left of the holder's lease, its value, how many
+-- Returns 1 and the fence if the lock is ours; otherwise 0, the time as `seconds microseconds`, what is left of the holder's lease, its value, how many
 -- stand before us, and 1 if we did not stand there before.
 local place = ARGV[3] .. ARGV[4] .. ';' .. value
+
+local function micros(time)
+  return string.format('%.0f', time)
+end
 
 -- Gives how many stand before us, and whether our place is new.
 local function stand_in_line()
   if ARGV[8] ~= '1' then
-    return redis.call('ZCARD', queue), 0
+    return call('ZCARD', queue), 0
   end
-  local anew = redis.call('ZADD', queue, 'NX', at, place)
-  local before = redis.call('ZRANK', queue, place)
-  local alive = before > 0 and redis.call('HGET', lives, ARGV[6])
+  -- Nobody comes before whoever was there, also where the clock has been set back.
+  local last = tonumber(call('ZRANGE', queue, -1, -1, 'WITHSCORES')[2])
+  local turn = last and last >= now and last + 1 or now
+  local anew = call('ZADD', queue, 'NX', micros(turn), place)
+  local before = call('ZRANK', queue, place)
+  local alive = before > 0 and call('HGET', lives, ARGV[6])
   -- Whoever was heard of lately need not be again; a line that begins has no end yet.
   if not alive or tonumber(alive) < now + ARGV[5] * 800 then
-    redis.call('HSET', lives, ARGV[6], string.format('%.0f', now + ARGV[5] * 1000))
-    redis.call('PEXPIRE', queue, ARGV[5])
-    redis.call('PEXPIRE', lives, ARGV[5])
+    call('HSET', lives, ARGV[6], micros(now + ARGV[5] * 1000))
+    call('PEXPIRE', queue, ARGV[5])
+    call('PEXPIRE', lives, ARGV[5])
   end
   return before, anew
 end
 
-local held = redis.call('GET', key)
+local held = call('GET', key)
 if held ~= value then
-  local first = not held and redis.call('ZRANGE', queue, 0, 0)[1]
+  local first = not held and call('ZRANGE', queue, 0, 0)[1]
   if first == place then
-    redis.call('ZREM', queue, place)
+    call('ZREM', queue, place)
   elseif held or first then
     read_clock()
     local before, anew = stand_in_line()
     -- The holder has died if nobody has the lock, and others have waited for longer than we have.
     held = held or pass_on()
     if held and held ~= value then
-      return {0, at, redis.call('PTTL', key), held, before, anew}
+      return {0, at, call('PTTL', key), held, before, anew}
     end
   end
 end
@@ -49,5 +56,5 @@ local fence = ''
 if ARGV[7] == '1' then
   fence = mint(fences, 604800000)
 end
-redis.call('SET', key, value, 'PX', ARGV[2])
+call('SET', key, value, 'PX', ARGV[2])
 return {1, fence}

@@ -5,10 +5,10 @@
 --   ARGV[3]  our claim
 -- Returns 2 if somebody has the lock now, 1 if nobody waits for it, 0 if it was not ours.
 if redis.pcall('GET', key) ~= value then
-  redis.call('ZREM', queue, ARGV[2] .. ARGV[3] .. ';' .. value)
-  redis.call('HDEL', lives, value)
-  if redis.call('EXISTS', queue) == 0 then
-    redis.call('DEL', lives)
+  call('ZREM', queue, ARGV[2] .. ARGV[3] .. ';' .. value)
+  call('HDEL', lives, value)
+  if call('EXISTS', queue) == 0 then
+    call('DEL', lives)
   end
   return 0
 end
@@ -16,5 +16,5 @@ read_clock()
 if pass_on() then
   return 2
 end
-redis.call('DEL', key, lives)
+call('DEL', key, lives)
 return 1

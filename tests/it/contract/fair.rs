@@ -12,6 +12,7 @@ const LONG: Duration = Duration::from_secs(10);
 on_every_server! {
     fair_lock_excludes_others_and_leaves_nothing
     processes_are_served_in_the_order_of_coming
+    nobody_is_overtaken_where_the_clock_is_set_back
     counter_loses_no_update_in_a_crowd
     whoever_leaves_is_passed_over_and_hands_on_what_it_was_given
     process_that_has_gone_is_passed_over_at_once
@@ -112,6 +113,24 @@ async fn processes_are_served_in_the_order_of_coming(server: &Running) {
     }
     assert_eq!(*order.lock().unwrap(), (0..15).collect::<Vec<_>>());
     nothing_is_left(&clients[0]).await;
+}
+
+async fn nobody_is_overtaken_where_the_clock_is_set_back(server: &Running) {
+    let (ours, theirs) = (server.connect().await, server.connect().await);
+    let held = fair(&ours).acquire().await.unwrap();
+    let first = stand(fair(&theirs), &ours, 1).await;
+    // It came when the clock was ahead.
+    let places = ours.command("ZRANGE").arg(("{lk:l}:q", 0, 0)).send::<Vec<String>>();
+    let place = places.await.unwrap().remove(0);
+    let ahead = 8_000_000_000_000_000_i64;
+    ours.command("ZADD").arg(("{lk:l}:q", ahead, place)).send::<i64>().await.unwrap();
+    let last = stand(fair(&ours), &ours, 2).await;
+    held.release().await.unwrap();
+    let guard = first.await.unwrap();
+    assert!(!last.is_finished());
+    guard.release().await.unwrap();
+    last.await.unwrap().release().await.unwrap();
+    nothing_is_left(&ours).await;
 }
 
 async fn counter_loses_no_update_in_a_crowd(server: &Running) {

@@ -13,7 +13,7 @@ use crate::refusal::{OOM, READ_ONLY, Refusal};
 use crate::reply::Answer;
 use crate::sha1;
 use bytes::Bytes;
-use resp::Frame;
+use resp::{Frame, Protocol};
 use std::sync::OnceLock;
 
 type Twin = fn(&mut Running<'_, '_>) -> Result<Frame, Refusal>;
@@ -196,7 +196,11 @@ impl Running<'_, '_> {
             return Err(self.raise(line, &self.refused(&refusal, line)));
         }
         self.wrote |= spec.is(flag::WRITE);
-        match self.call.run(spec, args) {
+        // A script is answered with RESP2, whatever its caller speaks.
+        let speaks = std::mem::replace(&mut self.call.protocol, Protocol::Resp2);
+        let answer = self.call.run(spec, args);
+        self.call.protocol = speaks;
+        match answer {
             Ok(Answer::Frame(frame)) => Ok(frame),
             Ok(_) => Ok(Frame::Null),
             Err(refusal) => Err(self.raise(line(self.script), &refusal.text())),

@@ -18,6 +18,7 @@ struct Line {
     lives: Bytes,
     value: Bytes,
     now: u64,
+    at: Bytes,
 }
 
 impl Line {
@@ -28,6 +29,7 @@ impl Line {
             lives: script.key(2, "'HGET'")?,
             value: script.arg(0, "'SET'")?,
             now: 0,
+            at: Bytes::new(),
         })
     }
 
@@ -37,12 +39,9 @@ impl Line {
         if let Frame::Array(parts) = script.redis(&[time])? {
             let part = |at: usize| parts.get(at).and_then(number).unwrap_or(0);
             self.now = part(0) * 1_000_000 + part(1);
+            self.at = Bytes::from(format!("{} {}", part(0), part(1)));
         }
         Ok(())
-    }
-
-    fn at(&self) -> Bytes {
-        Bytes::from(self.now.to_string())
     }
 
     fn held(&self, script: &mut Running<'_, '_>) -> Result<Option<Bytes>, Refusal> {
@@ -69,7 +68,7 @@ impl Line {
             let mut told = Frame::Integer(0);
             if self.is_alive(script, inbox.clone())? {
                 let fence = if fenced == "1" { fence(script)? } else { Bytes::new() };
-                let parts = [&self.key, &next, &claim, &self.at(), &fence];
+                let parts = [&self.key, &next, &claim, &self.at, &fence];
                 let message = Bytes::from(parts.map(|part| &part[..]).join(&b'\n'));
                 told =
                     script.redis(&[publish.clone(), inbox, message]).unwrap_or(Frame::Integer(1));
@@ -88,12 +87,28 @@ impl Line {
         script: &mut Running<'_, '_>,
         place: &Bytes,
     ) -> Result<[Frame; 2], Refusal> {
-        let [zcard, zadd, nx, zrank, hset, pexpire] =
-            words(["ZCARD", "ZADD", "NX", "ZRANK", "HSET", "PEXPIRE"]);
+        let [zcard, zrange, end, scores, zadd, nx, zrank, hset, pexpire] = words([
+            "ZCARD",
+            "ZRANGE",
+            "-1",
+            "WITHSCORES",
+            "ZADD",
+            "NX",
+            "ZRANK",
+            "HSET",
+            "PEXPIRE",
+        ]);
         if &script.arg(7, "'ZCARD'")?[..] != b"1" {
             return Ok([script.redis(&[zcard, self.queue.clone()])?, Frame::Integer(0)]);
         }
-        let anew = script.redis(&[zadd, self.queue.clone(), nx, self.at(), place.clone()])?;
+        let last = script.redis(&[zrange, self.queue.clone(), end.clone(), end, scores])?;
+        let last = match &last {
+            Frame::Array(items) => items.get(1).and_then(number),
+            _ => None,
+        };
+        let turn = last.filter(|last| *last >= self.now).map_or(self.now, |last| last + 1);
+        let turn = Bytes::from(turn.to_string());
+        let anew = script.redis(&[zadd, self.queue.clone(), nx, turn, place.clone()])?;
         let before = script.redis(&[zrank, self.queue.clone(), place.clone()])?;
         let (keep, who) = (script.arg(4, "'PEXPIRE'")?, script.arg(5, "'HSET'")?);
         let stays = number(&Frame::bulk(keep.clone())).unwrap_or(0);
@@ -157,7 +172,7 @@ pub(super) fn ask(script: &mut Running<'_, '_>) -> Result<Frame, Refusal> {
             }
             if let Some(held) = held.filter(|held| *held != line.value) {
                 let left = script.redis(&[pttl, line.key.clone()])?;
-                let at = Frame::bulk(line.at());
+                let at = Frame::bulk(line.at);
                 return Ok(Frame::Array(vec![
                     Frame::Integer(0),
                     at,
