@@ -11,7 +11,7 @@ use crate::client::alarm::Alarm;
 use crate::client::clock::{Span, Time};
 use crate::client::handshake::Session;
 use crate::client::intake::{Intake, disconnected};
-use crate::client::listener::Outbox;
+use crate::client::listener::{Heard, Outbox};
 use crate::client::pen::{Pen, Wrote};
 use crate::client::pulse::{Pulse, Silence};
 use crate::client::queue::State;
@@ -238,7 +238,8 @@ impl Driver {
                 Wrote::All
             }
             // Whoever else has queued something since wakes this task.
-            None if idle && !posted => Wrote::All,
+            None if idle && posted == Heard::Nothing => Wrote::All,
+            None if idle && posted == Heard::PostedForLater => give_way(cx),
             None => shared.flush(cx),
         };
         if let Wrote::Broken(error) = wrote {
@@ -262,6 +263,12 @@ fn write(shared: &Shared, taken: Result<Box<Pen>, Wrote>, cx: &mut Context<'_>) 
         Ok(Wrote::More) => shared.flush(cx),
         Ok(wrote) | Err(wrote) => wrote,
     }
+}
+
+/// Another turn once everybody who was woken has had one, the caller of the runtime itself included.
+fn give_way(cx: &mut Context<'_>) -> Wrote {
+    let _ = pin!(tokio::task::yield_now()).poll(cx);
+    Wrote::All
 }
 
 /// How long it takes to see what sleeping comes to on this runtime.
@@ -288,7 +295,7 @@ fn has_lingered(shared: &Shared, open: &mut Open, cx: &mut Context<'_>) -> bool 
 /// core gets it.
 fn look_again(cx: &mut Context<'_>) {
     std::thread::yield_now();
-    let _ = pin!(tokio::task::yield_now()).poll(cx);
+    let _ = give_way(cx);
 }
 
 /// The timer has rung: for callers whose time is up, for a server that is silent, or for what has been done since.

@@ -19,9 +19,9 @@ pub(crate) type Tag = u64;
 ///
 /// Its methods run on the driver's task, or on the thread that drops it: they must neither wait nor panic.
 pub(crate) trait Listener: Send + Sync {
-    /// Told in order, and drained by the listener. Every tagged command is answered once, with an error if need be. Tells
-    /// whether that has led to commands that are to be written. `now` is when it was heard.
-    fn heard(&self, notices: &mut Vec<Notice>, now: Instant) -> bool;
+    /// Told in order, and drained by the listener. Every tagged command is answered once, with an error if need be. `now` is when
+    /// it was heard.
+    fn heard(&self, notices: &mut Vec<Notice>, now: Instant) -> Heard;
 
     /// The connection opened, was lost, could not be opened again, was refused or closed. Commands that were lost with it have
     /// been told of before.
@@ -35,6 +35,17 @@ pub(crate) enum Notice {
     Reply(Tag, Result<Frame, Error>),
     /// What the server sent without being asked: a published message, an invalidation.
     Push(Vec<Frame>),
+}
+
+/// What hearing has led to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Heard {
+    #[default]
+    Nothing,
+    /// Commands that are to be written.
+    Posted,
+    /// The same; whoever was woken goes first.
+    PostedForLater,
 }
 
 /// Room for so many is kept, whether it was needed or not.
@@ -54,7 +65,7 @@ pub(crate) struct Outbox {
 impl Outbox {
     /// Tells the listener first: whoever is woken may rely on its having heard what came before.
     #[inline(always)]
-    pub(crate) fn deliver(&mut self, listener: Option<&dyn Listener>, now: Instant) -> bool {
+    pub(crate) fn deliver(&mut self, listener: Option<&dyn Listener>, now: Instant) -> Heard {
         let posted = self.tell(listener, now);
         self.wake();
         posted
@@ -62,21 +73,23 @@ impl Outbox {
 
     /// The same without waking anybody.
     #[inline(always)] // mostly there is nothing to tell
-    pub(crate) fn tell(&mut self, listener: Option<&dyn Listener>, now: Instant) -> bool {
-        let nothing = self.ends.is_empty() && self.notices.is_empty();
-        !nothing && self.tell_all(listener, now)
+    pub(crate) fn tell(&mut self, listener: Option<&dyn Listener>, now: Instant) -> Heard {
+        if self.ends.is_empty() && self.notices.is_empty() {
+            return Heard::Nothing;
+        }
+        self.tell_all(listener, now)
     }
 
-    fn tell_all(&mut self, listener: Option<&dyn Listener>, now: Instant) -> bool {
+    fn tell_all(&mut self, listener: Option<&dyn Listener>, now: Instant) -> Heard {
         if !self.ends.is_empty() {
             self.end_traces();
         }
         match listener {
-            _ if self.notices.is_empty() => false,
+            _ if self.notices.is_empty() => Heard::Nothing,
             Some(listener) => listener.heard(&mut self.notices, now),
             None => {
                 self.notices.clear();
-                false
+                Heard::Nothing
             }
         }
     }

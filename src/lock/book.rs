@@ -2,7 +2,7 @@
 //!
 //! It keeps; `engine.rs` acts. Entries are reused, so that a lock that comes and goes allocates nothing here.
 
-use crate::client::{Draft, Flush, Frame};
+use crate::client::{Draft, Flush, Frame, Heard};
 use crate::lock::answers::{Replies, Reply};
 use crate::lock::bells::Bells;
 use crate::lock::dialect::Dialect;
@@ -42,8 +42,10 @@ pub(crate) struct Book {
     pub(crate) wakers: Wakers,
     /// Something was posted and is to be written.
     pub(crate) posted: bool,
-    /// Whether something was posted since this was taken back last.
-    pub(crate) spoke: bool,
+    /// Whether something was posted since this was taken back last, and how soon it is to be written.
+    pub(crate) spoke: Heard,
+    /// The server says that it gave somebody a lock, which is being seen to by the driver.
+    pub(crate) is_given: bool,
     /// What is to be written has been taken out of the connection's queue already.
     pub(crate) draft: Option<Draft>,
     /// Who writes what is posted now.

@@ -1,6 +1,6 @@
 //! Hears what the lock connection is told, on the driver's task, and passes it on to the gates.
 
-use crate::client::{Flush, Frame, Listener, Notice, Phase, Session};
+use crate::client::{Flush, Frame, Heard, Listener, Notice, Phase, Session};
 use crate::error::Error;
 use crate::lock::answers;
 use crate::lock::book::{Book, News};
@@ -29,16 +29,17 @@ pub(crate) struct Ear {
 }
 
 impl Listener for Ear {
-    fn heard(&self, notices: &mut Vec<Notice>, now: Instant) -> bool {
+    fn heard(&self, notices: &mut Vec<Notice>, now: Instant) -> Heard {
         let Some(engine) = self.engine.upgrade() else {
             notices.clear();
-            return false;
+            return Heard::Nothing;
         };
         // What this leads to is posted, and written by the driver at the end of its turn.
         let hear = |book: &mut Book| {
-            book.spoke = false;
+            (book.spoke, book.is_given) = (Heard::Nothing, false);
             notices.iter_mut().for_each(|notice| self.hear(&engine, book, notice));
             notices.clear();
+            book.is_given = false;
             book.spoke
         };
         engine.act_and_look(Flush::Later, Some(now), hear, |_, spoke| spoke)
@@ -63,7 +64,7 @@ impl Listener for Ear {
 pub(crate) struct FarEar(pub(crate) Ear);
 
 impl Listener for FarEar {
-    fn heard(&self, notices: &mut Vec<Notice>, now: Instant) -> bool {
+    fn heard(&self, notices: &mut Vec<Notice>, now: Instant) -> Heard {
         self.0.heard(notices, now)
     }
 
@@ -135,6 +136,7 @@ impl Ear {
     fn turn(&self, book: &mut Book, message: &Bytes) {
         let Some(Turn { key, value, given }) = Turn::read(message) else { return };
         if book.value(given.claim) == value {
+            book.is_given = true;
             self.tell(book, key, Event::Given(given));
         }
     }

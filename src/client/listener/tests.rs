@@ -27,14 +27,14 @@ impl Diary {
 }
 
 impl Listener for Diary {
-    fn heard(&self, notices: &mut Vec<Notice>, _: Instant) -> bool {
+    fn heard(&self, notices: &mut Vec<Notice>, _: Instant) -> Heard {
         let entries = notices.drain(..).map(|notice| match notice {
             Notice::Reply(tag, Ok(frame)) => format!("{tag}: {}", text(&frame)),
             Notice::Reply(tag, Err(error)) => format!("{tag}: {:?}", error.outcome()),
             Notice::Push(items) => text(&Frame::Array(items)),
         });
         self.0.lock().unwrap().extend(entries);
-        false
+        Heard::Nothing
     }
 
     fn changed(&self, phase: &Phase) {

@@ -8,7 +8,7 @@ use crate::client::convert::answer;
 use crate::client::encode;
 use crate::client::encode::Ink;
 use crate::client::home::Home;
-use crate::client::listener::{Listener, Notice, Tag};
+use crate::client::listener::{Heard, Listener, Notice, Tag};
 use crate::client::queue::Flush;
 use crate::client::shared::Phase;
 use crate::config::Config;
@@ -348,10 +348,10 @@ impl Book {
 }
 
 impl Listener for Ear {
-    fn heard(&self, notices: &mut Vec<Notice>, _: Instant) -> bool {
+    fn heard(&self, notices: &mut Vec<Notice>, _: Instant) -> Heard {
         let Some(hub) = self.hub.upgrade() else {
             notices.clear();
-            return false;
+            return Heard::Nothing;
         };
         hub.act(|book, effects, mail| {
             let stale = book.generation != self.generation;
@@ -367,7 +367,7 @@ impl Listener for Ear {
                 hub.perform(book, std::mem::take(effects), mail);
             }
         });
-        true // it may have
+        Heard::Posted // it may have
     }
 
     fn changed(&self, phase: &Phase) {
