@@ -139,9 +139,15 @@ impl Behind {
         self.again.pop_first().map(|waiter| self.call_up(waiter, now))
     }
 
-    /// The next one that rests.
+    /// The next one that rests. Whoever takes over from it does not put off what it was to do.
     pub(super) fn takes_over(&mut self, now: Instant) -> Option<Fair> {
+        self.asks_at = Some(self.next_turn(now));
         self.resting.pop_first().map(|waiter| self.call_up(waiter, now))
+    }
+
+    /// Forgets what mattered to those who were there.
+    pub(super) fn tidy(&mut self) {
+        (self.gives_up, self.asks_at, self.haunted) = (None, None, None);
     }
 
     /// A claim that has asked.
@@ -174,10 +180,13 @@ impl Behind {
         (asked.collect(), unasked)
     }
 
+    fn next_turn(&self, now: Instant) -> Instant {
+        self.asks_at.filter(|asks_at| *asks_at > now).unwrap_or_else(|| after(now, BEAT))
+    }
+
     /// The claim is to ask when whoever was foremost would have.
     fn call_up(&self, waiter: Waiter, now: Instant) -> Fair {
-        let until =
-            self.asks_at.filter(|asks_at| *asks_at > now).unwrap_or_else(|| after(now, BEAT));
+        let until = self.next_turn(now);
         let lease = waiter.terms.lease.no_shorter_than(ALIVE);
         let haunted = self.unfenced.map(|opened| lease.surely_over(opened)).max(self.haunted);
         let doing = Doing::Waiting { until };

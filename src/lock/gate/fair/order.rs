@@ -125,6 +125,9 @@ impl Gate {
                 self.fair.push_back(Fair::begin(waiter, heard, scene, orders));
             }
         }
+        if self.behind.is_empty() && self.foremost().is_none() {
+            self.behind.tidy();
+        }
         if self.fair.is_empty() && self.behind.is_empty() {
             self.behind = super::Behind::default();
         }

@@ -151,6 +151,22 @@ fn whoever_rests_gives_up_in_time_and_puts_nothing_off() {
 }
 
 #[test]
+fn one_who_takes_over_after_another_does_not_put_off_what_that_was_to_do() {
+    let mut desk = line(4);
+    assert_eq!(desk.after(5 * SECOND), "stand 1 and listen");
+    assert!(desk.answer(Said::Fresh).starts_with("grant 1"));
+    assert_eq!(desk.release(1), "leave 1");
+    desk.answer(Said::Ours(Left::Unasked));
+    for claim in 2..=3 {
+        assert_eq!(desk.due(), Some(10 * SECOND));
+        desk.now += 2 * SECOND;
+        assert_eq!(desk.leave(claim), format!("leave {claim}"));
+        desk.answer(Said::NotOurs);
+    }
+    assert_eq!(desk.due(), Some(10 * SECOND));
+}
+
+#[test]
 fn whoever_is_behind_leaves_as_others_do() {
     let mut desk = line(3);
     assert_eq!(desk.leave(2), "leave 2");
