@@ -14,6 +14,8 @@ use tenure::{
 };
 use tokio::time::{Instant, sleep, timeout};
 
+/// No task asks for a shorter lease.
+pub(crate) const SHORTEST_LEASE: Duration = Duration::from_millis(150);
 /// No task asks for a longer lease.
 pub(crate) const LONGEST_LEASE: Duration = Duration::from_secs(3);
 /// How long those who wait for a fair lock count as alive after they were heard of.
@@ -162,7 +164,9 @@ impl Task<'_> {
     }
 
     fn options(&mut self) -> Options {
-        let lease = self.rng.random_range(150..LONGEST_LEASE.as_millis() as u64);
+        let lease = self
+            .rng
+            .random_range(SHORTEST_LEASE.as_millis() as u64..LONGEST_LEASE.as_millis() as u64);
         let renewal = if self.rng.random_bool(0.3) { Renewal::Off } else { Renewal::Auto };
         let label = crate::checks::label(self.who.process, self.who.life);
         Options::new().label(label).lease(Duration::from_millis(lease)).renewal(renewal)
