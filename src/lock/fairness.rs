@@ -5,7 +5,7 @@ use crate::error::Error;
 use crate::lock::answers::{Reading, Reply, unreadable};
 use crate::lock::dialect::{Dialect, Script};
 use crate::lock::fence::FencingToken;
-use crate::lock::gate::{ALIVE, Claim, Errand, Given, Left, Said};
+use crate::lock::gate::{ALIVE, Claim, Errand, Found, Given, Left, Said};
 use crate::lock::lease::Lease;
 use crate::lock::phrases::{Matter, set_ifeq};
 use bytes::Bytes;
@@ -93,9 +93,9 @@ impl Dialect {
             Err(error) => return self.refused(error),
         };
         match parts(&reply) {
-            Some(Place::Taken { fence: b"" }) => Said::Fresh.into(),
-            Some(Place::Taken { fence }) => match FencingToken::parse(fence) {
-                Some(fence) => Said::Fenced(fence).into(),
+            Some(Place::Taken { fence: b"", found }) => Said::Taken { fence: None, found }.into(),
+            Some(Place::Taken { fence, found }) => match FencingToken::parse(fence) {
+                fence @ Some(_) => Said::Taken { fence, found }.into(),
                 None => Error::unexpected("a fence", "an ID out of range").into(),
             },
             Some(Place::Behind { at_us, left, held, before, anew }) => {
@@ -114,7 +114,8 @@ fn flag(set: bool) -> &'static [u8] {
 /// Reads the reply to leaving the line, or passing the lock on.
 pub(crate) fn left_the_line(reply: Reply) -> Result<Said, Error> {
     match reply {
-        Ok(Frame::Integer(1 | 2)) => Ok(Said::Ours(Left::Unasked)),
+        Ok(Frame::Integer(2)) => Ok(Said::Ours(Left::Unasked)),
+        Ok(Frame::Integer(1)) => Ok(Said::Freed { told: 0 }),
         Ok(Frame::Integer(0)) => Ok(Said::NotOurs),
         Ok(other) => Err(unreadable("leaving the line", &other)),
         Err(error) if error.server().is_some_and(|said| said.code() == "NOSCRIPT") => {
@@ -125,14 +126,22 @@ pub(crate) fn left_the_line(reply: Reply) -> Result<Said, Error> {
 }
 
 enum Place<'a> {
-    Taken { fence: &'a [u8] },
+    Taken { fence: &'a [u8], found: Found },
     Behind { at_us: u64, left: Left, held: &'a [u8], before: u32, anew: bool },
 }
 
 fn parts(reply: &Frame) -> Option<Place<'_>> {
     let Frame::Array(items) = reply else { return None };
     match &items[..] {
-        [Frame::Integer(1), Frame::Bulk(fence)] => Some(Place::Taken { fence }),
+        [Frame::Integer(1), Frame::Bulk(fence), Frame::Integer(found)] => {
+            let found = match found {
+                0 => Found::Free,
+                1 => Found::Turn,
+                2 => Found::Ours,
+                _ => return None,
+            };
+            Some(Place::Taken { fence, found })
+        }
         [
             Frame::Integer(0),
             Frame::Bulk(at),

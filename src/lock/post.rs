@@ -332,7 +332,7 @@ impl Book {
                     *lease_over = over(left);
                 }
             }
-            Said::Fresh | Said::Fenced(_) | Said::Ours(_) => {
+            Said::Fresh | Said::Fenced(_) | Said::Taken { .. } | Said::Ours(_) => {
                 (entry.seen, entry.last_error) = (None, None);
             }
             _ => {}

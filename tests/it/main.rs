@@ -22,6 +22,7 @@ mod ghosts;
 mod holding;
 mod leftovers;
 mod lessons;
+mod lines;
 mod liveness;
 mod looking;
 mod loss;

@@ -18,17 +18,17 @@
 mod behind;
 mod claims;
 mod order;
+mod words;
 
 pub(crate) use behind::Behind;
+pub(crate) use words::{Found, Given};
 
 use crate::lock::error::LostCause;
 use crate::lock::fence::FencingToken;
 use crate::lock::gate::head::{Waiter, gives_up_at};
 use crate::lock::gate::held::{Granted, Held};
 use crate::lock::gate::line::earlier;
-use crate::lock::gate::words::{
-    Claim, Errand, Failure, Given, Left, Order, Patience, Said, Scene, Why,
-};
+use crate::lock::gate::words::{Claim, Errand, Failure, Left, Order, Patience, Said, Scene, Why};
 use crate::lock::lease::Lease;
 use crate::seam::after;
 use std::time::Duration;
@@ -46,6 +46,8 @@ const TURN: (Duration, Duration) = (Duration::from_millis(1), Duration::from_mil
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Fair {
     waiter: Waiter,
+    /// As whichever of its gate it came to stand in line.
+    arrival: u64,
     doing: Doing,
     /// Something was sent with the value, ever.
     asked: bool,
@@ -90,9 +92,14 @@ pub(crate) fn confirm_within(lease: Lease) -> Lease {
 
 impl Fair {
     /// A claim that stands in line, or will. It need not listen if it gets the lock at once, unless others of its gate do.
-    fn begin(waiter: Waiter, listens: bool, scene: &Scene, orders: &mut Vec<Order>) -> Self {
+    fn begin(
+        (waiter, arrival): (Waiter, u64),
+        listens: bool,
+        scene: &Scene,
+        orders: &mut Vec<Order>,
+    ) -> Self {
         let (doing, asked, stands, haunted, tries) = (Doing::Offline, false, false, None, 0);
-        let mut fair = Self { waiter, doing, asked, listens, stands, haunted, tries };
+        let mut fair = Self { waiter, arrival, doing, asked, listens, stands, haunted, tries };
         fair.ask(false, scene, orders);
         fair
     }
@@ -206,6 +213,7 @@ impl Fair {
         scene: &Scene,
         orders: &mut Vec<Order>,
     ) {
+        self.stands = false;
         let Doing::Waiting { .. } = self.doing else {
             return; // what was asked meanwhile is answered behind it
         };
@@ -244,11 +252,8 @@ impl Fair {
         }
         let doing = std::mem::replace(&mut self.doing, Doing::Waiting { until: scene.now });
         match (doing, said) {
-            (Doing::Asking { sent }, Said::Fresh) => {
-                return self.granted(sent, None, scene, orders);
-            }
-            (Doing::Asking { sent }, Said::Fenced(fence)) => {
-                return self.granted(sent, Some(fence), scene, orders);
+            (Doing::Asking { sent }, Said::Taken { fence, .. }) => {
+                return self.granted(sent, fence, scene, orders);
             }
             (Doing::Asking { .. }, Said::Placed { left, before, .. }) => {
                 return self.placed((left, before), scene, orders);
@@ -311,6 +316,7 @@ impl Fair {
         if let Some(why) = self.waiter.given_up(failure, scene.now) {
             return Next::Refused(why);
         }
+        self.stands = false;
         self.doing = Doing::Waiting { until: self.back_off(scene) };
         Next::Stays
     }
@@ -363,15 +369,14 @@ impl Fair {
     }
 
     fn opened(&mut self, fenced: bool, same: bool, scene: &Scene, orders: &mut Vec<Order>) {
-        self.stands = false;
         if !fenced && self.asked {
             // What may still come late is a place in line, too.
             let until = self.waiter.terms.lease.no_shorter_than(ALIVE).surely_over(scene.now);
             self.haunted = self.haunted.max(Some(until));
         }
+        // What asks or confirms had not been sent, and is now. Whoever is to stand in line was called up to ask in its turn.
         match &mut self.doing {
             Doing::Waiting { .. } | Doing::Offline => self.ask(false, scene, orders),
-            // Had not been sent, and is now.
             Doing::Asking { .. } | Doing::Confirming { .. } => {}
             Doing::Held(held) => held.opened(same, scene, orders),
         }

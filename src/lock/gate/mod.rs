@@ -39,11 +39,11 @@ mod tests;
 mod words;
 
 pub(crate) use words::{
-    Claim, Ears, Errand, Event, Failure, Fence, Given, Left, Order, Patience, Released, Said,
-    Scene, Term, Terms, Why,
+    Claim, Ears, Errand, Event, Failure, Fence, Left, Order, Patience, Released, Said, Scene, Term,
+    Terms, Why,
 };
 
-pub(crate) use fair::{ALIVE, confirm_within};
+pub(crate) use fair::{ALIVE, Found, Given, confirm_within};
 
 use crate::lock::error::LostCause;
 use crate::lock::options::Wakeup;

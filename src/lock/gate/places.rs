@@ -21,6 +21,8 @@ struct Place {
     claim: Claim,
     patience: Patience,
     terms: usize,
+    /// As whichever of those it came to stand here, where that is not the order of this line.
+    arrival: u64,
 }
 
 impl Places {
@@ -39,13 +41,30 @@ impl Places {
     }
 
     pub(crate) fn push_first(&mut self, waiter: Waiter) {
-        let place = self.place(waiter);
+        let place = self.place(waiter, 0);
         self.places.push_front(place);
     }
 
     pub(crate) fn push_last(&mut self, waiter: Waiter) {
-        let place = self.place(waiter);
+        let place = self.place(waiter, 0);
         self.places.push_back(place);
+    }
+
+    /// Puts a claim before all that arrived later.
+    pub(crate) fn insert(&mut self, waiter: Waiter, arrival: u64) {
+        let at = self.places.partition_point(|place| place.arrival < arrival);
+        let place = self.place(waiter, arrival);
+        self.places.insert(at, place);
+    }
+
+    /// The one that arrived first, and as whichever.
+    pub(crate) fn pop_earliest(&mut self) -> Option<(Waiter, u64)> {
+        let arrival = self.places.front()?.arrival;
+        self.pop_first().map(|waiter| (waiter, arrival))
+    }
+
+    pub(crate) fn last_arrival(&self) -> Option<u64> {
+        self.places.back().map(|place| place.arrival)
     }
 
     /// Takes a claim out of the line; tells whether it stood there.
@@ -56,12 +75,13 @@ impl Places {
         removed
     }
 
-    /// The same, of a claim and what it wants.
-    pub(crate) fn take(&mut self, claim: Claim) -> Option<Waiter> {
+    /// The same, of a claim, what it wants, and as whichever it arrived.
+    pub(crate) fn take(&mut self, claim: Claim) -> Option<(Waiter, u64)> {
         let at = self.places.iter().position(|place| place.claim == claim)?;
-        let waiter = self.places.remove(at).and_then(|place| self.waiter(place));
+        let place = self.places.remove(at)?;
+        let waiter = self.waiter(place);
         self.forget_terms();
-        waiter
+        waiter.map(|waiter| (waiter, place.arrival))
     }
 
     /// Keeps those for whom `stays` says so.
@@ -71,11 +91,15 @@ impl Places {
     }
 
     /// Takes out those for whom `goes` says so.
-    pub(crate) fn take_those(&mut self, mut goes: impl FnMut(Patience) -> bool) -> Vec<Waiter> {
+    pub(crate) fn take_those(
+        &mut self,
+        mut goes: impl FnMut(Patience) -> bool,
+    ) -> Vec<(Waiter, u64)> {
         let (terms, mut gone) = (&self.terms, Vec::new());
         self.places.retain(|place| {
             let goes = goes(place.patience);
-            gone.extend(waiter(terms, *place).filter(|_| goes));
+            let waiter = waiter(terms, *place).filter(|_| goes);
+            gone.extend(waiter.map(|waiter| (waiter, place.arrival)));
             !goes
         });
         self.forget_terms();
@@ -86,13 +110,13 @@ impl Places {
         waiter(&self.terms, place)
     }
 
-    fn place(&mut self, waiter: Waiter) -> Place {
+    fn place(&mut self, waiter: Waiter, arrival: u64) -> Place {
         let Waiter { claim, terms, patience } = waiter;
         // Those that nobody wants any more are left behind, up to as many as there are places.
         if self.terms.len() > 2 * self.places.len() + LOOKED_THROUGH {
             self.tidy();
         }
-        Place { claim, patience, terms: self.number(terms) }
+        Place { claim, patience, terms: self.number(terms), arrival }
     }
 
     fn number(&mut self, terms: Terms) -> usize {
@@ -124,7 +148,7 @@ impl Places {
 }
 
 fn waiter(terms: &[Terms], place: Place) -> Option<Waiter> {
-    let Place { claim, patience, terms: number } = place;
+    let Place { claim, patience, terms: number, .. } = place;
     terms.get(number).map(|terms| Waiter { claim, terms: *terms, patience })
 }
 

@@ -3,6 +3,7 @@
 use crate::backoff::Backoff;
 use crate::lock::error::LostCause;
 use crate::lock::fence::FencingToken;
+use crate::lock::gate::fair::{Found, Given};
 use crate::lock::lease::Lease;
 use crate::lock::options::{Renewal, Wakeup};
 use std::time::Duration;
@@ -112,15 +113,6 @@ pub(crate) enum Event {
     Tick,
 }
 
-/// A lock that the server gave to the first in line, without having been asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct Given {
-    pub(crate) claim: Claim,
-    /// When it did, in microseconds of its own clock.
-    pub(crate) at_us: u64,
-    pub(crate) fence: Option<FencingToken>,
-}
-
 /// What is asked of the server, in one write and answered as one. `sent` is from before anything was written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Errand {
@@ -205,6 +197,8 @@ pub(crate) enum Said {
     /// `Queue`: somebody else has the key, and so many stand before us, who came to stand there by this if it is `anew`; with the
     /// time at the server, in microseconds.
     Placed { left: Left, before: u32, at_us: u64, anew: bool },
+    /// `Queue`: the key is ours, and how we come to it.
+    Taken { fence: Option<FencingToken>, found: Found },
     /// `Queue`: there is no line without scripts.
     NoScripts,
     /// `Ask`, `Queue`: the server has forgotten the script; the same again with its text.
@@ -225,7 +219,7 @@ pub(crate) enum Said {
     Left(Left),
     /// The key was ours; `Verify` also tells for how long.
     Ours(Left),
-    /// `Release`: the key was ours and is free, and so many have been told, ourselves included.
+    /// `Release`: the key was ours and is free, and so many have been told, ourselves included. `Leave`: and nobody stood in line.
     Freed { told: u32 },
     /// The key does not exist.
     Gone,

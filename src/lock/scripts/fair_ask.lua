@@ -9,7 +9,8 @@
 --   ARGV[6]  whose life that is: our inbox if we can hear, and else our value
 --   ARGV[7]  1 if a fence is wanted, 0 if not
 --   ARGV[8]  1 to stand in line, 0 to try only
--- Returns 1 and the fence if the lock is ours; otherwise 0, the time as `seconds microseconds`, what is left of the holder's lease, its value, how many
+-- Returns 1, the fence, and how we come to the lock, if it is ours: 0 if it was free and we did not stand in line, 1 if it was our turn,
+-- 2 if it was ours already; otherwise 0, the time as `seconds microseconds`, what is left of the holder's lease, its value, how many
 -- stand before us, and 1 if we did not stand there before.
 local place = ARGV[3] .. ARGV[4] .. ';' .. value
 
@@ -37,11 +38,13 @@ local function stand_in_line()
   return before, anew
 end
 
-local held = call('GET', key)
+local held, found = call('GET', key), 2
 if held ~= value then
+  found = 0
   local first = not held and call('ZRANGE', queue, 0, 0)[1]
   if first == place then
     call('ZREM', queue, place)
+    found = 1
   elseif held or first then
     read_clock()
     local before, anew = stand_in_line()
@@ -50,6 +53,7 @@ if held ~= value then
     if held and held ~= value then
       return {0, at, call('PTTL', key), held, before, anew}
     end
+    found = held and 1 or 0
   end
 end
 local fence = ''
@@ -57,4 +61,4 @@ if ARGV[7] == '1' then
   fence = mint(fences, 604800000)
 end
 call('SET', key, value, 'PX', ARGV[2])
-return {1, fence}
+return {1, fence, found}

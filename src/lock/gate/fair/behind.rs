@@ -13,14 +13,17 @@
 //! | the line does not end, and the process counts as alive | one life for all claims of a process, and one end for the whole line: whoever asks puts both off |
 //! | the holder has died | the server gives the lock to the first in line, whoever asks |
 //! | a grant of which no news has come | only the first in line is given the lock, and who of ours stands before all others of ours has asked by then |
-//! | the line is gone, with all that the server knew or by itself | the answer says that the place is new: then everybody asks |
+//! | the line is gone, with all that the server knew or by itself | an answer says that a place is new or was not needed, or that nobody waits: then everybody asks |
 //! | the server has taken us for dead, and passed some of us over | the answer comes so long after the one before that it may have: then everybody asks |
-//! | the connection was lost | everybody asks on the next one |
+//! | the connection was lost, or an answer is overdue | everybody asks, on the next one if need be |
+//! | grants are not told, because somebody may not publish | one is found by asking: from then on everybody asks, as where nobody may listen |
 //!
-//! So a place can be lost only where everybody asks again for theirs. Once the foremost has the lock or has gone, the next one takes
-//! over, no later than it would have asked. A claim that is given the lock, or goes, is called up for that.
+//! So whatever is out of the ordinary makes everybody ask again, in the order in which they came to stand in line. To rest is only
+//! to save commands: a claim rests while another one, which came to stand there before, is known to stand there and asks. That is
+//! looked at in one place, after every event. Once the foremost has the lock or has gone, the next one takes over, no later than it
+//! would have asked. A claim that is given the lock, or goes, is called up for that.
 
-use super::{ALIVE, BEAT, Doing, Fair};
+use super::{ALIVE, Doing, Fair};
 use crate::lock::gate::head::Waiter;
 use crate::lock::gate::line::earlier;
 use crate::lock::gate::places::Places;
@@ -48,8 +51,10 @@ pub(crate) struct Behind {
     haunted: Option<Instant>,
     /// When such a connection was followed by another one.
     unfenced: Option<Instant>,
-    /// When the next one is to ask that takes over.
+    /// When the foremost is to ask, or was to.
     asks_at: Option<Instant>,
+    /// A grant was found of which nothing had been told.
+    pub(super) untold: bool,
     /// When the line was asked for a place last, and what time it was then at the server, at the earliest.
     placed: Option<(Instant, u64)>,
 }
@@ -62,11 +67,6 @@ impl Behind {
     /// Whether somebody is to ask.
     pub(super) fn is_waiting(&self) -> bool {
         !self.coming.is_empty() || !self.again.is_empty()
-    }
-
-    /// Whether somebody relies on another one to ask.
-    pub(super) fn is_resting(&self) -> bool {
-        !self.resting.is_empty()
     }
 
     pub(super) fn gives_up(&self) -> Option<Instant> {
@@ -95,30 +95,36 @@ impl Behind {
 
     /// There is another connection, perhaps to a server that knows nothing of us, and whose clock says nothing about this one's.
     pub(super) fn opened(&mut self, fenced: bool, now: Instant) {
-        self.recall();
-        self.placed = None;
+        (self.placed, self.untold) = (None, false);
         self.unfenced = if fenced { self.unfenced } else { Some(now) };
     }
 
-    pub(super) fn come(&mut self, waiter: Waiter) {
+    pub(super) fn come(&mut self, waiter: Waiter, arrival: u64) {
         self.gives_up = earlier(self.gives_up, waiter.patience.end());
-        self.coming.push_last(waiter);
+        self.coming.insert(waiter, arrival);
+    }
+
+    /// As whichever the last one arrived.
+    pub(super) fn last(&self) -> Option<u64> {
+        let all = [&self.coming, &self.again, &self.resting];
+        all.into_iter().filter_map(Places::last_arrival).max()
     }
 
     /// The next one that has not asked yet.
-    pub(super) fn comes(&mut self) -> Option<Waiter> {
-        self.coming.pop_first()
+    pub(super) fn comes(&mut self) -> Option<(Waiter, u64)> {
+        self.coming.pop_earliest()
     }
 
     pub(super) fn rest(&mut self, fair: &Fair) {
         self.note(fair);
-        self.resting.push_last(fair.waiter);
+        self.resting.insert(fair.waiter, fair.arrival);
     }
 
-    /// The claim is to ask once more, behind those that do already.
+    /// The claim is to ask once more, if it has asked at all.
     pub(super) fn ask_again(&mut self, fair: &Fair) {
         self.note(fair);
-        self.again.push_last(fair.waiter);
+        let places = if fair.asked { &mut self.again } else { &mut self.coming };
+        places.insert(fair.waiter, fair.arrival);
     }
 
     fn note(&mut self, fair: &Fair) {
@@ -128,21 +134,19 @@ impl Behind {
 
     /// All those who rest are to ask again.
     pub(super) fn recall(&mut self) {
-        let mut later = std::mem::replace(&mut self.again, std::mem::take(&mut self.resting));
-        while let Some(waiter) = later.pop_first() {
-            self.again.push_last(waiter);
+        while let Some((waiter, arrival)) = self.resting.pop_earliest() {
+            self.again.insert(waiter, arrival);
         }
     }
 
     /// The next one that is to ask again.
     pub(super) fn asks_again(&mut self, now: Instant) -> Option<Fair> {
-        self.again.pop_first().map(|waiter| self.call_up(waiter, now))
+        self.again.pop_earliest().map(|asked| self.call_up(asked, now))
     }
 
-    /// The next one that rests. Whoever takes over from it does not put off what it was to do.
+    /// The next one that rests.
     pub(super) fn takes_over(&mut self, now: Instant) -> Option<Fair> {
-        self.asks_at = Some(self.next_turn(now));
-        self.resting.pop_first().map(|waiter| self.call_up(waiter, now))
+        self.resting.pop_earliest().map(|rested| self.stand_up(rested, now))
     }
 
     /// Forgets what mattered to those who were there.
@@ -152,8 +156,10 @@ impl Behind {
 
     /// A claim that has asked.
     pub(super) fn take(&mut self, claim: Claim, now: Instant) -> Option<Fair> {
-        let waiter = self.resting.take(claim).or_else(|| self.again.take(claim))?;
-        Some(self.call_up(waiter, now))
+        if let Some(rested) = self.resting.take(claim) {
+            return Some(self.stand_up(rested, now));
+        }
+        self.again.take(claim).map(|asked| self.call_up(asked, now))
     }
 
     /// Whether a claim that has not asked is there no more.
@@ -162,7 +168,7 @@ impl Behind {
     }
 
     /// Those whose patience is over: who has asked, and who has not.
-    pub(super) fn give_up(&mut self, now: Instant) -> (Vec<Fair>, Vec<Waiter>) {
+    pub(super) fn give_up(&mut self, now: Instant) -> (Vec<Fair>, Vec<(Waiter, u64)>) {
         if self.gives_up.is_none_or(|due| now < due) {
             return (Vec::new(), Vec::new());
         }
@@ -176,20 +182,21 @@ impl Behind {
                     over
                 })
             });
-        let asked = asked.into_iter().chain(more).map(|waiter| self.call_up(waiter, now));
+        let asked = asked.into_iter().chain(more).map(|asked| self.call_up(asked, now));
         (asked.collect(), unasked)
     }
 
-    fn next_turn(&self, now: Instant) -> Instant {
-        self.asks_at.filter(|asks_at| *asks_at > now).unwrap_or_else(|| after(now, BEAT))
+    /// The claim still stands in line, and is to ask when whoever was foremost would have.
+    fn stand_up(&self, rested: (Waiter, u64), now: Instant) -> Fair {
+        let until = self.asks_at.map_or(now, |asks_at| asks_at.max(now));
+        Fair { doing: Doing::Waiting { until }, stands: true, ..self.call_up(rested, now) }
     }
 
-    /// The claim is to ask when whoever was foremost would have.
-    fn call_up(&self, waiter: Waiter, now: Instant) -> Fair {
-        let until = self.next_turn(now);
+    /// The claim is to ask, and may not stand in line any more.
+    fn call_up(&self, (waiter, arrival): (Waiter, u64), now: Instant) -> Fair {
         let lease = waiter.terms.lease.no_shorter_than(ALIVE);
         let haunted = self.unfenced.map(|opened| lease.surely_over(opened)).max(self.haunted);
-        let doing = Doing::Waiting { until };
-        Fair { waiter, doing, asked: true, listens: true, stands: true, haunted, tries: 0 }
+        let (doing, asked, listens) = (Doing::Waiting { until: now }, true, true);
+        Fair { waiter, arrival, doing, asked, listens, stands: false, haunted, tries: 0 }
     }
 }

@@ -23,9 +23,10 @@ impl Gate {
         scene: &Scene,
         orders: &mut Vec<Order>,
     ) -> Option<Event> {
-        self.call_up_for(event, scene, orders);
-        let event = self.fair_event(event, scene, orders);
-        self.call_next_up(scene, orders);
+        let heard = self.fair_scene(scene);
+        self.call_up_for(event, &heard, orders);
+        let event = self.fair_event(event, &heard, orders);
+        self.call_next_up(&self.fair_scene(scene), orders);
         event
     }
 
@@ -40,12 +41,13 @@ impl Gate {
             Event::Came { patience: Patience::Seize(_), .. } => return Some(event),
             Event::Came { claim, terms, patience } if terms.fair => {
                 let waiter = Waiter { claim, terms, patience };
+                let arrival = self.next_arrival();
                 let waits = !patience.is_over(scene.now);
                 if waits && (self.behind.is_waiting() || self.is_crowded(scene)) {
-                    self.behind.come(waiter);
+                    self.behind.come(waiter, arrival);
                 } else {
                     let heard = self.hears_of_grants();
-                    self.fair.push_back(Fair::begin(waiter, heard, scene, orders));
+                    self.fair.push_back(Fair::begin((waiter, arrival), heard, scene, orders));
                 }
                 return None;
             }
@@ -84,9 +86,9 @@ impl Gate {
                     let fair = self.fair.get_mut(at)?;
                     let stood = fair.stands;
                     let next = fair.said(said, scene, orders);
-                    let stays = self.fair_next(at, next, scene, orders);
-                    if let (true, Errand::Queue { sent, .. }) = (stays, errand) {
-                        self.took_place(at, (sent, stood, said), scene, orders);
+                    self.fair_next(at, next, scene, orders);
+                    if let Errand::Queue { claim, sent, .. } = errand {
+                        self.answered(claim, (sent, stood), said);
                     }
                 }
                 return None;

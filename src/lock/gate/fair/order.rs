@@ -1,8 +1,8 @@
 //! In which order the fair claims of a gate ask: whom an event calls up, who asks next, who rests.
 
-use super::{Doing, Fair};
+use super::{Doing, Fair, Found};
 use crate::lock::gate::Gate;
-use crate::lock::gate::words::{Event, Order, Said, Scene, Why};
+use crate::lock::gate::words::{Claim, Ears, Errand, Event, Order, Said, Scene, Why};
 use tokio::time::Instant;
 
 /// How many claims of a gate ask at the same time, at most. As many keep a server busy, and a thousand that come together take no memory
@@ -10,20 +10,39 @@ use tokio::time::Instant;
 const WINDOW: usize = 32;
 
 impl Gate {
+    /// What is the case for fair claims: where grants are not told, nobody listens.
+    pub(super) fn fair_scene(&self, scene: &Scene) -> Scene {
+        let told = scene.ears.told && (!self.behind.untold || defect!(59));
+        Scene { ears: Ears { told, ..scene.ears }, ..*scene }
+    }
+
+    /// As whichever somebody arrives that comes to stand in line behind all others of the gate.
+    pub(super) fn next_arrival(&self) -> u64 {
+        let asking = self.fair.iter().map(|fair| fair.arrival).max();
+        asking.max(self.behind.last()).map_or(0, |last| last + 1)
+    }
+
     /// Calls up whoever an event concerns.
     pub(super) fn call_up_for(&mut self, event: Event, scene: &Scene, orders: &mut Vec<Order>) {
         let now = scene.now;
         match event {
-            Event::Opened { fenced, .. } => self.behind.opened(fenced, now),
+            Event::Opened { fenced, .. } => {
+                self.behind.opened(fenced, now);
+                self.recall(|fair| !fair.waiter.patience.is_single());
+            }
+            Event::Flushed => self.recall(|fair| !fair.waiter.patience.is_single()),
+            // Somebody of ours has released the lock to nobody, and the line is gone in which others stood.
+            Event::Said { errand: Errand::Leave { .. }, said: Said::Freed { .. } } => {
+                self.recall(Fair::leads);
+            }
             _ if self.behind.is_empty() => {}
             Event::Given(given) => self.fair.extend(self.behind.take(given.claim, now)),
             Event::Left { claim } if self.behind.forget(claim) => {
                 orders.push(Order::Forget(claim));
             }
             Event::Left { claim } => self.fair.extend(self.behind.take(claim, now)),
-            Event::Flushed => self.behind.recall(),
             // Whoever is told nothing has to ask for itself.
-            Event::Deafened if !scene.ears.told => self.call_all_up(now),
+            Event::Deafened if !scene.ears.told => self.recall(Fair::leads),
             Event::Refused => self.turn_all_away(Why::Failed, now, orders),
             Event::Closing | Event::Closed => self.turn_all_away(Why::Closed, now, orders),
             Event::Tick => {
@@ -37,18 +56,30 @@ impl Gate {
         }
     }
 
-    /// Those who have asked, in their order.
-    fn call_all_up(&mut self, now: Instant) {
+    /// Nobody rests any more: these claims are to ask again, and those behind, unless they do already.
+    fn recall(&mut self, whom: impl Fn(&Fair) -> bool) {
         self.behind.recall();
-        while let Some(fair) = self.behind.asks_again(now) {
-            self.fair.push_back(fair);
+        let mut at = 0;
+        while let Some(fair) = self.fair.get_mut(at) {
+            at += 1;
+            if whom(fair) {
+                fair.stands = false;
+                if let Doing::Waiting { .. } | Doing::Offline = fair.doing {
+                    self.behind.ask_again(fair);
+                    at -= 1;
+                    self.fair.remove(at);
+                }
+            }
         }
     }
 
     /// Those who have asked are called up, to leave the line; of the others nothing is to be undone.
     fn turn_all_away(&mut self, why: Why, now: Instant, orders: &mut Vec<Order>) {
-        self.call_all_up(now);
-        while let Some(waiter) = self.behind.comes() {
+        self.behind.recall();
+        while let Some(fair) = self.behind.asks_again(now) {
+            self.fair.push_back(fair);
+        }
+        while let Some((waiter, _)) = self.behind.comes() {
             orders.push(Order::Refuse { claim: waiter.claim, why });
             orders.push(Order::Forget(waiter.claim));
         }
@@ -70,52 +101,36 @@ impl Gate {
         scene.ears.told && !defect!(57) && self.fair.iter().any(tries)
     }
 
-    /// Who of those that ask stands before all others of ours.
-    fn foremost(&self) -> Option<usize> {
-        self.fair.iter().position(Fair::leads)
-    }
-
-    /// A claim was told its place, by a command sent then, and knew before whether it `stood` in line.
-    pub(super) fn took_place(
-        &mut self,
-        at: usize,
-        (sent, stood, said): (Instant, bool, Said),
-        scene: &Scene,
-        orders: &mut Vec<Order>,
-    ) {
-        let Said::Placed { at_us, anew, .. } = said else { return };
-        let Some(&Fair { doing: Doing::Waiting { until }, listens: true, .. }) = self.fair.get(at)
-        else {
-            return;
-        };
-        let forgotten = self.behind.note_time(sent, at_us);
-        let first = self.foremost() == Some(at);
-        if first {
-            self.behind.note_turn(until);
-        }
-        let lost = forgotten && !defect!(55) || stood && anew && !defect!(56);
-        if lost {
-            self.behind.recall();
-        }
-        if !first {
-            let Some(fair) = self.fair.remove(at) else { return };
-            if lost {
-                self.behind.ask_again(&fair);
-                let others = self.fair.iter_mut().filter(|fair| fair.leads());
-                others.for_each(|fair| fair.unsettled(scene, orders));
-            } else {
-                self.behind.rest(&fair);
+    /// The server answered a question of a claim, sent then, that was taken to stand in line if it `stood`.
+    pub(super) fn answered(&mut self, claim: Claim, (sent, stood): (Instant, bool), said: Said) {
+        let doubt = match said {
+            Said::Placed { at_us, anew, .. } => {
+                let last = self.next_arrival();
+                let Some(at) = self.fair_at(claim) else { return };
+                let Some(fair) = self.fair.get_mut(at).filter(|fair| fair.stands) else { return };
+                if anew && !defect!(60) {
+                    fair.arrival = last;
+                }
+                let forgotten = self.behind.note_time(sent, at_us);
+                forgotten && !defect!(55) || stood && anew && !defect!(56)
             }
+            Said::Taken { found: Found::Ours, .. } => {
+                self.behind.untold |= stood;
+                stood
+            }
+            Said::Taken { found: Found::Free, .. } => stood && !defect!(58),
+            // Whether it was carried out is not known, nor what the answer would have told.
+            Said::Failed(_) => stood,
+            _ => false,
+        };
+        if doubt {
+            self.recall(|fair| fair.leads() && fair.claim() != claim);
         }
     }
 
     /// Sees to it that somebody asks while others rest, and that those ask who are to.
     pub(super) fn call_next_up(&mut self, scene: &Scene, orders: &mut Vec<Order>) {
-        if self.behind.is_resting() && self.foremost().is_none() && !defect!(54) {
-            if let Some(fair) = self.behind.takes_over(scene.now) {
-                self.fair.push_front(fair);
-            }
-        }
+        self.let_rest(scene, orders);
         while scene.online && self.behind.is_waiting() && !self.is_crowded(scene) {
             if let Some(mut fair) = self.behind.asks_again(scene.now) {
                 fair.unsettled(scene, orders);
@@ -125,11 +140,37 @@ impl Gate {
                 self.fair.push_back(Fair::begin(waiter, heard, scene, orders));
             }
         }
-        if self.behind.is_empty() && self.foremost().is_none() {
+        if self.behind.is_empty() && !self.fair.iter().any(Fair::leads) {
             self.behind.tidy();
         }
         if self.fair.is_empty() && self.behind.is_empty() {
             self.behind = super::Behind::default();
+        }
+    }
+
+    /// Whoever stands in line rests behind the foremost of those who do. While there is no connection, nobody takes over.
+    fn let_rest(&mut self, scene: &Scene, orders: &mut Vec<Order>) {
+        let leaders = self.fair.iter().filter(|fair| fair.leads());
+        if let Some(foremost) = leaders.min_by_key(|fair| fair.arrival) {
+            if let Doing::Waiting { until } = foremost.doing {
+                self.behind.note_turn(until);
+            }
+            let (first, behind) = (foremost.arrival, &mut self.behind);
+            if scene.ears.told {
+                self.fair.retain(|fair| {
+                    let waits = matches!(fair.doing, Doing::Waiting { .. });
+                    let rests = waits && fair.leads() && fair.arrival > first;
+                    if rests {
+                        behind.rest(fair);
+                    }
+                    !rests
+                });
+            }
+        } else if scene.online && !defect!(54) {
+            if let Some(mut fair) = self.behind.takes_over(scene.now) {
+                fair.tick(scene, orders);
+                self.fair.push_front(fair);
+            }
         }
     }
 

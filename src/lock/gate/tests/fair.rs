@@ -2,11 +2,14 @@
 
 use super::{Desk, MS, SECOND, terms};
 use crate::lock::gate::{
-    Claim, Event, Failure, Given, Left, Patience, Said, Terms, confirm_within,
+    Claim, Event, Failure, Found, Given, Left, Patience, Said, Terms, confirm_within,
 };
 use crate::lock::lease::Lease;
 use crate::lock::options::Renewal;
 use std::time::Duration;
+
+/// The lock is the claim's by its turn.
+pub(super) const TURN: Said = Said::Taken { fence: None, found: Found::Turn };
 
 pub(super) fn fair() -> Terms {
     Terms { fair: true, ..terms() }
@@ -39,7 +42,7 @@ fn standing() -> Desk {
 fn uncontended_fair_pair_takes_two_commands() {
     let mut desk = Desk::new();
     desk.come_with(1, fair(), Patience::Endless);
-    assert_eq!(desk.answer(Said::Fresh), "grant 1 until 9.978s");
+    assert_eq!(desk.answer(TURN), "grant 1 until 9.978s");
     assert_eq!(desk.release(1), "leave 1");
     assert_eq!(desk.answer(Said::Ours(Left::Unasked)), "report 1: Yes, forget 1");
     assert!(desk.gate.is_vacant());
@@ -77,7 +80,7 @@ fn grant_that_crosses_a_question_is_told_by_its_answer() {
     let mut desk = standing();
     assert_eq!(desk.after(5 * SECOND), "stand 1 and listen", "whoever waits makes itself heard");
     assert_eq!(desk.told(given(1, 5 * SECOND)), "");
-    assert_eq!(desk.answer(Said::Fresh), "grant 1 until 14.978s");
+    assert_eq!(desk.answer(TURN), "grant 1 until 14.978s");
 }
 
 #[test]
@@ -187,7 +190,7 @@ fn hold_that_ended_out_of_order_keeps_the_key_for_its_delay() {
     let mut desk = Desk::new();
     let terms = Terms { lease, renewal: Renewal::Off, ..fair() };
     desk.come_with(1, terms, Patience::Endless);
-    desk.answer(Said::Fresh);
+    desk.answer(TURN);
     assert_eq!(desk.after(10 * SECOND), "lose 1: Expired, forget 1");
 }
 
@@ -195,7 +198,7 @@ fn hold_that_ended_out_of_order_keeps_the_key_for_its_delay() {
 fn shortest_time_is_kept_before_the_next_is_served() {
     let mut desk = Desk::new();
     desk.come_with(1, Terms { at_least: 3 * SECOND, ..fair() }, Patience::Endless);
-    desk.answer(Said::Fresh);
+    desk.answer(TURN);
     desk.now += SECOND;
     assert_eq!(desk.release(1), "keep 1 for 2s");
 }
@@ -205,7 +208,7 @@ fn loss_is_told_from_the_beginning_where_that_is_wanted() {
     let watched = Terms { watch_at_once: true, ..fair() };
     let mut desk = Desk::new();
     desk.come_with(1, watched, Patience::Endless);
-    assert_eq!(desk.answer(Said::Fresh), "grant 1 until 9.978s, renew 1");
+    assert_eq!(desk.answer(TURN), "grant 1 until 9.978s, renew 1");
     let mut desk = Desk::new();
     desk.come_with(1, watched, Patience::Endless);
     desk.answer(placed(9_000, 0));
@@ -220,7 +223,7 @@ fn client_that_closes_passes_on_what_it_holds_and_leaves_the_line() {
     for event in [Event::Closing, Event::Closed] {
         let mut desk = Desk::new();
         desk.come_with(1, fair(), Patience::Endless);
-        desk.answer(Said::Fresh);
+        desk.answer(TURN);
         assert_eq!(desk.told(event), "lose 1: Closed, leave 1");
         let mut desk = standing();
         assert_eq!(desk.told(event), "refuse 1: Closed, leave 1");

@@ -4,7 +4,7 @@ use super::fair::fair;
 use super::{Desk, MS, SECOND, terms};
 use crate::lock::fence::FencingToken;
 use crate::lock::gate::{
-    Claim, Errand, Event, Failure, Given, Left, Order, Patience, Said, Terms, confirm_within,
+    Claim, Errand, Event, Failure, Found, Given, Left, Order, Patience, Said, Terms, confirm_within,
 };
 use crate::lock::lease::Lease;
 use std::collections::BTreeMap;
@@ -141,9 +141,14 @@ impl World {
                         Said::Placed { left, before, at_us: self.at_us(), anew }
                     }
                     _ => {
+                        let found = match self.holder() {
+                            Some(_) => Found::Ours,
+                            None if self.line.contains(&claim) && !anew => Found::Turn,
+                            None => Found::Free,
+                        };
                         self.line.retain(|other| *other != claim);
                         self.key = Some((claim, lease(new)));
-                        Said::Fenced(self.mint())
+                        Said::Taken { fence: Some(self.mint()), found }
                     }
                 }
             }

@@ -1,8 +1,8 @@
 //! The rows of fair claims that rest behind another one of theirs.
 
-use super::fair::{fair, given, placed};
+use super::fair::{TURN, fair, given, placed};
 use super::{Desk, MS, SECOND};
-use crate::lock::gate::{Event, Left, Patience, Said};
+use crate::lock::gate::{Event, Failure, Found, Left, Patience, Said};
 
 /// So many claims of one gate stand in line, in their order, at the desk's beginning.
 fn line(claims: u32) -> Desk {
@@ -63,13 +63,103 @@ fn next_one_asks_when_the_foremost_would_have() {
 }
 
 #[test]
-fn whoever_takes_over_late_asks_an_interval_later() {
+fn whoever_takes_over_late_asks_at_once() {
     let mut desk = line(2);
     assert_eq!(desk.after(5 * SECOND), "stand 1 and listen");
-    assert_eq!(desk.answer(Said::Fresh), "grant 1 until 14.978s");
+    assert_eq!(desk.answer(TURN), "grant 1 until 14.978s, stand 2 and listen");
+}
+
+#[test]
+fn process_is_heard_of_in_time_also_where_patience_ends_as_the_foremost_is_to_ask() {
+    let mut desk = Desk::new();
+    let until = desk.now + 5 * SECOND;
+    desk.come_with(1, fair(), Patience::Until(until));
+    assert_eq!(desk.answer(placed(60_000, 0)), "stand 1 and listen");
+    for claim in 2..=4 {
+        let until = desk.now + claim * 5 * SECOND;
+        stand(&mut desk, u64::from(claim), Patience::Until(until));
+    }
+    stand(&mut desk, 5, Patience::Endless);
+    (0..5).for_each(|before| assert_eq!(desk.answer(anew(0, before)), ""));
+    for claim in 1..=4 {
+        let second = claim * 5;
+        assert_eq!(desk.after(5 * SECOND), format!("try {claim}"), "which does not count");
+        let next = claim + 1;
+        let gone = format!("refuse {claim}: TimedOut, leave {claim}, stand {next} and listen");
+        assert_eq!(desk.answer(still(second, 0)), gone);
+        desk.answer(Said::NotOurs);
+        assert_eq!(desk.answer(still(second, 0)), "");
+    }
+}
+
+#[test]
+fn order_outlives_outages() {
+    let all = "stand 1 and listen, stand 2 and listen, stand 3 and listen, stand 4 and listen";
+    for seconds in [1, 4, 6, 11, 33] {
+        let mut desk = line(4);
+        desk.now += 2 * SECOND;
+        desk.cut();
+        for _ in 0..seconds {
+            assert_eq!(desk.after(SECOND), "", "nobody takes over from whoever cannot ask");
+        }
+        assert_eq!(desk.open(true), all);
+    }
+}
+
+#[test]
+fn order_is_that_of_the_line_where_a_place_was_lost() {
+    let mut desk = line(3);
+    desk.after(5 * SECOND);
+    assert_eq!(desk.answer(anew(5, 2)), "stand 2 and listen, stand 3 and listen");
+    (0..2).for_each(|before| assert_eq!(desk.answer(still(5, before)), ""));
+    assert_eq!(desk.after(5 * SECOND), "stand 2 and listen", "behind which the others rest");
+    desk.flying.clear();
+    desk.online = false;
+    assert_eq!(desk.open(true), "stand 3 and listen, stand 1 and listen");
+}
+
+#[test]
+fn line_that_was_lost_is_noticed_by_whoever_finds_the_lock_free() {
+    let mut desk = line(3);
+    desk.after(5 * SECOND);
+    let free = Said::Taken { fence: None, found: Found::Free };
+    let noticed = "grant 1 until 14.978s, stand 2 and listen, stand 3 and listen";
+    assert_eq!(desk.answer(free), noticed);
+    (0..2).for_each(|before| assert_eq!(desk.answer(anew(5, before)), ""));
     assert_eq!(desk.release(1), "leave 1");
-    assert_eq!(desk.answer(Said::Ours(Left::Unasked)), "report 1: Yes, forget 1");
-    assert_eq!(desk.due(), Some(10 * SECOND));
+    let nobody_waits = Said::Freed { told: 0 };
+    let noticed = "stand 2 and listen, stand 3 and listen, report 1: Yes, forget 1";
+    assert_eq!(desk.answer(nobody_waits), noticed, "lost again");
+}
+
+#[test]
+fn everybody_asks_where_an_answer_is_overdue() {
+    let mut desk = line(3);
+    desk.after(5 * SECOND);
+    let overdue = Said::Failed(Failure::Passing { may_have_run: true });
+    assert_eq!(desk.answer(overdue), "stand 2 and listen, stand 3 and listen");
+}
+
+#[test]
+fn everybody_asks_at_intervals_where_grants_are_not_told() {
+    let mut desk = line(3);
+    desk.after(5 * SECOND);
+    let untold = Said::Taken { fence: None, found: Found::Ours };
+    assert_eq!(desk.answer(untold), "grant 1 until 14.978s, stand 2, stand 3");
+    (0..2).for_each(|before| assert_eq!(desk.answer(still(5, before)), ""));
+    assert_eq!(desk.come_with(4, fair(), Patience::Endless), "stand 4");
+    desk.answer(anew(5, 2));
+    assert_eq!(desk.after(100 * MS), "stand 2, stand 3, stand 4");
+}
+
+#[test]
+fn grant_that_was_told_while_its_claim_asked_is_in_order() {
+    let mut desk = line(2);
+    desk.after(5 * SECOND);
+    desk.told(given(1, 5 * SECOND));
+    desk.answer(Said::Taken { fence: None, found: Found::Ours });
+    desk.flying.clear();
+    assert_eq!(desk.come_with(3, fair(), Patience::Endless), "stand 3 and listen");
 }
 
 #[test]
@@ -103,10 +193,11 @@ fn everybody_asks_where_the_server_may_have_taken_them_for_dead() {
     desk.answer(anew(13, 4));
     desk.answer(still(13, 0));
     stand(&mut desk, 4, Patience::Endless);
-    // Whoever comes finds out, too, and asks behind those who were there before.
+    // Whoever comes finds out, too.
     assert_eq!(
         desk.answer(anew(26, 5)),
-        "stand 1 and listen, stand 2 and listen, stand 3 and listen, stand 4 and listen"
+        "stand 1 and listen, stand 3 and listen, stand 2 and listen",
+        "2 stands behind 3 by now"
     );
 }
 
@@ -154,7 +245,8 @@ fn whoever_rests_gives_up_in_time_and_puts_nothing_off() {
 fn one_who_takes_over_after_another_does_not_put_off_what_that_was_to_do() {
     let mut desk = line(4);
     assert_eq!(desk.after(5 * SECOND), "stand 1 and listen");
-    assert!(desk.answer(Said::Fresh).starts_with("grant 1"));
+    assert_eq!(desk.answer(TURN), "grant 1 until 14.978s, stand 2 and listen");
+    assert_eq!(desk.answer(still(5, 0)), "");
     assert_eq!(desk.release(1), "leave 1");
     desk.answer(Said::Ours(Left::Unasked));
     for claim in 2..=3 {

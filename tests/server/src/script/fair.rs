@@ -157,19 +157,23 @@ pub(super) fn ask(script: &mut Running<'_, '_>) -> Result<Frame, Refusal> {
     let [terms, claim] = [script.arg(2, "'ZADD'")?, script.arg(3, "'ZADD'")?];
     let place = Bytes::from([&terms[..], &claim, b";", &line.value].concat());
     let mut held = line.held(script)?;
+    let mut found = 2;
     if held.as_ref() != Some(&line.value) {
+        found = 0;
         let first = match &held {
             Some(_) => None,
             None => first(script.redis(&[zrange, line.queue.clone(), zero.clone(), zero])?),
         };
         if first.as_ref() == Some(&place) {
             script.redis(&[zrem, line.queue.clone(), place])?;
+            found = 1;
         } else if held.is_some() || first.is_some() {
             line.read_clock(script)?;
             let [before, anew] = line.stand_in_line(script, &place)?;
             if held.is_none() {
                 held = line.pass_on(script)?;
             }
+            found = i64::from(held.is_some());
             if let Some(held) = held.filter(|held| *held != line.value) {
                 let left = script.redis(&[pttl, line.key.clone()])?;
                 let at = Frame::bulk(line.at);
@@ -190,7 +194,7 @@ pub(super) fn ask(script: &mut Running<'_, '_>) -> Result<Frame, Refusal> {
     };
     let lease = script.arg(1, "'SET'")?;
     set_px(script, line.key, line.value, lease)?;
-    Ok(Frame::Array(vec![Frame::Integer(1), Frame::bulk(fence)]))
+    Ok(Frame::Array(vec![Frame::Integer(1), Frame::bulk(fence), Frame::Integer(found)]))
 }
 
 /// `fair_leave.lua`

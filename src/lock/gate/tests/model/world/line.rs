@@ -4,7 +4,7 @@
 //! if nobody hears what is told to it.
 
 use super::{Key, Life, Setting, Stage, Word, World, caller};
-use crate::lock::gate::{Claim, Errand, Given, Left, Said, confirm_within};
+use crate::lock::gate::{Claim, Errand, Found, Given, Left, Said, confirm_within};
 use crate::lock::lease::Lease;
 use std::collections::VecDeque;
 
@@ -39,6 +39,7 @@ impl World {
                 }
                 if self.pass_on(setting).is_none() {
                     self.set(None);
+                    return Said::Freed { told: 0 };
                 }
                 Said::Ours(Left::Unasked)
             }
@@ -51,11 +52,13 @@ impl World {
         let same = |other: &Place| (other.process, other.claim) == (place.process, place.claim);
         let owned = self.owns(place.process, place.claim);
         if let Said::Ours(_) = owned {
-            return self.take(place, lease, setting);
+            return self.take(place, (lease, Found::Ours), setting);
         }
+        let mut found = Found::Free;
         let first = self.line.front().copied().filter(|_| owned == Said::Gone);
         if first.is_some_and(|first| same(&first)) {
             self.line.pop_front();
+            found = Found::Turn;
         } else if owned == Said::NotOurs || first.is_some() {
             let stood = self.line.iter_mut().find(|other| same(other));
             let anew = waits && stood.is_none();
@@ -67,18 +70,21 @@ impl World {
             let before = self.line.iter().position(same).unwrap_or(self.line.len());
             let passed = if owned == Said::Gone { self.pass_on(setting) } else { None };
             let mine = owned == Said::Gone && passed.is_none_or(|passed| same(&passed));
+            if passed.is_some() {
+                found = Found::Turn;
+            }
             if !mine {
                 let (left, before) = (self.ttl(), u32::try_from(before).unwrap());
                 return Said::Placed { left, before, at_us: self.micros(setting), anew };
             }
         }
-        self.take(place, lease, setting)
+        self.take(place, (lease, found), setting)
     }
 
-    fn take(&mut self, place: Place, lease: Lease, setting: &Setting) -> Said {
+    fn take(&mut self, place: Place, (lease, found): (Lease, Found), setting: &Setting) -> Said {
         let Place { process, claim, .. } = place;
         self.set(Some(Key { process, claim, until: setting.until(lease, self.now) }));
-        Said::Fresh
+        Said::Taken { fence: None, found }
     }
 
     /// As `pass_on` in `fair.lua` does.
