@@ -16,7 +16,8 @@ use tokio::time::Instant;
 
 /// Shared by a guard and the book. Most are never confirmed again, so to begin one takes no arithmetic.
 pub(crate) struct Hold {
-    /// Both clocks before the command was sent that began it. What is shared as a number counts from there.
+    /// Both clocks before the command was sent that began it, or when a grant was heard of that nobody had asked for. What is shared
+    /// as a number counts from there.
     begun: Clocks,
     /// Until when it lasts by that command.
     deadline: Instant,

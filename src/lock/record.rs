@@ -130,7 +130,8 @@ impl Record {
         }
     }
 
-    /// The claim holds the lock until `deadline`, by what was sent after these clocks were looked at.
+    /// The claim holds the lock until `deadline`, by what was sent after these clocks were looked at; of a grant that was told
+    /// without having been asked for, they were looked at when it was heard of.
     #[inline]
     pub(crate) fn hold(&mut self, begun: Clocks, deadline: Instant, fence: Option<FencingToken>) {
         // Nearly always nobody has kept the hold of the claim that was here before.
