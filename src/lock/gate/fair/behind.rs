@@ -77,7 +77,9 @@ impl Behind {
     pub(super) fn since(&self, at_us: u64, now: Instant) -> Option<Instant> {
         let (asked, then_us) = self.placed?;
         let passed = Duration::from_micros(at_us.checked_sub(then_us)?);
-        Some(defect!(48, now, after(asked, passed - passed / 500).min(now)))
+        let since = after(asked, passed - passed / 500);
+        // Where more time has passed there than here, nobody knows when it was.
+        Some(defect!(48, now, since)).filter(|since| *since <= now)
     }
 
     /// The line was asked then, at that time of the server's. Whether it may have taken us for dead since it was asked before.

@@ -68,6 +68,13 @@ fn grant_that_comes_late_is_confirmed_first() {
 }
 
 #[test]
+fn grant_of_a_time_that_has_not_come_here_is_confirmed_first() {
+    let mut desk = standing();
+    desk.now += SECOND;
+    assert_eq!(desk.told(given(1, 30 * SECOND)), "confirm 1", "we may have slept, and it be over");
+}
+
+#[test]
 fn grant_that_went_on_to_the_next_is_waited_for_again() {
     let mut desk = standing();
     desk.now += 4 * SECOND;
