@@ -210,7 +210,10 @@ impl Running<'_, '_> {
     /// Why a command may not run now.
     fn refusal(&self, spec: &Spec) -> Option<Refusal> {
         let state = &self.call.state;
-        if spec.is(flag::DENY_OOM) && !self.wrote && state.is_full() {
+        let user = state.sessions.get(&self.call.id).map(|session| &session.user[..]);
+        if user.is_some_and(|user| !state.users.permits(user, spec.name)) {
+            Some(self.no_permission(user.unwrap_or_default(), spec.name))
+        } else if spec.is(flag::DENY_OOM) && !self.wrote && state.is_full() {
             Some(OOM)
         } else if spec.is(flag::WRITE) && state.condition.read_only {
             Some(READ_ONLY)
@@ -225,6 +228,24 @@ impl Running<'_, '_> {
             Profile::Redis6_2 => format!("@user_script: {line}: -{}", refusal.text()),
             _ => refusal.text(),
         }
+    }
+
+    /// What a user is told whose script does what it may not.
+    fn no_permission(&self, user: &[u8], command: &str) -> Refusal {
+        let user = String::from_utf8_lossy(user);
+        Refusal::new(match self.call.profile {
+            Profile::Redis6_2 => {
+                "ERR The user executing the script can't run this command or subcommand".to_owned()
+            }
+            Profile::Redis7_0 => format!(
+                "ERR ACL failure in script: this user has no permissions to run the '{command}' \
+                 command"
+            ),
+            Profile::Redis8_4 | Profile::Valkey9 => format!(
+                "ERR ACL failure in script: User {user} has no permissions to run the '{command}' \
+                 command"
+            ),
+        })
     }
 
     /// The words for an error that ends the script.
