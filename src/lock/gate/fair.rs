@@ -55,6 +55,8 @@ pub(crate) struct Fair {
     listens: bool,
     /// The server has said that it stands in line, and nothing makes us doubt that.
     stands: bool,
+    /// It has stood in line on this connection: what was granted to it since would have been told.
+    hears: bool,
     /// Until when a connection that could not be fenced off may still bring the value.
     haunted: Option<Instant>,
     tries: u32,
@@ -98,8 +100,10 @@ impl Fair {
         scene: &Scene,
         orders: &mut Vec<Order>,
     ) -> Self {
-        let (doing, asked, stands, haunted, tries) = (Doing::Offline, false, false, None, 0);
-        let mut fair = Self { waiter, arrival, doing, asked, listens, stands, haunted, tries };
+        let (doing, asked, stands, hears) = (Doing::Offline, false, false, false);
+        let (haunted, tries) = (None, 0);
+        let mut fair =
+            Self { waiter, arrival, doing, asked, listens, stands, hears, haunted, tries };
         fair.ask(false, scene, orders);
         fair
     }
@@ -152,7 +156,7 @@ impl Fair {
         orders: &mut Vec<Order>,
     ) {
         let sent = scene.now;
-        self.stands = false;
+        (self.stands, self.hears) = (false, false);
         self.doing = Doing::Confirming { sent, fence };
         let (claim, lease) = (self.claim(), self.waiter.terms.lease);
         orders.push(Order::Send(Errand::Confirm { claim, sent, lease, in_full }));
@@ -213,7 +217,7 @@ impl Fair {
         scene: &Scene,
         orders: &mut Vec<Order>,
     ) {
-        self.stands = false;
+        (self.stands, self.hears) = (false, false);
         let Doing::Waiting { .. } = self.doing else {
             return; // what was asked meanwhile is answered behind it
         };
@@ -299,7 +303,7 @@ impl Fair {
             self.ask(false, scene, orders);
             return Next::Stays;
         }
-        self.stands = true;
+        (self.stands, self.hears) = (true, self.listens);
         let beat = if self.listens { after(scene.now, BEAT) } else { self.back_off(scene) };
         let until = match left {
             Left::For(left) => {
@@ -316,7 +320,7 @@ impl Fair {
         if let Some(why) = self.waiter.given_up(failure, scene.now) {
             return Next::Refused(why);
         }
-        self.stands = false;
+        (self.stands, self.hears) = (false, false);
         self.doing = Doing::Waiting { until: self.back_off(scene) };
         Next::Stays
     }
@@ -369,6 +373,7 @@ impl Fair {
     }
 
     fn opened(&mut self, fenced: bool, same: bool, scene: &Scene, orders: &mut Vec<Order>) {
+        self.hears = false;
         if !fenced && self.asked {
             // What may still come late is a place in line, too.
             let until = self.waiter.terms.lease.no_shorter_than(ALIVE).surely_over(scene.now);

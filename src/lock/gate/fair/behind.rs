@@ -53,6 +53,8 @@ pub(crate) struct Behind {
     unfenced: Option<Instant>,
     /// When the foremost is to ask, or was to.
     asks_at: Option<Instant>,
+    /// There has been another connection since some of those have asked who are to ask again.
+    reopened: bool,
     /// A grant was found of which nothing had been told.
     pub(super) untold: bool,
     /// When the line was asked for a place last, and what time it was then at the server, at the earliest.
@@ -97,7 +99,7 @@ impl Behind {
 
     /// There is another connection, perhaps to a server that knows nothing of us, and whose clock says nothing about this one's.
     pub(super) fn opened(&mut self, fenced: bool, now: Instant) {
-        (self.placed, self.untold) = (None, false);
+        (self.placed, self.untold, self.reopened) = (None, false, true);
         self.unfenced = if fenced { self.unfenced } else { Some(now) };
     }
 
@@ -151,6 +153,11 @@ impl Behind {
         self.resting.pop_earliest().map(|rested| self.stand_up(rested, now))
     }
 
+    /// Whoever was to ask on this connection has, if nobody is left.
+    pub(super) fn settle(&mut self) {
+        self.reopened &= !self.again.is_empty();
+    }
+
     /// Forgets what mattered to those who were there.
     pub(super) fn tidy(&mut self) {
         (self.gives_up, self.asks_at, self.haunted) = (None, None, None);
@@ -199,6 +206,7 @@ impl Behind {
         let lease = waiter.terms.lease.no_shorter_than(ALIVE);
         let haunted = self.unfenced.map(|opened| lease.surely_over(opened)).max(self.haunted);
         let (doing, asked, listens) = (Doing::Waiting { until: now }, true, true);
-        Fair { waiter, arrival, doing, asked, listens, stands: false, haunted, tries: 0 }
+        let (stands, hears) = (false, !self.reopened);
+        Fair { waiter, arrival, doing, asked, listens, stands, hears, haunted, tries: 0 }
     }
 }

@@ -84,11 +84,11 @@ impl Gate {
                 };
                 if self.fair.get(at)?.expects(errand) {
                     let fair = self.fair.get_mut(at)?;
-                    let stood = fair.stands;
+                    let before = (fair.stands, fair.hears);
                     let next = fair.said(said, scene, orders);
                     self.fair_next(at, next, scene, orders);
                     if let Errand::Queue { claim, sent, .. } = errand {
-                        self.answered(claim, (sent, stood), said);
+                        self.answered(claim, (sent, before), said);
                     }
                 }
                 return None;

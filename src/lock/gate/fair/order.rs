@@ -101,8 +101,14 @@ impl Gate {
         scene.ears.told && !defect!(57) && self.fair.iter().any(tries)
     }
 
-    /// The server answered a question of a claim, sent then, that was taken to stand in line if it `stood`.
-    pub(super) fn answered(&mut self, claim: Claim, (sent, stood): (Instant, bool), said: Said) {
+    /// The server answered a question of a claim, sent then, that was taken to stand in line if it `stood`, and would have been told of a
+    /// grant if it `heard`.
+    pub(super) fn answered(
+        &mut self,
+        claim: Claim,
+        (sent, (stood, heard)): (Instant, (bool, bool)),
+        said: Said,
+    ) {
         let doubt = match said {
             Said::Placed { at_us, anew, .. } => {
                 let last = self.next_arrival();
@@ -115,8 +121,8 @@ impl Gate {
                 forgotten && !defect!(55) || stood && anew && !defect!(56)
             }
             Said::Taken { found: Found::Ours, .. } => {
-                self.behind.untold |= stood;
-                stood
+                self.behind.untold |= heard;
+                stood || heard
             }
             Said::Taken { found: Found::Free, .. } => stood && !defect!(58),
             // Whether it was carried out is not known, nor what the answer would have told.
@@ -140,6 +146,7 @@ impl Gate {
                 self.fair.push_back(Fair::begin(waiter, heard, scene, orders));
             }
         }
+        self.behind.settle();
         if self.behind.is_empty() && !self.fair.iter().any(Fair::leads) {
             self.behind.tidy();
         }
