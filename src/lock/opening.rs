@@ -2,7 +2,7 @@
 //!
 //! The wall clock is looked at every few milliseconds at most, and who comes soon after a look is dated by it. For people that is
 //! no difference. For a hold, which compares both clocks later to notice that the machine has slept, it is as good as a look
-//! of its own: it must only not be later than what the hold rests on.
+//! of its own: the look was before the command was written, and a sleep since then shows.
 
 use crate::lock::book::Book;
 use crate::lock::engine::Engine;
