@@ -1,8 +1,9 @@
 //! The task that owns a socket: it writes what is queued, reads what comes, and dials again when the connection is lost.
 //!
 //! Reading never waits for writing. After a batch of replies that woke several callers it yields before it writes, and
-//! once more while some of them are still to ask, so that what they ask leaves in one write (`crowd.rs`); no timer delays a flush. One timer (`alarm.rs`) is for the
-//! deadlines of all callers and for a server that owes an answer and sends nothing (`pulse.rs`).
+//! once more while some of them are still to ask, so that what they ask leaves in one write (`crowd.rs`); no timer delays a
+//! flush. One timer (`alarm.rs`) is for the deadlines of all callers and for a server that owes an answer and sends nothing
+//! (`pulse.rs`).
 
 mod delivery;
 mod losses;

@@ -1,6 +1,7 @@
 //! The line for a fair lock, as those of one process stand in it: they are served in the order of their coming, whatever happens to
 //! their connection or the line, and few of them ask. In process, on a paused clock.
 
+use crate::support::Counting;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tenure::{Client, Config, Lock, Options};
@@ -149,4 +150,23 @@ async fn thousand_waiters_ask_once_in_five_seconds() {
     held.release().await.unwrap();
     let (order, _) = waiters.end().await;
     assert_eq!(order, (0..1_000).collect::<Vec<_>>());
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_is_given_the_lock_has_its_turn_before_that_is_confirmed() {
+    let (server, counting) = (Server::new(Profile::Valkey9), Counting::default());
+    let (ours, theirs) = (connect(&server).await, counting.config(&server));
+    let lock = fair(&Client::with_config(theirs).await.unwrap());
+    let held = fair(&ours).acquire().await.unwrap();
+    let next = tokio::spawn({
+        let counting = counting.clone();
+        async move { (lock.acquire().await.unwrap(), counting.writes()) }
+    });
+    sleep(SECOND).await;
+    let before = counting.writes();
+    held.release().await.unwrap();
+    let (_guard, by_then) = next.await.unwrap();
+    assert_eq!(by_then, before);
+    sleep(MS).await;
+    assert_eq!(counting.writes(), before + 1, "it was confirmed");
 }

@@ -1,6 +1,6 @@
 -- What the scripts of fair locks begin with; the one that mints stands in front of it. Those who wait stand in a sorted set, by
--- when they came, each behind all who were there; a hash says until when each process counts as alive, in microseconds: by its inbox if it hears of grants, by the
--- value of each of its claims if it asks.
+-- when they came, each behind all who were there; a hash says until when each process counts as alive, in microseconds: by its
+-- inbox if it hears of grants, by the value of each of its claims if it asks.
 --   KEYS[1]  the lock's key
 --   KEYS[2]  the sorted set of those who wait: `confirm;fenced;inbox;claim;value`
 --   KEYS[3]  the hash of those who live
