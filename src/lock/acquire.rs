@@ -250,7 +250,7 @@ impl Drop for Acquiring<'_> {
             if self.locker.engine.witness.is_some() && matches!(event, Event::Left { .. }) {
                 book.watch_leave(claim, Instant::now());
             }
-            book.news.push_back(News { gate, event, sent: None });
+            book.news.push_back(News { gate, event, clocks: None });
             book.drop_if_done(claim);
         });
     }

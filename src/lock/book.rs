@@ -86,11 +86,11 @@ pub(crate) struct Link {
     pub(crate) heeding: usize,
 }
 
-/// One thing that happened at one gate; of an answer, when its question was sent.
+/// One thing that happened at one gate; of an answer, when its question was sent, and of a grant, when it was heard of.
 pub(crate) struct News {
     pub(crate) gate: usize,
     pub(crate) event: Event,
-    pub(crate) sent: Option<Clocks>,
+    pub(crate) clocks: Option<Clocks>,
 }
 
 /// An errand whose answer is on its way.
@@ -127,7 +127,7 @@ impl Book {
     pub(crate) fn tell_all(&mut self, event: Event) {
         self.bells.ring_all();
         for gate in self.gates.in_use() {
-            self.news.push_back(News { gate, event, sent: None });
+            self.news.push_back(News { gate, event, clocks: None });
         }
     }
 

@@ -9,6 +9,7 @@ use crate::lock::engine::Engine;
 use crate::lock::error::AcquireError;
 use crate::lock::fairness::Turn;
 use crate::lock::gate::Event;
+use crate::lock::hold::Clocks;
 use crate::lock::plan::{self, Key};
 use crate::lock::speech::{self, Word};
 use bytes::Bytes;
@@ -84,16 +85,16 @@ impl Ear {
             Notice::Reply(tag, reply) if engine.answered_shortly(book, *tag, reply) => {}
             Notice::Reply(tag, reply) => {
                 let reply = std::mem::replace(reply, Ok(Frame::Null));
-                if let Some(News { gate, event, sent }) = engine.answered(book, *tag, reply) {
-                    engine.happen(book, gate, &event, sent);
+                if let Some(News { gate, event, clocks }) = engine.answered(book, *tag, reply) {
+                    engine.happen(book, gate, &event, clocks);
                 }
             }
-            Notice::Push(items) => self.pushed(book, std::mem::take(items)),
+            Notice::Push(items) => self.pushed(engine, book, std::mem::take(items)),
         }
         engine.work_off(book);
     }
 
-    fn pushed(&self, book: &mut Book, items: Vec<Frame>) {
+    fn pushed(&self, engine: &Engine, book: &mut Book, items: Vec<Frame>) {
         let mut items = items.into_iter();
         let (kind, first, message) = (items.next(), items.next(), items.next());
         let Some(Frame::Bulk(kind) | Frame::Simple(kind)) = kind else { return };
@@ -101,7 +102,7 @@ impl Ear {
             (b"invalidate", Some(Frame::Array(keys))) => {
                 for key in keys {
                     if let Frame::Bulk(key) = key {
-                        self.tell(book, key.into(), Event::Changed);
+                        self.tell(book, key.into(), Event::Changed, None);
                     }
                 }
             }
@@ -109,7 +110,7 @@ impl Ear {
             (b"invalidate", Some(Frame::Null)) => book.tell_all(Event::Flushed),
             (b"message", Some(Frame::Bulk(channel))) if channel == self.inbox => {
                 if let Some(Frame::Bulk(message)) = message {
-                    self.turn(book, &message.into());
+                    self.turn(book, &message.into(), engine.clocks());
                 }
             }
             (b"message", Some(Frame::Bulk(channel))) => {
@@ -125,26 +126,26 @@ impl Ear {
                     Word::Waiting => Event::Pleaded { process },
                 };
                 for key in plan::keys_of_channel(&channel.into()).into_iter().flatten() {
-                    self.tell(book, key, event);
+                    self.tell(book, key, event, None);
                 }
             }
             _ => {}
         }
     }
 
-    /// The server has given a fair lock to one of ours.
-    fn turn(&self, book: &mut Book, message: &Bytes) {
+    /// The server has given a fair lock to one of ours, as is heard now.
+    fn turn(&self, book: &mut Book, message: &Bytes, clocks: Clocks) {
         let Some(Turn { key, value, given }) = Turn::read(message) else { return };
         if book.value(given.claim) == value {
             book.is_given = true;
-            self.tell(book, key, Event::Given(given));
+            self.tell(book, key, Event::Given(given), Some(clocks));
         }
     }
 
-    fn tell(&self, book: &mut Book, key: Bytes, event: Event) {
+    fn tell(&self, book: &mut Book, key: Bytes, event: Event, clocks: Option<Clocks>) {
         book.bells.ring(&key);
         if let Some(gate) = book.gates.find(&Key::new(key, &self.hasher)) {
-            book.news.push_back(News { gate, event, sent: None });
+            book.news.push_back(News { gate, event, clocks });
         }
     }
 }

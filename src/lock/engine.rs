@@ -188,16 +188,16 @@ impl Engine {
     }
 
     fn tell_news(&self, book: &mut Book) {
-        while let Some(News { gate, event, sent }) = book.news.pop_front() {
-            self.happen(book, gate, &event, sent);
+        while let Some(News { gate, event, clocks }) = book.news.pop_front() {
+            self.happen(book, gate, &event, clocks);
         }
     }
 
     /// Tells one gate what has happened, and does what it orders. What that leads to at once is in the news then.
     ///
-    /// `sent` is when the question was sent whose answer this is.
-    pub(crate) fn happen(&self, book: &mut Book, at: usize, event: &Event, sent: Option<Clocks>) {
-        let scene = book.scene();
+    /// `clocks` is when the question was sent whose answer this is, or when a grant was heard of.
+    pub(crate) fn happen(&self, book: &mut Book, at: usize, event: &Event, clocks: Option<Clocks>) {
+        let scene = book.scene(clocks);
         if self.witness.is_some() {
             book.watch_news(event, scene.now);
         }
@@ -211,7 +211,7 @@ impl Engine {
             if self.witness.is_some() {
                 book.watch_order(&order, scene.now);
             }
-            self.perform(book, at, order, sent);
+            self.perform(book, at, order, clocks);
         }
         orders.clear();
         book.orders = orders;
@@ -242,12 +242,12 @@ impl Engine {
         }
     }
 
-    /// `sent` is when the question was sent whose answer led to the order.
-    fn perform(&self, book: &mut Book, at: usize, order: Order, sent: Option<Clocks>) {
+    /// `clocks` is when the question was sent whose answer led to the order, or the grant was heard of.
+    fn perform(&self, book: &mut Book, at: usize, order: Order, clocks: Option<Clocks>) {
         match order {
             Order::Send(errand) => self.send(book, at, errand),
             Order::Grant { claim, term, fence } => {
-                self.grant(book, (claim, fence), term, sent);
+                self.grant(book, (claim, fence), term, clocks);
                 book.ring_bell(at);
             }
             Order::Refuse { claim, why } => {
@@ -256,7 +256,7 @@ impl Engine {
             }
             Order::Extend { claim, term } => {
                 if let Some(hold) = book.record(claim).and_then(|record| record.hold.as_ref()) {
-                    hold.confirm(term, sent.unwrap_or_else(|| self.clocks()));
+                    hold.confirm(term, clocks.unwrap_or_else(|| self.clocks()));
                 }
             }
             Order::Lose { claim, cause } => {
@@ -283,10 +283,10 @@ impl Engine {
         book: &mut Book,
         (claim, fence): (Claim, Option<FencingToken>),
         term: Term,
-        sent: Option<Clocks>,
+        clocks: Option<Clocks>,
     ) {
         if let Some(record) = book.record(claim) {
-            let begun = sent.unwrap_or_else(|| self.clocks());
+            let begun = clocks.unwrap_or_else(|| self.clocks());
             record.hold(begun, term.deadline, fence);
         }
         book.deliver(claim, Mail::Granted);
@@ -295,7 +295,7 @@ impl Engine {
 
 impl Book {
     /// What is the case now.
-    fn scene(&mut self) -> Scene {
+    fn scene(&mut self, clocks: Option<Clocks>) -> Scene {
         let now = self.now();
         // The additive sequence of SplitMix64, and its mixing.
         self.luck = self.luck.wrapping_add(0x9e37_79b9_7f4a_7c15);
@@ -303,6 +303,7 @@ impl Book {
         let mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
         Scene {
             now,
+            clocks,
             entropy: mixed ^ mixed >> 31,
             online: self.dialect.is_some(),
             ears: self.dialect.as_ref().map(|dialect| dialect.ears()).unwrap_or_default(),

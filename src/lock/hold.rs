@@ -16,8 +16,8 @@ use tokio::time::Instant;
 
 /// Shared by a guard and the book. Most are never confirmed again, so to begin one takes no arithmetic.
 pub(crate) struct Hold {
-    /// Both clocks before the command was sent that began it, or when a grant was heard of that nobody had asked for. What is shared
-    /// as a number counts from there.
+    /// Both clocks before the command was sent that began it; or when a grant was heard of that nobody had asked for, whose deadline
+    /// makes up for what the machine may have slept by then. What is shared as a number counts from there.
     begun: Clocks,
     /// Until when it lasts by that command.
     deadline: Instant,
@@ -45,11 +45,24 @@ pub(crate) enum Status {
 }
 
 /// Both clocks at once.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Clocks {
     pub(crate) now: Instant,
     /// Since 1970.
     pub(crate) wall: Duration,
+}
+
+impl Clocks {
+    /// By how many nanoseconds the wall clock has moved further than the other one since an earlier look.
+    fn ahead(self, then: Self) -> i64 {
+        let moved = clamp(nanos(self.wall)).saturating_sub(clamp(nanos(then.wall)));
+        moved.saturating_sub(clamp(nanos(self.now.saturating_duration_since(then.now))))
+    }
+
+    /// How long the machine may have slept since an earlier look.
+    pub(crate) fn slept(self, then: Self) -> Duration {
+        Duration::from_nanos(u64::try_from(self.ahead(then)).unwrap_or_default())
+    }
 }
 
 const HELD: u8 = 0;
@@ -67,7 +80,8 @@ const CAUSES: [LostCause; 7] = [
 ];
 
 impl Hold {
-    /// A hold that is held until `deadline`, by a command that was sent after these clocks were looked at.
+    /// A hold that is held until `deadline`, by a command that was sent, or a grant that was heard of, once these clocks had been
+    /// looked at.
     pub(crate) fn new(begun: Clocks, deadline: Instant, fence: Option<FencingToken>) -> Self {
         Self {
             begun,
@@ -97,7 +111,7 @@ impl Hold {
     /// The hold lasts for this term, whose command was sent after these clocks were looked at.
     pub(crate) fn confirm(&self, term: Term, clocks: Clocks) {
         let (first, last) = (self.nanos(self.deadline), self.nanos(term.deadline));
-        self.ahead.store(self.ahead(clocks), Ordering::Relaxed);
+        self.ahead.store(clocks.ahead(self.begun), Ordering::Relaxed);
         self.longer.store(clamp(last).saturating_sub(clamp(first)), Ordering::Release);
         self.confirmed_by.store(self.nanos(term.sent), Ordering::Release);
         self.confirmed.fetch_add(1, Ordering::Release);
@@ -106,12 +120,6 @@ impl Hold {
 
     fn nanos(&self, at: Instant) -> u64 {
         nanos(at.saturating_duration_since(self.begun.now))
-    }
-
-    /// By how many nanoseconds the wall clock has moved further than the other one.
-    fn ahead(&self, Clocks { now, wall }: Clocks) -> i64 {
-        let moved = clamp(nanos(wall)).saturating_sub(clamp(nanos(self.begun.wall)));
-        moved.saturating_sub(clamp(self.nanos(now)))
     }
 
     /// Until when the hold may be relied on.
@@ -161,7 +169,7 @@ impl Hold {
         if left.is_zero() {
             return Validity::Ended;
         }
-        let slept = self.ahead(clocks).saturating_sub(self.ahead.load(Ordering::Relaxed));
+        let slept = clocks.ahead(self.begun).saturating_sub(self.ahead.load(Ordering::Relaxed));
         if u64::try_from(slept).is_ok_and(|slept| slept >= nanos(left) && !defect!(36)) {
             Validity::Doubtful
         } else {

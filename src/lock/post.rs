@@ -117,7 +117,7 @@ impl Engine {
         };
         let event = Event::Said { errand, said: reading.said };
         book.note(gate, reading);
-        Some(News { gate, event, sent })
+        Some(News { gate, event, clocks: sent })
     }
 
     /// Nobody at a gate waits any more.
@@ -140,7 +140,7 @@ impl Engine {
         let posted = self.tell_server(book, here, LISTENS | at as Tag, &[b"SUBSCRIBE", &channel]);
         match book.gates.get_mut(at) {
             Some(entry) if posted => entry.listening = true,
-            _ => book.news.push_back(News { gate: at, event: Event::Deafened, sent: None }),
+            _ => book.news.push_back(News { gate: at, event: Event::Deafened, clocks: None }),
         }
     }
 
@@ -224,7 +224,7 @@ impl Book {
 
     /// A gate's errand came to this without having been sent.
     fn hear(&mut self, gate: usize, errand: Errand, said: Said) {
-        self.news.push_back(News { gate, event: Event::Said { errand, said }, sent: None });
+        self.news.push_back(News { gate, event: Event::Said { errand, said }, clocks: None });
     }
 
     /// Whether releases at a gate are told from now on.
@@ -260,7 +260,7 @@ impl Book {
     }
 
     fn hear_of(&mut self, gate: usize, event: Event) {
-        self.news.push_back(News { gate, event, sent: None });
+        self.news.push_back(News { gate, event, clocks: None });
     }
 
     /// Nothing that was subscribed to is heard any more.

@@ -130,8 +130,8 @@ impl Record {
         }
     }
 
-    /// The claim holds the lock until `deadline`, by what was sent after these clocks were looked at; of a grant that was told
-    /// without having been asked for, they were looked at when it was heard of.
+    /// The claim holds the lock until `deadline`. These clocks were looked at before the command was sent that this rests on; for a
+    /// grant that was told without having been asked for, when it was heard of.
     #[inline]
     pub(crate) fn hold(&mut self, begun: Clocks, deadline: Instant, fence: Option<FencingToken>) {
         // Nearly always nobody has kept the hold of the claim that was here before.

@@ -53,7 +53,7 @@ fn ring(engine: &Engine, now: Instant) {
             return;
         }
         while let Some(gate) = book.ring(after(now, ALONG)) {
-            book.news.push_back(News { gate, event: Event::Tick, sent: None });
+            book.news.push_back(News { gate, event: Event::Tick, clocks: None });
         }
     });
 }

@@ -4,6 +4,7 @@ use crate::backoff::Backoff;
 use crate::lock::error::LostCause;
 use crate::lock::fence::FencingToken;
 use crate::lock::gate::fair::{Found, Given};
+use crate::lock::hold::Clocks;
 use crate::lock::lease::Lease;
 use crate::lock::options::{Renewal, Wakeup};
 use std::time::Duration;
@@ -46,6 +47,8 @@ pub(crate) enum Patience {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Scene {
     pub(crate) now: Instant,
+    /// Both clocks before the question was sent whose answer this is, or when a grant was heard of that nobody had asked for.
+    pub(crate) clocks: Option<Clocks>,
     /// Any evenly distributed number, for jitter.
     pub(crate) entropy: u64,
     /// Whether there is a connection that commands can be sent on.

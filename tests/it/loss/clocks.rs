@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 use tenure::{CheckError, Client, Config, LostCause, Options, Renewal};
-use tenure_server::{Profile, Server};
+use tenure_server::{Link, Profile, Server, Way};
 use tokio::time::{Instant, advance, sleep};
 
 /// A wall clock that tests set, in milliseconds ahead of tokio's.
@@ -68,4 +68,29 @@ async fn process_that_was_stopped_for_longer_than_its_lease_knows_before_it_acts
     assert!(!guard.is_held());
     assert!(matches!(guard.check(Duration::ZERO), Err(CheckError::Lost(LostCause::Expired))));
     assert_eq!(guard.lost().await, LostCause::Expired);
+}
+
+#[tokio::test(start_paused = true)]
+async fn machine_that_slept_through_its_turn_in_a_fair_line_does_not_take_it() {
+    let (server, link) = (Server::new(Profile::Valkey9), Link::new());
+    let others = connect(&server).await;
+    let (config, ahead) = wall(Config::dialer(link.over(server.dialer())));
+    let sleeper = Client::with_config(config).await.unwrap();
+    let held = others.lock("l").fair().acquire().await.unwrap();
+    let turn = tokio::spawn({
+        let lock = sleeper.lock("l").fair();
+        async move { lock.acquire().await.unwrap() }
+    });
+    sleep(MS).await;
+    link.hold(Way::ToClient);
+    held.release().await.unwrap();
+    // It was given the lock, and sleeps before it hears of that; then somebody else has it.
+    ahead.fetch_add(60_000, Ordering::SeqCst);
+    server.advance(60 * SECOND);
+    let next = others.lock("l").fair().acquire().await.unwrap();
+    link.release(Way::ToClient);
+    sleep(MS).await;
+    assert!(next.is_held() && !turn.is_finished(), "two hold it");
+    next.release().await.unwrap();
+    assert!(turn.await.unwrap().is_held());
 }

@@ -28,6 +28,7 @@ use crate::lock::gate::head::Waiter;
 use crate::lock::gate::line::earlier;
 use crate::lock::gate::places::Places;
 use crate::lock::gate::words::Claim;
+use crate::lock::hold::Clocks;
 use crate::seam::after;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -58,7 +59,7 @@ pub(crate) struct Behind {
     /// A grant was found of which nothing had been told.
     pub(super) untold: bool,
     /// When the line was asked for a place last, and what time it was then at the server, at the earliest.
-    placed: Option<(Instant, u64)>,
+    placed: Option<(Clocks, u64)>,
 }
 
 impl Behind {
@@ -75,18 +76,21 @@ impl Behind {
         self.gives_up.filter(|_| !self.is_empty())
     }
 
-    /// The earliest time here at which it can have been `at_us` at the server, if it was no earlier than when it told the time last.
-    pub(super) fn since(&self, at_us: u64, now: Instant) -> Option<Instant> {
+    /// The earliest time here at which it can have been `at_us` at the server, as was heard at these `clocks`, if it was no earlier
+    /// than when it told the time last.
+    pub(super) fn since(&self, at_us: u64, clocks: Clocks) -> Option<Instant> {
         let (asked, then_us) = self.placed?;
         let passed = Duration::from_micros(at_us.checked_sub(then_us)?);
-        let since = after(asked, passed - passed / 500);
+        let since = after(asked.now, passed - passed / 500);
         // Where more time has passed there than here, nobody knows when it was.
-        Some(defect!(48, now, since)).filter(|since| *since <= now)
+        let since = Some(defect!(48, clocks.now, since)).filter(|since| *since <= clocks.now)?;
+        // What the machine has slept since it asked may all have come behind that, and does not show in this clock.
+        since.checked_sub(defect!(61, Duration::ZERO, clocks.slept(asked)))
     }
 
     /// The line was asked then, at that time of the server's. Whether it may have taken us for dead since it was asked before.
-    pub(super) fn note_time(&mut self, sent: Instant, at_us: u64) -> bool {
-        let before = self.placed.replace((sent, at_us));
+    pub(super) fn note_time(&mut self, asked: Option<Clocks>, at_us: u64) -> bool {
+        let before = std::mem::replace(&mut self.placed, asked.map(|asked| (asked, at_us)));
         before.is_some_and(|(_, before_us)| {
             Duration::from_micros(at_us.saturating_sub(before_us)) > LIVES
         })

@@ -52,7 +52,8 @@ impl Gate {
                 return None;
             }
             Event::Given(given) => {
-                let since = self.behind.since(given.at_us, scene.now);
+                let heard = scene.clocks;
+                let since = heard.and_then(|clocks| self.behind.since(given.at_us, clocks));
                 match self.fair_at(given.claim) {
                     Some(at) => self.fair.get_mut(at)?.given(given, since, scene, orders),
                     // Has gone, and a late command has brought it back into the line.
@@ -87,8 +88,8 @@ impl Gate {
                     let before = (fair.stands, fair.hears);
                     let next = fair.said(said, scene, orders);
                     self.fair_next(at, next, scene, orders);
-                    if let Errand::Queue { claim, sent, .. } = errand {
-                        self.answered(claim, (sent, before), said);
+                    if let Errand::Queue { claim, .. } = errand {
+                        self.answered(claim, (scene.clocks, before), said);
                     }
                 }
                 return None;

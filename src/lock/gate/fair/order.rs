@@ -3,6 +3,7 @@
 use super::{Doing, Fair, Found};
 use crate::lock::gate::Gate;
 use crate::lock::gate::words::{Claim, Ears, Errand, Event, Order, Said, Scene, Why};
+use crate::lock::hold::Clocks;
 use tokio::time::Instant;
 
 /// How many claims of a gate ask at the same time, at most. As many keep a server busy, and a thousand that come together take no memory
@@ -101,12 +102,12 @@ impl Gate {
         scene.ears.told && !defect!(57) && self.fair.iter().any(tries)
     }
 
-    /// The server answered a question of a claim, sent then, that was taken to stand in line if it `stood`, and would have been told of a
+    /// The server answered a question of a claim, asked then, that was taken to stand in line if it `stood`, and would have been told of a
     /// grant if it `heard`.
     pub(super) fn answered(
         &mut self,
         claim: Claim,
-        (sent, (stood, heard)): (Instant, (bool, bool)),
+        (asked, (stood, heard)): (Option<Clocks>, (bool, bool)),
         said: Said,
     ) {
         let doubt = match said {
@@ -117,7 +118,7 @@ impl Gate {
                 if anew && !defect!(60) {
                     fair.arrival = last;
                 }
-                let forgotten = self.behind.note_time(sent, at_us);
+                let forgotten = self.behind.note_time(asked, at_us);
                 forgotten && !defect!(55) || stood && anew && !defect!(56)
             }
             Said::Taken { found: Found::Ours, .. } => {

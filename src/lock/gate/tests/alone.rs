@@ -110,7 +110,7 @@ impl Twins {
     /// Both order the same, and what the folded one says of itself, or unfolds to, is what the other is.
     fn tell(&mut self, event: Event) {
         let ears = Ears { echoes: false, ..TRACKS };
-        let scene = Scene { now: self.now, entropy: 7, online: self.online, ears };
+        let scene = Scene { now: self.now, clocks: None, entropy: 7, online: self.online, ears };
         let (mut orders, mut others) = (Vec::new(), Vec::new());
         self.folded.on(&event, &scene, &mut orders);
         self.ordinary.on_any(event, &scene, &mut others);

@@ -75,6 +75,21 @@ fn grant_of_a_time_that_has_not_come_here_is_confirmed_first() {
 }
 
 #[test]
+fn grant_that_the_machine_may_have_slept_behind_is_confirmed_first() {
+    for (slept, told) in [(900, "grant 1 until 1.593s, confirm 1"), (1_000, "confirm 1")] {
+        let mut desk = standing();
+        desk.now += 501 * MS;
+        desk.slept += slept * MS;
+        assert_eq!(desk.told(given(1, 500 * MS)), told);
+    }
+    let mut desk = standing();
+    desk.slept += 60 * SECOND;
+    assert_eq!(desk.after(5 * SECOND), "stand 1 and listen");
+    assert_eq!(desk.answer(placed(9_000, 0)), "");
+    assert!(desk.told(given(1, Duration::ZERO)).starts_with("grant 1"), "it has asked since");
+}
+
+#[test]
 fn grant_that_went_on_to_the_next_is_waited_for_again() {
     let mut desk = standing();
     desk.now += 4 * SECOND;

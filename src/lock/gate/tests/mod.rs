@@ -20,6 +20,7 @@ use crate::lock::gate::{
     Claim, Ears, Errand, Event, Failure, Fence, Gate, Left, Order, Patience, Said, Scene, Term,
     Terms,
 };
+use crate::lock::hold::Clocks;
 use crate::lock::lease::Lease;
 use crate::lock::options::{Renewal, Wakeup};
 use std::collections::VecDeque;
@@ -45,6 +46,14 @@ pub(crate) fn terms() -> Terms {
     }
 }
 
+/// The time that an event tells of: when a place in line was asked for that is answered now.
+fn told_of(event: &Event, now: Instant) -> Instant {
+    match *event {
+        Event::Said { errand: Errand::Queue { sent, .. }, .. } => sent,
+        _ => now,
+    }
+}
+
 /// A gate, the commands that are on their way, and a clock.
 struct Desk {
     gate: Gate,
@@ -52,21 +61,26 @@ struct Desk {
     now: Instant,
     online: bool,
     ears: Ears,
+    /// How long the machine has slept, by the wall clock.
+    slept: Duration,
     flying: VecDeque<Errand>,
 }
 
 impl Desk {
     fn new() -> Self {
         let now = Instant::now();
-        let flying = VecDeque::new();
-        Self { gate: Gate::default(), begun: now, now, online: true, ears: TRACKS, flying }
+        let (gate, ears, slept, flying) =
+            (Gate::default(), TRACKS, Duration::ZERO, VecDeque::new());
+        Self { gate, begun: now, now, online: true, ears, slept, flying }
     }
 
     /// What is ordered when this happens.
     fn on(&mut self, event: Event) -> Vec<Order> {
         let mut orders = Vec::new();
         let (now, online, ears) = (self.now, self.online, self.ears);
-        let scene = Scene { now, entropy: u64::MAX, online, ears };
+        let at = told_of(&event, now);
+        let clocks = Some(Clocks { now: at, wall: at - self.begun + self.slept });
+        let scene = Scene { now, clocks, entropy: u64::MAX, online, ears };
         self.gate.on(&event, &scene, &mut orders);
         if event == Event::Tick {
             // What one look does not settle the next one does: nobody looks again and again at what does not change.

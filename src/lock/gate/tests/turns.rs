@@ -75,7 +75,8 @@ impl World {
     }
 
     fn tell(&mut self, at: usize, event: Event) {
-        let scene = Scene { now: self.now, entropy: u64::MAX, online: true, ears: TRACKS };
+        let (now, clocks) = (self.now, None);
+        let scene = Scene { now, clocks, entropy: u64::MAX, online: true, ears: TRACKS };
         let mut orders = Vec::new();
         self.processes[at].gate.on(&event, &scene, &mut orders);
         for order in orders {

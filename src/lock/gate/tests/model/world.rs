@@ -11,9 +11,12 @@ pub(super) use line::Line;
 
 use super::setting::{Faults, Setting};
 use crate::lock::fence::FencingToken;
+use crate::lock::gate::tests::told_of;
 use crate::lock::gate::{Claim, Errand, Event, Failure, Gate, Given, Order, Patience, Said, Scene};
+use crate::lock::hold::Clocks;
 use fences::Progress;
 use std::collections::VecDeque;
+use std::time::Duration;
 use tokio::time::Instant;
 
 /// What a gate may send at one moment; whoever sends more goes round in circles.
@@ -314,7 +317,8 @@ impl World {
     fn tell(&mut self, at: usize, event: Event, setting: &Setting) {
         let process = &mut self.processes[at];
         let (now, online, ears) = (self.now, process.online, setting.ears);
-        let scene = Scene { now, entropy: u64::MAX, online, ears };
+        let clocks = Some(Clocks { now: told_of(&event, now), wall: Duration::ZERO });
+        let scene = Scene { now, clocks, entropy: u64::MAX, online, ears };
         let mut orders = Vec::new();
         process.gate.on(&event, &scene, &mut orders);
         for order in orders {
