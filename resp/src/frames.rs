@@ -87,6 +87,14 @@ impl<'a> Frames<'a> {
     }
 }
 
+impl Frames<'_> {
+    /// Whether nothing is left of what has arrived: behind a frame, there is no other then, and no beginning of one.
+    #[inline]
+    pub fn is_drained(&self) -> bool {
+        self.at == self.input.len()
+    }
+}
+
 impl Iterator for Frames<'_> {
     type Item = Result<Frame, DecodeError>;
 

@@ -183,7 +183,16 @@ impl Line {
 #[inline(always)]
 pub(crate) fn plain_integer(rest: &[u8]) -> Option<(i64, usize)> {
     const CRLF: u64 = u16::from_le_bytes(*b"\r\n") as u64;
-    let Some(word) = rest.first_chunk() else { return other_integer(rest, 0, 0) };
+    let Some(word) = rest.first_chunk() else {
+        // The last of what has arrived, as all that a lone command is answered.
+        return match *rest {
+            [only @ b'0'..=b'9', b'\r', b'\n'] => {
+                look(3);
+                Some((i64::from(only - b'0'), 3))
+            }
+            _ => other_integer(rest, 0, 0),
+        };
+    };
     let word = u64::from_le_bytes(*word);
     let only = word as u8 ^ b'0';
     if (word >> 8) & 0xffff == CRLF && only <= 9 {

@@ -33,10 +33,15 @@ impl Alarm {
     }
 
     /// Rings at `due`, or earlier if it was set to that before.
+    #[inline]
     pub(crate) fn set(&mut self, due: Time, clock: &Clock, cx: &mut Context<'_>) {
-        if due >= self.at {
-            return;
+        if due < self.at {
+            self.move_to(due, clock, cx);
         }
+    }
+
+    #[cold]
+    fn move_to(&mut self, due: Time, clock: &Clock, cx: &mut Context<'_>) {
         self.at = due;
         let at = clock.instant(due);
         let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(at)));

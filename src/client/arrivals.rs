@@ -33,6 +33,9 @@ impl Arrivals {
                 return Ok(());
             }
             self.count += usize::from(is_kept(place));
+            if frames.is_drained() {
+                return Ok(());
+            }
         }
     }
 

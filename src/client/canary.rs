@@ -42,9 +42,15 @@ impl Canary {
         self.doubt = true;
     }
 
+    /// Whether it is time to send something.
+    #[inline]
+    pub(crate) fn is_due(&self) -> bool {
+        !self.on_its_way && (self.doubt || self.replies >= EVERY) && !defect!(2)
+    }
+
     /// What to send now, if it is time; from then on it is on its way.
     pub(crate) fn due(&mut self) -> Option<Words> {
-        if self.on_its_way || !(self.doubt || self.replies >= EVERY) || defect!(2) {
+        if !self.is_due() {
             return None;
         }
         self.on_its_way = true;

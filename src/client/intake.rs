@@ -88,6 +88,7 @@ impl Intake {
 
     /// Reads and decodes what is there; tells whether anything was. Gives the reason once nothing more can come; what came
     /// before it still counts.
+    #[inline(always)] // one function with the driver's turn
     pub(crate) fn read(&mut self, cx: &mut Context<'_>) -> (bool, Option<Error>) {
         let mut heard = false;
         if !self.received.is_empty() {
@@ -128,6 +129,7 @@ impl Intake {
         (heard, None)
     }
 
+    #[inline(always)]
     fn decode(&mut self) -> Result<(), Error> {
         let Self { decoder, received, frames, listens, .. } = self;
         let listens = *listens; // otherwise nobody subscribes or tracks

@@ -110,7 +110,7 @@ impl Pen {
     }
 
     /// Writes what it holds, as far as the socket takes it; whoever is to be woken when it takes more has a context.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn write(&mut self, mut cx: Option<&mut Context<'_>>) -> Wrote {
         while let Some(rest) = self.ink.get(self.written..).filter(|rest| !rest.is_empty()) {
             let written = match &mut cx {

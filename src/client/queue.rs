@@ -2,6 +2,8 @@
 //!
 //! Invariant: bytes in `out` and unsent slots correspond one to one, in order (see `slots.rs`).
 
+mod account;
+
 use crate::client::canary::Canary;
 use crate::client::clock::{Span, Time};
 use crate::client::crowd::Crowd;
@@ -12,7 +14,7 @@ use crate::client::room::Line;
 use crate::client::slots::Slots;
 use crate::client::stats::Stats;
 use crate::client::trace::Trace;
-use crate::error::{Circumstances, Error, ErrorKind, Outcome};
+use crate::error::{Error, ErrorKind, Outcome};
 use crate::observe::Witness;
 use crate::url::Address;
 use std::sync::Arc;
@@ -175,10 +177,15 @@ impl State {
     }
 
     /// Whom to wake because there is room again, or because there will never be.
+    #[inline]
     pub(crate) fn call_in(&mut self, wakers: &mut Vec<Waker>) {
-        if self.line.is_empty() {
-            return;
+        if !self.line.is_empty() {
+            self.call_some_in(wakers);
         }
+    }
+
+    #[cold]
+    fn call_some_in(&mut self, wakers: &mut Vec<Waker>) {
         if self.unusable.is_some() || self.closing {
             self.line.call_all(wakers);
         } else if !self.is_full() {
@@ -203,6 +210,7 @@ impl State {
     }
 
     /// The driver begins a turn.
+    #[inline(always)] // two callers, one of which has thousands to serve
     pub(crate) fn begin_turn(&mut self, driver: &Waker, now: Time) {
         self.notified = defect!(17);
         if !self.driver.as_ref().is_some_and(|waker| waker.will_wake(driver)) {
@@ -270,11 +278,24 @@ impl State {
             return Err(Wrote::Broken(error));
         }
         if pen.is_dry() {
-            self.peak = self.peak.max(self.out.len());
-            pen.dip(&mut self.out, self.slots.len() - self.slots.sent());
-            self.sweep_at = self.sweep_at.min(self.slots.all_sent(now));
+            self.dip(&mut pen, now);
         }
         Ok(pen)
+    }
+
+    /// Takes the pen, which is there and dry, with all that is queued in it.
+    #[inline(always)]
+    pub(crate) fn take_dry_pen(&mut self, now: Time) -> Option<Box<Pen>> {
+        let mut pen = self.pen.take()?;
+        self.dip(&mut pen, now);
+        Some(pen)
+    }
+
+    #[inline(always)]
+    fn dip(&mut self, pen: &mut Pen, now: Time) {
+        self.peak = self.peak.max(self.out.len());
+        pen.dip(&mut self.out, self.slots.len() - self.slots.sent());
+        self.sweep_at = self.sweep_at.min(self.slots.all_sent(now));
     }
 
     /// Puts the pen back after a write, and tells what that came to. A pen of an earlier connection is dropped: what is in it
@@ -316,29 +337,6 @@ impl State {
         self.sweep_at = expired.next.min(next_in_line).max(now.after(SWEEP_PER_SLOT * len));
     }
 
-    /// How the connection stands, for whoever gets no answer.
-    pub(crate) fn circumstances(&self, now: Time, server: &Address) -> Circumstances {
-        let in_flight = self.slots.sent();
-        Circumstances {
-            server: server.to_string(),
-            silent_for: self.last_byte.map(|heard| now.since(heard)),
-            queued: self.slots.len() - in_flight,
-            in_flight,
-        }
-    }
-
-    /// What has been done and is being done.
-    pub(crate) fn stats(&self) -> Stats {
-        let (len, in_flight) = (self.slots.len(), self.slots.sent());
-        let mut stats = self.stats.clone();
-        stats.commands = self.slots.pushed();
-        stats.queued = len - in_flight;
-        stats.in_flight = in_flight;
-        stats.bytes_held = self.slots.bytes();
-        stats.reconnects = stats.reconnects.saturating_sub(1);
-        stats
-    }
-
     /// Gives memory back that a burst has taken.
     pub(crate) fn trim(&mut self) {
         self.slots.trim();
@@ -360,10 +358,15 @@ impl State {
     }
 
     /// Queues the canary if it is time for it to sing.
+    #[inline]
     pub(crate) fn let_canary_sing(&mut self) {
-        if self.closing {
-            return;
+        if self.slots.is_canary_due() && !self.closing {
+            self.queue_canary();
         }
+    }
+
+    #[cold]
+    fn queue_canary(&mut self) {
         if let Some(words) = self.slots.canary_due() {
             let before = self.out.len();
             encode::command(&[&b"PING"[..], &words], &mut self.out);

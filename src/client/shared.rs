@@ -144,7 +144,7 @@ impl Shared {
     }
 
     /// Writes what is in the pen, and puts it back; who is to be woken when the socket takes more has a context.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn write(&self, mut pen: Box<Pen>, cx: Option<&mut Context<'_>>) -> Wrote {
         let wrote = pen.write(cx);
         match &self.witness {
@@ -204,6 +204,7 @@ impl Shared {
     }
 
     /// Looks for the reply to a command; remembers the waker where there is none yet.
+    #[inline(always)]
     pub(crate) fn poll(&self, id: SlotId, cx: &Context<'_>) -> Poll<Result<Frame, Error>> {
         self.lock().slots.poll(id, cx)
     }
@@ -326,11 +327,12 @@ impl Shared {
         driver.into_iter().for_each(Waker::wake);
     }
 
-    /// As a caller: writes all that is queued.
+    /// As a caller who may: writes all that is queued.
     #[inline(always)]
     fn write_here(&self, mut state: MutexGuard<'_, State>) {
         let now = self.clock.now();
-        if let Some(draft) = self.draft(&mut state, now) {
+        if let Some(pen) = state.take_dry_pen(now) {
+            let draft = self.draft_with(pen, &mut state, now);
             drop(state);
             self.send(draft);
         }
@@ -339,15 +341,19 @@ impl Shared {
     /// Takes all that is queued, for a caller to write it; nothing if that cannot be now.
     #[inline]
     pub(crate) fn draft(&self, state: &mut State, now: Time) -> Option<Draft> {
-        let pen = state.take_pen(now).ok()?;
+        state.take_pen(now).ok().map(|pen| self.draft_with(pen, state, now))
+    }
+
+    #[inline(always)]
+    fn draft_with(&self, pen: Box<Pen>, state: &mut State, now: Time) -> Draft {
         // The driver sleeps on, unless its timer would ring too late or it is to look at the socket.
         let due = state.sweep_at.min(now.later(self.stall));
         let wake = due < state.looks_at || state.looks;
-        Some(Draft { pen, driver: if wake { state.rouse() } else { None } })
+        Draft { pen, driver: if wake { state.rouse() } else { None } }
     }
 
     /// Writes what was taken; to be called without any lock.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn send(&self, draft: Draft) {
         match self.write(draft.pen, None) {
             Wrote::All => {}

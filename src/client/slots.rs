@@ -134,6 +134,12 @@ impl Slots {
         self.push_for(Caller::Listener(tag), len, patience);
     }
 
+    /// Whether it is time for the canary to sing.
+    #[inline]
+    pub(crate) fn is_canary_due(&self) -> bool {
+        self.canary.is_due()
+    }
+
     /// What the canary is to sing now, if it is time. The caller puts it at the end of the write buffer, and says so with
     /// [`Slots::push_canary`].
     pub(crate) fn canary_due(&mut self) -> Option<Words> {
@@ -188,6 +194,7 @@ impl Slots {
     }
 
     /// Tells the time of what was queued since it was told last; gives the first of the deadlines that this makes.
+    #[inline]
     pub(crate) fn stamp(&mut self, now: Time) -> Time {
         if !std::mem::take(&mut self.unseen) {
             return Time::NEVER;
@@ -197,6 +204,7 @@ impl Slots {
     }
 
     /// Says that the write buffer was handed on whole; gives the first deadline as [`Slots::stamp`] does.
+    #[inline(always)]
     pub(crate) fn all_sent(&mut self, now: Time) -> Time {
         self.sent = self.order.len();
         self.peak = self.peak.max(self.sent);
@@ -248,7 +256,8 @@ impl Slots {
         }
         slot.owed = false;
         self.bytes -= slot.len;
-        self.waves.forget_before(slot.wave);
+        let next = if self.order.is_empty() { self.waves.next() } else { slot.wave };
+        self.waves.forget_before(next);
         self.sent -= 1;
         Ok(())
     }

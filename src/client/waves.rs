@@ -14,30 +14,40 @@ pub(crate) type Wave = u32;
 #[derive(Debug, Default)]
 pub(crate) struct Waves {
     first: Wave,
-    times: VecDeque<Time>,
+    /// The time of the first, if there is one: a lone command is the only wave.
+    oldest: Option<Time>,
+    /// The times of all others, of which there are none without a first.
+    later: VecDeque<Time>,
 }
 
 impl Waves {
     /// The wave that a command queued now belongs to; its time is still to come.
     #[inline]
     pub(crate) fn next(&self) -> Wave {
-        self.first.wrapping_add(self.times.len() as Wave)
+        self.first.wrapping_add((usize::from(self.oldest.is_some()) + self.later.len()) as Wave)
     }
 
     /// Gives the next wave its time, and begins another.
+    #[inline]
     pub(crate) fn stamp(&mut self, now: Time) {
-        self.times.push_back(now);
+        match self.oldest {
+            None => self.oldest = Some(now),
+            Some(_) => self.later.push_back(now),
+        }
     }
 
     /// When a wave was seen; `None` if it was not.
     #[inline]
     pub(crate) fn time(&self, wave: Wave) -> Option<Time> {
-        self.times.get(wave.wrapping_sub(self.first) as usize).copied()
+        match wave.wrapping_sub(self.first) {
+            0 => self.oldest,
+            number => self.later.get(number as usize - 1).copied(),
+        }
     }
 
     /// Gives memory back that a burst has taken.
     pub(crate) fn trim(&mut self, capacity: usize) {
-        self.times.shrink_to(capacity);
+        self.later.shrink_to(capacity);
     }
 
     /// No command of an earlier wave is left.
@@ -49,7 +59,8 @@ impl Waves {
     }
 
     fn forget(&mut self, wave: Wave) {
-        while self.first != wave && self.times.pop_front().is_some() {
+        while self.first != wave && self.oldest.is_some() {
+            self.oldest = self.later.pop_front();
             self.first = self.first.wrapping_add(1);
         }
     }
@@ -108,7 +119,7 @@ mod tests {
 
     #[test]
     fn wave_has_its_time_until_it_is_forgotten_also_when_numbers_wrap() {
-        let mut waves = Waves { first: Wave::MAX, times: VecDeque::new() };
+        let mut waves = Waves { first: Wave::MAX, ..Waves::default() };
         let at = |ms| Time::default().after(Duration::from_millis(ms));
         let [early, middle, late] = [1, 2, 3].map(|ms| {
             let wave = waves.next();

@@ -3,6 +3,7 @@
 //! [`dial()`] opens one, [`secure`] puts TLS around it where the settings say so. Budgets are the caller's.
 
 mod dial;
+mod direct;
 mod glance;
 #[cfg(feature = "tls-rustls")]
 mod tls;
@@ -15,8 +16,9 @@ pub(crate) use glance::Glance;
 pub(crate) use tls::{explain, secure};
 
 use crate::dialer::BoxedStream;
+use crate::net::direct::Direct;
 use bytes::BytesMut;
-use std::io;
+use std::io::{self, Write as _};
 #[cfg(unix)]
 use std::os::fd::{AsFd as _, BorrowedFd};
 use std::pin::{Pin, pin};
@@ -45,9 +47,9 @@ pub(crate) enum Reader {
 
 /// The half that the driver, and a caller who finds nothing queued, write to.
 pub(crate) enum Writer {
-    Tcp(OwnedWriteHalf),
+    Tcp(OwnedWriteHalf, Direct<std::net::TcpStream>),
     #[cfg(unix)]
-    Unix(unix::OwnedWriteHalf),
+    Unix(unix::OwnedWriteHalf, Direct<std::os::unix::net::UnixStream>),
     Other(WriteHalf<BoxedStream>),
 }
 
@@ -56,13 +58,15 @@ impl Stream {
     pub(crate) fn split(self) -> (Reader, Writer) {
         match self {
             Self::Tcp(stream) => {
+                let direct = Direct::to(&stream);
                 let (reader, writer) = stream.into_split();
-                (Reader::Tcp(reader), Writer::Tcp(writer))
+                (Reader::Tcp(reader), Writer::Tcp(writer, direct))
             }
             #[cfg(unix)]
             Self::Unix(stream) => {
+                let direct = Direct::to(&stream);
                 let (reader, writer) = stream.into_split();
-                (Reader::Unix(reader), Writer::Unix(writer))
+                (Reader::Unix(reader), Writer::Unix(writer, direct))
             }
             Self::Other(stream) => {
                 let (reader, writer) = tokio::io::split(stream);
@@ -94,7 +98,10 @@ macro_rules! read_socket {
                 if is_last { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
             });
             match (count, tried) {
-                (Some(count), _) => return Poll::Ready(Ok(count)),
+                (Some(count), tried) => {
+                    std::mem::forget(tried); // it holds nothing, and to find that out costs as much as a call
+                    return Poll::Ready(Ok(count));
+                }
                 (None, Err(error)) if error.kind() != io::ErrorKind::WouldBlock => {
                     return Poll::Ready(Err(error));
                 }
@@ -158,9 +165,9 @@ impl Writer {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         match self {
-            Self::Tcp(half) => Pin::new(half).poll_write(cx, bytes),
+            Self::Tcp(half, _) => Pin::new(half).poll_write(cx, bytes),
             #[cfg(unix)]
-            Self::Unix(half) => Pin::new(half).poll_write(cx, bytes),
+            Self::Unix(half, _) => Pin::new(half).poll_write(cx, bytes),
             Self::Other(half) => Pin::new(half).poll_write(cx, bytes),
         }
     }
@@ -168,9 +175,12 @@ impl Writer {
     /// The same for one who does not wait, and is not woken.
     pub(crate) fn try_write(&mut self, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let tried = match self {
-            Self::Tcp(half) => half.try_write(bytes),
+            Self::Tcp(_, Direct(Some(socket))) => socket.write(bytes),
+            Self::Tcp(half, _) => half.try_write(bytes),
             #[cfg(unix)]
-            Self::Unix(half) => half.try_write(bytes),
+            Self::Unix(_, Direct(Some(socket))) => socket.write(bytes),
+            #[cfg(unix)]
+            Self::Unix(half, _) => half.try_write(bytes),
             Self::Other(half) => {
                 return Pin::new(half).poll_write(&mut Context::from_waker(Waker::noop()), bytes);
             }
@@ -184,9 +194,9 @@ impl Writer {
     /// Pushes on what a layer below keeps back; sockets keep nothing.
     pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
-            Self::Tcp(_) => Poll::Ready(Ok(())),
+            Self::Tcp(..) => Poll::Ready(Ok(())),
             #[cfg(unix)]
-            Self::Unix(_) => Poll::Ready(Ok(())),
+            Self::Unix(..) => Poll::Ready(Ok(())),
             Self::Other(half) => Pin::new(half).poll_flush(cx),
         }
     }

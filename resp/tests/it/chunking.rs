@@ -155,14 +155,19 @@ fn frames_that_are_not_asked_for_stay_in_the_input() {
     let mut frames = decoder.frames(&mut input);
     assert_eq!(frames.decode_into(&mut frame), Ok(true));
     assert_eq!(frame, Frame::Error("ERR".into()));
+    assert!(!frames.is_drained());
     assert_eq!(frames.next(), Some(Ok(Frame::Integer(3))));
+    assert!(!frames.is_drained(), "a frame has begun");
     assert_eq!(frames.decode_into(&mut frame), Ok(false));
     assert_eq!(frame, Frame::Null);
     assert_eq!(frames.next(), None);
     drop(frames);
     input.extend_from_slice(&[b'x'; 40]);
     input.extend_from_slice(b"\r\n");
-    assert_eq!(decoder.decode(&mut input), Ok(Some(Frame::bulk(vec![b'x'; 40]))));
+    let mut frames = decoder.frames(&mut input);
+    assert_eq!(frames.next(), Some(Ok(Frame::bulk(vec![b'x'; 40]))));
+    assert!(frames.is_drained());
+    drop(frames);
     assert_eq!(input, "");
     for mut frame in [Frame::Integer(7), Frame::Array(vec![Frame::Null])] {
         input.extend_from_slice(b"X");

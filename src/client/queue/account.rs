@@ -1,0 +1,32 @@
+//! How a connection stands: the counters of `client.stats()`, and what an error says of it. Pure.
+
+use super::State;
+use crate::client::clock::Time;
+use crate::client::stats::Stats;
+use crate::error::Circumstances;
+use crate::url::Address;
+
+impl State {
+    /// How the connection stands, for whoever gets no answer.
+    pub(crate) fn circumstances(&self, now: Time, server: &Address) -> Circumstances {
+        let in_flight = self.slots.sent();
+        Circumstances {
+            server: server.to_string(),
+            silent_for: self.last_byte.map(|heard| now.since(heard)),
+            queued: self.slots.len() - in_flight,
+            in_flight,
+        }
+    }
+
+    /// What has been done and is being done.
+    pub(crate) fn stats(&self) -> Stats {
+        let (len, in_flight) = (self.slots.len(), self.slots.sent());
+        let mut stats = self.stats.clone();
+        stats.commands = self.slots.pushed();
+        stats.queued = len - in_flight;
+        stats.in_flight = in_flight;
+        stats.bytes_held = self.slots.bytes();
+        stats.reconnects = stats.reconnects.saturating_sub(1);
+        stats
+    }
+}
