@@ -71,7 +71,7 @@ impl Client {
     /// # Errors
     ///
     /// The server's if the key holds no string, or if the user may run nothing of what the server has for this, not even the
-    /// script (`+script|load +evalsha +eval`) and what is in it (`+get +del`). The key and the value have to be one argument each;
+    /// script (`+evalsha +eval`) and what is in it (`+get +del`). The key and the value have to be one argument each;
     /// nothing is sent otherwise.
     ///
     /// # Cancel safety

@@ -56,7 +56,7 @@
 //!
 //! | file | what it does |
 //! |---|---|
-//! | `handle.rs`, `verbs.rs`, `set.rs`, `compare.rs`, `command.rs`, `batch.rs`, `script.rs`, `typed.rs`, `state.rs`, `stats.rs` | what users call |
+//! | `handle.rs`, `verbs.rs`, `set.rs`, `compare.rs`, `command.rs`, `batch.rs`, `script.rs`, `sha1.rs`, `typed.rs`, `state.rs`, `stats.rs` | what users call |
 //! | `blocking.rs`, `optimistic.rs`, `lease.rs`, `pops.rs` | what has a connection of its own for a while |
 //! | `args.rs`, `at_hand.rs`, `encode.rs`, `commands.rs`, `convert.rs`, `replies.rs`, `refused.rs` | values to arguments, replies to values |
 //! | `connection.rs`, `call.rs`, `shared.rs`, `posting.rs`, `queue.rs`, `room.rs`, `pen.rs`, `crowd.rs`, `listener.rs`, `trace.rs` | what callers and driver share |
@@ -105,6 +105,7 @@ mod room;
 mod route;
 mod script;
 mod set;
+mod sha1;
 mod shared;
 mod slot;
 mod slots;
@@ -143,4 +144,5 @@ pub(crate) use listener::{Heard, Listener, Notice, Tag};
 pub(crate) use pen::Draft;
 pub(crate) use queue::{Due, Flush};
 pub(crate) use resp::Frame;
+pub(crate) use sha1::hex as digest;
 pub(crate) use shared::Phase;

@@ -3,10 +3,11 @@
 use crate::client::args::Args;
 use crate::client::convert::{FromReply, ToArg};
 use crate::client::handle::Client;
-use crate::error::Error;
+use crate::client::sha1;
+use crate::error::{Error, ServerError};
 use std::sync::OnceLock;
 
-/// A Lua script that is loaded once and then called by its digest.
+/// A Lua script that is called by its digest, once the server knows it.
 ///
 /// ```no_run
 /// use tenure::Script;
@@ -31,8 +32,8 @@ impl Script {
 
     /// Runs the script with its `KEYS` and `ARGV`.
     ///
-    /// The first run asks the server for the digest (`SCRIPT LOAD`); later ones send only that, and the text again if the server
-    /// has forgotten it.
+    /// Only the script's digest is sent (`EVALSHA`), and its text behind that (`EVAL`) while the server does not know it, or does not
+    /// let the user call scripts by their digests.
     ///
     /// # Errors
     ///
@@ -47,22 +48,20 @@ impl Script {
         keys: impl ToArg,
         args: impl ToArg,
     ) -> Result<T, Error> {
-        let digest = match self.digest.get() {
-            Some(digest) => digest,
-            None => {
-                let digest = client.command("SCRIPT").arg(("LOAD", &self.text)).send().await?;
-                self.digest.get_or_init(|| digest)
-            }
-        };
+        let digest = self.digest.get_or_init(|| sha1::hex(self.text.as_bytes()));
         let by_digest = script_args("EVALSHA", digest, &keys, &args);
         let reply = match client.send(by_digest, None).await {
-            Err(error) if error.server().is_some_and(|said| said.code() == "NOSCRIPT") => {
+            Err(error) if error.server().is_some_and(wants_text) => {
                 client.send(script_args("EVAL", &self.text, &keys, &args), None).await
             }
             reply => reply,
         };
         T::from_reply(reply?)
     }
+}
+
+fn wants_text(said: &ServerError) -> bool {
+    said.code() == "NOSCRIPT" || said.forbids_command()
 }
 
 impl Client {

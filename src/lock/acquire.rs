@@ -3,6 +3,7 @@
 use crate::client::Flush;
 use crate::error::{Error, Outcome};
 use crate::lock::book::{Book, News};
+use crate::lock::dialect::Dialect;
 use crate::lock::engine::Engine;
 use crate::lock::error::{AcquireError, ReleaseError};
 use crate::lock::gate::{Claim, Event, Patience, Released, Why};
@@ -163,9 +164,13 @@ impl<'a> Acquiring<'a> {
             }
             Why::TooShort { took } => AcquireError::LeaseTooShort { rtt: took },
             Why::NoScripts => {
-                let reason = "a fair lock needs scripts, and the server refuses them: allow \
-                              SCRIPT LOAD, EVAL and EVALSHA";
-                AcquireError::Unsupported { reason: reason.to_owned() }
+                let dialect = self.locker.engine.book().dialect.clone();
+                let refusal = dialect.as_deref().map(Dialect::refusal).unwrap_or_default();
+                let reason = format!(
+                    "a fair lock needs scripts, and the server refuses them ({refusal}): allow EVAL \
+                     and EVALSHA"
+                );
+                AcquireError::Unsupported { reason }
             }
             Why::NoAnswer => {
                 let timeout = self.timeout().unwrap_or(waited);

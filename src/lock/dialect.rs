@@ -10,9 +10,10 @@
 //!
 //! Commands are probed, not versions; what a probe cannot tell is learned from the first refusal. Pure.
 
-use crate::client::{Frame, Session};
+use crate::client::{Frame, Session, digest};
+use crate::error::ServerError;
 use crate::lock::gate::Ears;
-use bytes::Bytes;
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Looks at the owner, then does something: one script for each thing to do.
@@ -43,6 +44,14 @@ impl Script {
         Self::FairLeave,
     ];
 
+    /// What servers know it by.
+    pub(crate) fn digest(self) -> &'static [u8] {
+        static DIGESTS: LazyLock<[String; SCRIPTS]> =
+            LazyLock::new(|| Script::ALL.map(|script| digest(script.text().as_bytes())));
+        let known = Self::ALL.iter().zip(DIGESTS.iter()).find(|(other, _)| **other == self);
+        known.map(|(_, digest)| digest.as_bytes()).unwrap_or_default()
+    }
+
     pub(crate) fn text(self) -> &'static str {
         match self {
             Self::Release => include_str!("scripts/release.lua"),
@@ -69,6 +78,19 @@ impl Script {
     }
 }
 
+/// What asks whether this user may run scripts.
+const PROBE: &str = include_str!("scripts/probe.lua");
+
+/// How the server lets this user call scripts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Calls {
+    /// By their digests; with their texts while it does not know them.
+    ByDigest,
+    /// With their texts.
+    InFull,
+    NotAtAll,
+}
+
 /// The commands of a server.
 #[derive(Debug)]
 pub(crate) struct Dialect {
@@ -77,8 +99,7 @@ pub(crate) struct Dialect {
     release: Release,
     /// The user may run what deletes by comparison; unlearned at the first refusal.
     may_compare: AtomicBool,
-    /// The digests of [`Script::ALL`], if the server takes scripts.
-    digests: Option<[Bytes; SCRIPTS]>,
+    calls: Calls,
     /// Why there are no scripts.
     refusal: Option<String>,
     ears: Ears,
@@ -114,6 +135,9 @@ pub(crate) fn setup(previous: Option<&Session>) -> Vec<Vec<Vec<u8>>> {
     }
     commands.push(words(&["COMMAND", "INFO", "DELIFEQ", "DELEX"]));
     commands.extend(Script::ALL.map(|script| words(&["SCRIPT", "LOAD", script.text()])));
+    // Whoever may not load scripts may yet run them. The first of these makes the server know what the second one calls.
+    commands.push(words(&["EVAL", PROBE, "0"]));
+    commands.push(words(&["EVALSHA", &digest(PROBE.as_bytes()), "0"]));
     commands.push(words(&["CLIENT", "TRACKING", "ON", "NOLOOP"]));
     commands.push(words(&["INFO", "server"]));
     commands.push(words(&["CLIENT", "INFO"]));
@@ -121,7 +145,7 @@ pub(crate) fn setup(previous: Option<&Session>) -> Vec<Vec<Vec<u8>>> {
 }
 
 /// How many there are, without the one that depends on the connection before.
-const ANSWERS: usize = SCRIPTS + 4;
+const ANSWERS: usize = SCRIPTS + 6;
 
 impl Dialect {
     /// Reads the answers to [`setup`].
@@ -129,11 +153,11 @@ impl Dialect {
         let answers = &session.setup;
         let kept = answers.len().saturating_sub(ANSWERS);
         let none = &[][..];
-        let (info, loaded, [tracking, server, peer]) = match answers.get(kept..) {
-            Some([info, loaded @ .., tracking, server, peer]) => {
-                (info, loaded, [tracking, server, peer])
+        let (info, loaded, [eval, eval_sha, tracking, server, peer]) = match answers.get(kept..) {
+            Some([info, loaded @ .., eval, eval_sha, tracking, server, peer]) => {
+                (info, loaded, [eval, eval_sha, tracking, server, peer])
             }
-            _ => (&Frame::Null, none, [&Frame::Null; 3]),
+            _ => (&Frame::Null, none, [&Frame::Null; 5]),
         };
         let known = |index: usize| match info {
             Frame::Array(items) => {
@@ -146,23 +170,14 @@ impl Dialect {
             (false, true) => Release::DelEx,
             (false, false) => Release::Script,
         };
-        let digest = |loaded: &Frame| match loaded {
-            Frame::Bulk(digest) => Some(digest.clone().into_bytes()),
-            _ => None,
-        };
-        let digests: Option<Vec<_>> = loaded.iter().map(digest).collect();
-        let refusal = loaded.iter().find_map(|loaded| match loaded {
-            Frame::Error(text) => Some(String::from_utf8_lossy(text).into_owned()),
-            _ => None,
-        });
         let pushes = session.has_pushes();
         let modern = session.version >= (7, 0);
         Self {
             set_get: AtomicBool::new(modern),
             release: by,
             may_compare: AtomicBool::new(true),
-            digests: digests.and_then(|digests| digests.try_into().ok()),
-            refusal,
+            calls: calls(loaded, eval, eval_sha),
+            refusal: refusal(eval),
             ears: Ears {
                 tracks: pushes && matches!(tracking, Frame::Simple(_)),
                 hears: true,
@@ -180,14 +195,19 @@ impl Dialect {
 
     /// Why no lock can be released on this server, if so.
     pub(crate) fn lacks(&self) -> Option<String> {
-        if self.release != Release::Script || self.digests.is_some() {
+        if self.release != Release::Script || self.calls != Calls::NotAtAll {
             return None;
         }
-        let refusal = self.refusal.as_deref().unwrap_or("SCRIPT LOAD was not answered");
         Some(format!(
-            "the server has neither DELIFEQ nor DELEX, and scripts are refused ({refusal}): \
-             allow SCRIPT LOAD, EVAL and EVALSHA, or use Valkey 9 or Redis 8.4"
+            "the server has neither DELIFEQ nor DELEX, and scripts are refused ({}): \
+             allow EVAL and EVALSHA, or use Valkey 9 or Redis 8.4",
+            self.refusal()
         ))
+    }
+
+    /// Why there are no scripts, in the server's words.
+    pub(crate) fn refusal(&self) -> &str {
+        self.refusal.as_deref().unwrap_or_default()
     }
 
     /// What the connection is told without asking.
@@ -221,7 +241,7 @@ impl Dialect {
 
     /// The server has refused the command that deletes by comparison. True if a script can do the same.
     pub(crate) fn unlearn_comparing(&self) -> bool {
-        let scripts = self.release != Release::Script && self.digests.is_some();
+        let scripts = self.release != Release::Script && self.has_scripts();
         self.may_compare.fetch_and(!scripts, Ordering::Relaxed);
         scripts
     }
@@ -245,16 +265,39 @@ impl Dialect {
         self.set_get.swap(false, Ordering::Relaxed)
     }
 
-    /// Whether a fence is minted by the script that takes the lock; otherwise by commands beside it.
-    pub(crate) fn mints_in_scripts(&self) -> bool {
-        self.digests.is_some()
+    /// Whether there are scripts. Then a fence is minted by the one that takes the lock; otherwise by commands beside it.
+    pub(crate) fn has_scripts(&self) -> bool {
+        self.calls != Calls::NotAtAll
     }
 
-    /// What the server knows a script by.
-    pub(crate) fn digest(&self, script: Script) -> Option<&Bytes> {
-        let digests = self.digests.as_ref()?;
-        let known = Script::ALL.iter().zip(digests).find(|(other, _)| **other == script);
-        known.map(|(_, digest)| digest)
+    /// Whether the digest of a script stands for it.
+    pub(crate) fn calls_by_digest(&self) -> bool {
+        self.calls == Calls::ByDigest
+    }
+}
+
+/// How scripts can be called, by what became of loading them, and of calling one either way.
+fn calls(loaded: &[Frame], eval: &Frame, eval_sha: &Frame) -> Calls {
+    let known = loaded.len() == SCRIPTS && loaded.iter().all(|loaded| refusal(loaded).is_none());
+    let [in_full, by_digest] = [eval, eval_sha].map(|called| refusal(called).is_none());
+    match (in_full && !defect!(62), by_digest) {
+        (true, true) => Calls::ByDigest,
+        (true, false) => Calls::InFull,
+        (false, true) if known => Calls::ByDigest,
+        (false, _) => Calls::NotAtAll,
+    }
+}
+
+/// Why something will not be done for this user, if so.
+fn refusal(answer: &Frame) -> Option<String> {
+    match answer {
+        Frame::Null => Some("no answer".to_owned()),
+        Frame::Error(words) => {
+            let said = ServerError::new(words);
+            let refused = said.code() != "NOSCRIPT" && !said.is_transient();
+            refused.then(|| said.message().to_owned())
+        }
+        _ => None,
     }
 }
 

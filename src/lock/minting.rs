@@ -25,14 +25,13 @@ impl Dialect {
             Fence::No => false,
             Fence::Along | Fence::InFull => true,
             // A script mints only if the key is ours.
-            Fence::Cheaply => self.mints_in_scripts(),
+            Fence::Cheaply => self.has_scripts(),
         }
     }
 
     /// How many commands it takes to ask for the key.
     pub(crate) fn parts_of_asking(&self, watch: bool, fence: Fence) -> usize {
-        let one =
-            if self.mints_along(fence) { self.mints_in_scripts() } else { self.has_set_get() };
+        let one = if self.mints_along(fence) { self.has_scripts() } else { self.has_set_get() };
         if one { 1 + usize::from(watch) } else { 3 }
     }
 
@@ -45,7 +44,7 @@ impl Dialect {
         out: &mut Ink,
     ) -> bool {
         let Matter { key, value, next, fences, .. } = *matter;
-        let scripts = self.mints_in_scripts();
+        let scripts = self.has_scripts();
         match (errand, part) {
             (Errand::Ask { fence, .. }, _) if !self.mints_along(*fence) => return false,
             (Errand::HandOver { fenced: false, .. }, _) => return false,
@@ -77,8 +76,8 @@ impl Dialect {
     /// Whether an errand mints without a script, so that the stream is to be kept besides.
     pub(crate) fn keeps_fences(&self, errand: &Errand) -> bool {
         match errand {
-            Errand::Ask { fence, .. } => self.mints_along(*fence) && !self.mints_in_scripts(),
-            Errand::HandOver { fenced, .. } => *fenced && !self.mints_in_scripts(),
+            Errand::Ask { fence, .. } => self.mints_along(*fence) && !self.has_scripts(),
+            Errand::HandOver { fenced, .. } => *fenced && !self.has_scripts(),
             Errand::Mint { .. } => true,
             _ => false,
         }
@@ -87,7 +86,7 @@ impl Dialect {
     /// Reads the replies to asking for a lock with a fence.
     pub(crate) fn taken_with_fence(&self, replies: [Reply; 3], value: &[u8]) -> Reading {
         let [first, second, third] = replies;
-        if !self.mints_in_scripts() {
+        if !self.has_scripts() {
             let taken = self.taken(first, value);
             return match (taken.said, minted(second, third, value)) {
                 // What went wrong with the fence is found out by whoever mints it now.

@@ -91,7 +91,7 @@ impl Dialect {
     pub(crate) fn parts(&self, errand: &Errand) -> usize {
         match errand {
             Errand::Ask { watch, fence, .. } => self.parts_of_asking(*watch, *fence),
-            Errand::HandOver { fenced: true, .. } if !self.mints_in_scripts() => 3,
+            Errand::HandOver { fenced: true, .. } if !self.has_scripts() => 3,
             Errand::Mint { .. } => 3,
             Errand::Queue { .. } | Errand::Confirm { .. } | Errand::Leave { .. } => 1,
             Errand::Look { dated, .. } => 1 + usize::from(dated.is_some()),
@@ -206,16 +206,12 @@ impl Dialect {
     /// Appends the beginning of a script's call, which has so many parts in all.
     pub(crate) fn call(&self, script: Script, in_full: bool, parts: usize, out: &mut Ink) {
         encode::array_header(parts, out);
-        match self.digest(script) {
-            Some(digest) if !in_full => {
-                encode::bulk(b"EVALSHA", out);
-                encode::bulk(digest, out);
-            }
-            _ => {
-                encode::bulk(b"EVAL", out);
-                encode::bulk(script.text().as_bytes(), out);
-            }
-        }
+        let (command, name): (&[u8], _) = match self.calls_by_digest() && !in_full {
+            true => (b"EVALSHA", script.digest()),
+            false => (b"EVAL", script.text().as_bytes()),
+        };
+        encode::bulk(command, out);
+        encode::bulk(name, out);
     }
 }
 

@@ -111,7 +111,7 @@ impl Plan {
         let phrases = SetPhrases::new(key, value, self.terms.lease);
         let phrases = match self.terms.fenced {
             true => {
-                let digest = dialect.digest(Script::TakeFenced)?;
+                let digest = dialect.calls_by_digest().then(|| Script::TakeFenced.digest())?;
                 phrases.fenced([key, &self.fences, digest], value)
             }
             false => phrases,

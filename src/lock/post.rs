@@ -40,7 +40,7 @@ impl Engine {
         }
         match errand {
             Errand::Look { listen: true, .. } => self.listen(book, at, &dialect),
-            Errand::Queue { .. } if !dialect.mints_in_scripts() => {
+            Errand::Queue { .. } if !dialect.has_scripts() => {
                 return book.hear(at, errand, Said::NoScripts);
             }
             Errand::Queue { listen: true, .. } => self.open_inbox(book, at),

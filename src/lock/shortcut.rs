@@ -49,7 +49,7 @@ impl Engine {
             return false;
         };
         let whole = match plan.terms.fenced {
-            true => dialect.mints_in_scripts(),
+            true => dialect.calls_by_digest(),
             false => dialect.has_set_get(),
         };
         let simple = plan.plain && whole;

@@ -47,6 +47,7 @@ mod pubsub;
 mod several;
 mod terms;
 mod trials;
+mod unloaded;
 mod waiting;
 
 async fn run(target: Target, access: Access, case: impl AsyncFnOnce(&Running)) {

@@ -74,6 +74,7 @@ mod restart;
 mod script;
 mod server;
 mod session;
+#[path = "../../../src/client/sha1.rs"]
 mod sha1;
 mod state;
 mod stream;
