@@ -12,8 +12,12 @@ use std::sync::Arc;
 use std::task::Waker;
 use tokio::time::Instant;
 
-/// Names a command whose reply the listener is told; its meaning is the listener's.
+/// Names a command whose reply the listener is told; its meaning is the listener's, but for one bit.
 pub(crate) type Tag = u64;
+
+/// In the tag of a command that is for this connection only: if that is lost before the command was written, it fails as one that was
+/// not sent, rather than being the first to be written on the next one.
+pub(crate) const BOUND: Tag = 1 << 60;
 
 /// Hears what a connection is sent, and what becomes of the connection.
 ///
@@ -24,7 +28,7 @@ pub(crate) trait Listener: Send + Sync {
     fn heard(&self, notices: &mut Vec<Notice>, now: Instant) -> Heard;
 
     /// The connection opened, was lost, could not be opened again, was refused or closed. Commands that were lost with it have
-    /// been told of before.
+    /// been told of before; those that are [`BOUND`] to it and were not written are told of next.
     fn changed(&self, phase: &Phase);
 }
 

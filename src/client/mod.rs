@@ -140,7 +140,7 @@ pub(crate) use connection::Connection;
 pub(crate) use convert::{answer, kind};
 pub(crate) use encode::{Decimal, Ink};
 pub(crate) use handshake::Session;
-pub(crate) use listener::{Heard, Listener, Notice, Tag};
+pub(crate) use listener::{BOUND, Heard, Listener, Notice, Tag};
 pub(crate) use pen::Draft;
 pub(crate) use queue::{Due, Flush};
 pub(crate) use resp::Frame;

@@ -69,7 +69,7 @@
 //! | the same of real servers and processes that are killed, stopped and started again; no leak, and back soon after a restart | `tests/soak`, half an hour at a time |
 //! | that histories are those of a lock also where connections to Redis 7.0 and Valkey 9.1 are cut at any byte, held, slowed, refused and damaged while servers and processes are killed and stopped and wall clocks jump by an hour; no key is left | ten thousand short histories of each server, checked for linearizability (`tests/soak`) |
 //! | no wake-up between callers and the connection's driver is lost, and no answer goes to another caller, in any order of threads | loom over the shipped queue, slots and calls (`client/tests`); the driver's loop is modelled, tokio's own parts are taken as given |
-//! | whoever breaks one of sixty-two rules on purpose is caught | `tests/DEFECTS.md` |
+//! | whoever breaks one of sixty-three rules on purpose is caught | `tests/DEFECTS.md` |
 //! | what each command means is what real servers make of it | one suite on Redis 6.2, Redis 7.0, Valkey 9.1 and the in-process server (`tests/it/contract`) |
 //!
 //! Not proven: worlds beyond those bounds; the commands of

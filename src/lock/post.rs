@@ -1,6 +1,6 @@
 //! Errands out, answers in.
 
-use crate::client::{Connection, Due, Heard, Ink, Tag, answer, encode};
+use crate::client::{BOUND, Connection, Due, Heard, Ink, Tag, answer, encode};
 use crate::error::Error;
 use crate::lock::answers::{Reading, Replies, Reply};
 use crate::lock::aside::Aside;
@@ -21,7 +21,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// The tag of commands whose answer means nothing.
-pub(crate) const NOBODY: Tag = Tag::MAX;
+pub(crate) const NOBODY: Tag = !BOUND;
 /// Beside a gate's place, the tag of what asks to be told of its key's releases.
 const LISTENS: Tag = 1 << 63;
 /// The tag of what asks to be told of grants.
@@ -58,7 +58,7 @@ impl Engine {
         let flight = book.launch(at, errand, sent, whole);
         let patience = patience(&errand, connection);
         for part in 0..whole {
-            let tag = (flight as Tag) << 2 | part as Tag;
+            let tag = (flight as Tag) << 2 | part as Tag | bond(&errand);
             let say = |out: &mut Ink| {
                 if whole == 1 && book.say_set(&dialect, &errand, out) {
                     return;
@@ -100,7 +100,7 @@ impl Engine {
             let (gate, errand, sent) = book.short_errand(tag)?;
             (gate, errand, sent, 1, Replies::One(reply))
         } else {
-            let flight = usize::try_from(tag >> 2).unwrap_or(usize::MAX);
+            let flight = usize::try_from((tag & !BOUND) >> 2).unwrap_or(usize::MAX);
             let part = usize::try_from(tag & 3).unwrap_or_default();
             let replies = book.land(flight, part, reply)?;
             let &Flight { gate, errand, sent, whole, .. } = book.flights.get(flight)?;
@@ -338,6 +338,11 @@ impl Book {
             _ => {}
         }
     }
+}
+
+/// Whoever is to stand in line does so in its turn: on the next connection that may be behind others, who have to ask again.
+fn bond(errand: &Errand) -> Tag {
+    if matches!(errand, Errand::Queue { .. }) { BOUND } else { 0 }
 }
 
 /// The smallest round trip so far, if a lease has no room for those that a hold takes at least.

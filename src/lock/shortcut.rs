@@ -5,7 +5,7 @@
 //! events and orders. A command's tag names its claim, so nothing else is kept for the answer. Whatever is unlike that goes the
 //! long way, from where it stands: `engine.rs` and `post.rs`.
 
-use crate::client::{Connection, Due, Frame, Ink, Tag};
+use crate::client::{BOUND, Connection, Due, Frame, Ink, Tag};
 use crate::error::Error;
 use crate::lock::answers::Reply;
 use crate::lock::book::Book;
@@ -32,7 +32,7 @@ pub(crate) fn is_short(tag: Tag) -> bool {
 
 /// Generations come again after a quarter of a billion claims in one place.
 fn tag(claim: Claim) -> Tag {
-    SHORT | claim.0 & (FREES - 1)
+    SHORT | claim.0 & (BOUND - 1)
 }
 
 impl Engine {
@@ -178,7 +178,7 @@ impl Book {
     fn claim_of(&self, tag: Tag) -> Option<Claim> {
         let at = place(Claim(tag));
         let claim = self.claims.get(at)?.claim(at);
-        ((claim.0 ^ tag) & (FREES - 1) == 0).then_some(claim)
+        ((claim.0 ^ tag) & (BOUND - 1) == 0).then_some(claim)
     }
 
     /// A short command as the errand that it was, and at which gate; and both clocks before it was sent, if they will matter.

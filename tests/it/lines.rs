@@ -5,7 +5,7 @@ use crate::support::Counting;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tenure::{Client, Config, Lock, Options};
-use tenure_server::{AclRules, Profile, Server};
+use tenure_server::{AclRules, Ending, Link, Profile, Server, Way};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
@@ -87,6 +87,31 @@ async fn order_outlives_outages() {
             let (order, _) = waiters.end().await;
             assert_eq!(order, (0..10).collect::<Vec<_>>(), "{seconds} s, lost: {lost}");
         }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_had_not_asked_when_the_connection_was_lost_goes_before_nobody() {
+    for (standing, crowd) in [(10, 2), (0, 100), (10, 100)] {
+        let (server, link) = (Server::new(Profile::Valkey9), Link::new());
+        link.window(64); // no question fits
+        let holder = connect(&server).await;
+        let client = Client::with_config(Config::dialer(link.over(server.dialer()))).await.unwrap();
+        client.lock("other").acquire().await.unwrap().release().await.unwrap();
+        let (held, mut waiters) = (fair(&holder).acquire().await.unwrap(), Waiters::new());
+        waiters.add_all(&client, standing, 10 * MS).await;
+        link.hold(Way::ToServer);
+        for number in standing..standing + crowd {
+            waiters.add(&client, number, 1_000 * SECOND);
+            sleep(MS).await;
+        }
+        link.cut(Ending::Reset);
+        lose_the_line(&server);
+        link.heal();
+        sleep(2 * SECOND).await;
+        held.release().await.unwrap();
+        let (order, _) = waiters.end().await;
+        assert_eq!(order, (0..standing + crowd).collect::<Vec<_>>());
     }
 }
 

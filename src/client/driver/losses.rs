@@ -9,7 +9,7 @@ use crate::error::{Error, ErrorKind, Outcome};
 use tokio::time::Instant;
 
 impl Driver {
-    /// The socket is gone: what was sent has an unknown outcome, what was not waits for the next one.
+    /// The socket is gone: what was sent has an unknown outcome, what was not waits for the next one, unless it was for this one.
     pub(super) fn detach(&self, error: &Error) {
         let mut out = Outbox::default();
         {
@@ -28,10 +28,16 @@ impl Driver {
                 queue.extend_from_slice(&state.out);
                 state.out = queue;
             }
-            state.withdraw(&mut out);
         }
         out.tell(self.shared.listener(), Instant::now());
         self.shared.announce(Phase::Connecting(Some(error.clone())));
+        {
+            // The listener posts no more before there is another connection.
+            let mut state = self.shared.lock();
+            state.slots.release_bound(error, &mut out);
+            state.withdraw(&mut out);
+        }
+        out.tell(self.shared.listener(), Instant::now());
         out.wake();
     }
 

@@ -2,7 +2,7 @@
 
 use super::Slots;
 use crate::client::clock::Time;
-use crate::client::listener::Outbox;
+use crate::client::listener::{BOUND, Outbox};
 use crate::client::slot::Caller;
 use crate::client::trace::End;
 use crate::error::{Circumstances, Error, Outcome};
@@ -98,6 +98,17 @@ impl Slots {
             self.answer_oldest(Err(lost.clone()), out);
         }
         kept
+    }
+
+    /// Fails the commands that were for the connection that is lost, and were not sent: [`Slots::withdraw`] takes those back.
+    pub(crate) fn release_bound(&mut self, error: &Error, out: &mut Outbox) {
+        let error = error.with_outcome(Outcome::NotSent);
+        for &index in self.order.iter().skip(self.sent) {
+            let Some(slot) = self.slots.get_mut(index) else { continue };
+            if matches!(slot.caller, Caller::Listener(tag) if tag & BOUND != 0 && !defect!(63)) {
+                slot.answer(Err(error.clone()), out);
+            }
+        }
     }
 
     /// Fails every command that is left, none of which was sent.

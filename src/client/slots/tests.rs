@@ -3,7 +3,7 @@
 mod canary;
 
 use super::*;
-use crate::client::listener::Notice;
+use crate::client::listener::{BOUND, Notice};
 use crate::client::slots::ends::Expired;
 use crate::client::stats::Stats;
 use crate::error::ErrorKind;
@@ -384,4 +384,23 @@ fn listener_is_told_once_what_became_of_a_command_that_failed() {
     slots.fail_all(&lost(), &mut out);
     assert_eq!(told(&mut out), [(4, Err(Outcome::NotSent))]);
     assert_eq!((slots.len(), slots.bytes(), slots.free.len()), (0, 0, 4));
+}
+
+#[test]
+fn command_that_was_for_a_lost_connection_is_told_to_the_listener_and_withdrawn() {
+    let ((mut slots, now), mut out) = (start(), Outbox::default());
+    slots.push_tagged(1 | BOUND, 10, Span::of(PATIENCE));
+    slots.all_sent(now);
+    slots.push_tagged(2, 11, Span::of(PATIENCE));
+    slots.push_tagged(3 | BOUND, 12, Span::of(PATIENCE));
+    let caller = slots.push(13, Span::of(PATIENCE), None);
+    assert_eq!(slots.disconnected(0, &lost(), &mut out), 0);
+    assert_eq!(told(&mut out), [(1 | BOUND, Err(Outcome::Unknown))]);
+    slots.release_bound(&lost(), &mut out);
+    assert_eq!(told(&mut out), [(3 | BOUND, Err(Outcome::NotSent))]);
+    let mut seen = Vec::new();
+    slots.withdraw(&mut out, |len, keep| seen.push((len, keep)));
+    assert_eq!(seen, [(11, true), (12, false), (13, true)]);
+    assert!(poll(&mut slots, caller).is_pending());
+    assert_eq!(slots.len(), 2);
 }

@@ -317,10 +317,15 @@ impl Fair {
     }
 
     fn failed(&mut self, failure: Failure, scene: &Scene) -> Next {
+        (self.stands, self.hears) = (false, false);
+        // What was not sent is asked on the next connection, in its turn; an end to that is seen to as without one.
+        if !scene.online && matches!(failure, Failure::Passing { may_have_run: false }) {
+            self.doing = Doing::Offline;
+            return Next::Stays;
+        }
         if let Some(why) = self.waiter.given_up(failure, scene.now) {
             return Next::Refused(why);
         }
-        (self.stands, self.hears) = (false, false);
         self.doing = Doing::Waiting { until: self.back_off(scene) };
         Next::Stays
     }
@@ -379,7 +384,7 @@ impl Fair {
             let until = self.waiter.terms.lease.no_shorter_than(ALIVE).surely_over(scene.now);
             self.haunted = self.haunted.max(Some(until));
         }
-        // What asks or confirms had not been sent, and is now. Whoever is to stand in line was called up to ask in its turn.
+        // What confirms had not been sent, and is now. Whoever is to stand in line was called up to ask in its turn.
         match &mut self.doing {
             Doing::Waiting { .. } | Doing::Offline => self.ask(false, scene, orders),
             Doing::Asking { .. } | Doing::Confirming { .. } => {}

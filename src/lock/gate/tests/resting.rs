@@ -107,6 +107,24 @@ fn order_outlives_outages() {
 }
 
 #[test]
+fn question_that_was_not_sent_is_asked_on_the_next_connection_in_its_turn() {
+    let unsent = Said::Failed(Failure::Passing { may_have_run: false });
+    let mut desk = line(2);
+    let once = Patience::Once(desk.now + SECOND);
+    stand(&mut desk, 3, Patience::Endless);
+    assert_eq!(desk.come_with(4, fair(), once), "try 4");
+    desk.online = false;
+    assert_eq!([desk.answer(unsent), desk.answer(unsent)], ["", ""]);
+    let all = "stand 1 and listen, stand 2 and listen, stand 3 and listen";
+    assert_eq!(desk.open(true), format!("try 4, {all}"));
+    let mut desk = line(1);
+    desk.come_with(2, fair(), once);
+    desk.online = false;
+    assert_eq!(desk.answer(unsent), "");
+    assert!(desk.after(SECOND).starts_with("refuse 2: NoAnswer"), "its time is over all the same");
+}
+
+#[test]
 fn order_is_that_of_the_line_where_a_place_was_lost() {
     let mut desk = line(3);
     desk.after(5 * SECOND);
