@@ -37,7 +37,8 @@ pub enum AcquireError {
         /// The key.
         key: String,
     },
-    /// The lease leaves no time to hold the lock: it is shorter than three round trips.
+    /// The lease leaves no time to hold the lock: it is shorter than three round trips, or was over twice before the answer came; once
+    /// where one attempt was to be made.
     #[non_exhaustive]
     LeaseTooShort {
         /// The smallest round trip seen so far, or the one that used the lease up.

@@ -288,11 +288,17 @@ async fn grant_that_comes_after_its_lease_is_given_back() {
     let server = Server::new(Profile::Valkey9);
     let client = connect(&server).await;
     client.lock("warm").acquire().await.unwrap().release().await.unwrap();
-    server.fault(Fault::delay_reply(200 * MS).on("SET").times(1));
     let lock = client.lock("l").options(Options::new().lease(100 * MS));
+    let late = |times| server.fault(Fault::delay_reply(200 * MS).on("SET").times(times));
+    late(2);
     let error = lock.acquire().await.unwrap_err();
     assert!(matches!(error, AcquireError::LeaseTooShort { .. }), "{error:?}");
+    late(1);
+    let error = lock.try_acquire().await.unwrap_err();
+    assert!(matches!(error, AcquireError::LeaseTooShort { .. }), "{error:?}");
+    late(1);
     lock.acquire().await.unwrap().release().await.unwrap();
+    assert!(server.keys().is_empty());
 }
 
 #[tokio::test(start_paused = true)]

@@ -17,6 +17,7 @@
 
 mod behind;
 mod claims;
+mod granting;
 mod order;
 mod words;
 
@@ -26,7 +27,7 @@ pub(crate) use words::{Found, Given};
 use crate::lock::error::LostCause;
 use crate::lock::fence::FencingToken;
 use crate::lock::gate::head::{Waiter, gives_up_at};
-use crate::lock::gate::held::{Granted, Held};
+use crate::lock::gate::held::Held;
 use crate::lock::gate::line::earlier;
 use crate::lock::gate::words::{Claim, Errand, Failure, Left, Order, Patience, Said, Scene, Why};
 use crate::lock::lease::Lease;
@@ -60,6 +61,8 @@ pub(crate) struct Fair {
     /// Until when a connection that could not be fenced off may still bring the value.
     haunted: Option<Instant>,
     tries: u32,
+    /// It had been given the lock, and heard of that too late.
+    late: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -101,9 +104,9 @@ impl Fair {
         orders: &mut Vec<Order>,
     ) -> Self {
         let (doing, asked, stands, hears) = (Doing::Offline, false, false, false);
-        let (haunted, tries) = (None, 0);
+        let (haunted, tries, late) = (None, 0, false);
         let mut fair =
-            Self { waiter, arrival, doing, asked, listens, stands, hears, haunted, tries };
+            Self { waiter, arrival, doing, asked, listens, stands, hears, haunted, tries, late };
         fair.ask(false, scene, orders);
         fair
     }
@@ -187,57 +190,6 @@ impl Fair {
         gives_up_at(self.waiter.patience, sent)
     }
 
-    /// The lock is the claim's, by a command sent then.
-    fn granted(
-        &mut self,
-        sent: Instant,
-        fence: Option<FencingToken>,
-        scene: &Scene,
-        orders: &mut Vec<Order>,
-    ) -> Next {
-        let granted = Granted { to: self.waiter, haunted: self.haunted, sent, fence };
-        match Held::begin(&granted, scene) {
-            Some(mut held) => {
-                orders.push(Order::Grant { claim: self.claim(), term: held.term(sent), fence });
-                held.watch_at_once(scene, orders);
-                self.doing = Doing::Held(Box::new(held));
-                Next::Stays
-            }
-            None => {
-                Next::Refused(Why::TooShort { took: scene.now.saturating_duration_since(sent) })
-            }
-        }
-    }
-
-    /// The server says that it has given us the lock, at a time no earlier than `since`.
-    fn given(
-        &mut self,
-        Given { fence, .. }: Given,
-        since: Option<Instant>,
-        scene: &Scene,
-        orders: &mut Vec<Order>,
-    ) {
-        (self.stands, self.hears) = (false, false);
-        let Doing::Waiting { .. } = self.doing else {
-            return; // what was asked meanwhile is answered behind it
-        };
-        let lease = confirm_within(self.waiter.terms.lease);
-        if let Some(since) = since {
-            let granted = Granted { to: self.waiter, haunted: self.haunted, sent: since, fence };
-            if let Some(mut held) = Held::provisional(&granted, lease, scene) {
-                let term = held.term(since);
-                orders.push(Order::Grant { claim: self.claim(), term, fence });
-                if !defect!(49) {
-                    held.confirm(false, scene, orders);
-                }
-                held.watch_at_once(scene, orders);
-                self.doing = Doing::Held(Box::new(held));
-                return;
-            }
-        }
-        self.confirm(fence, false, scene, orders);
-    }
-
     fn expects(&self, errand: Errand) -> bool {
         match (&self.doing, errand) {
             (Doing::Asking { sent: mine }, Errand::Queue { sent, .. })
@@ -303,7 +255,7 @@ impl Fair {
             self.ask(false, scene, orders);
             return Next::Stays;
         }
-        (self.stands, self.hears) = (true, self.listens);
+        (self.stands, self.hears, self.late) = (true, self.listens, false);
         let beat = if self.listens { after(scene.now, BEAT) } else { self.back_off(scene) };
         let until = match left {
             Left::For(left) => {

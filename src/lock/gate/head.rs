@@ -81,6 +81,8 @@ pub(crate) struct Head {
     renewal: Option<(Instant, Duration)>,
     /// It looks without having asked before.
     glances: bool,
+    /// It had been given the key, and heard of that too late.
+    late: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -171,6 +173,7 @@ impl Head {
             changed: false,
             renewal: None,
             glances: false,
+            late: false,
         }
     }
 
@@ -243,7 +246,7 @@ impl Head {
             }
             (Doing::Asking { .. }, Said::Rephrase) => self.ask(scene, orders),
             (Doing::Asking { .. }, Said::Held { holder, process, left }) => {
-                self.doubt = None;
+                (self.doubt, self.late) = (None, false);
                 let known = std::mem::replace(&mut self.holder, holder) == holder;
                 if !known {
                     self.tries = 0;

@@ -28,6 +28,16 @@ pub(crate) struct Granted {
     /// Before the command was sent.
     pub(crate) sent: Instant,
     pub(crate) fence: Option<FencingToken>,
+    /// An answer to the same question had come too late before.
+    pub(crate) late: bool,
+}
+
+impl Granted {
+    /// Whether to ask once more where this came too late: it may be this process that has stood still, and not the server that takes
+    /// longer than a lease. Which it is shows in the next answer.
+    pub(crate) fn is_worth_another(&self, now: Instant) -> bool {
+        !self.late && !self.to.patience.is_over(now)
+    }
 }
 
 /// A claim that has the lock.

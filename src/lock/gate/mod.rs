@@ -278,7 +278,8 @@ impl Gate {
             Step::Stay => {}
             Step::Granted { sent: asked, fence } => {
                 let sent = defect!(26, scene.now, asked);
-                let granted = Granted { to: head.waiter, haunted: head.haunted(), sent, fence };
+                let (to, haunted, late) = (head.waiter, head.haunted(), head.is_late());
+                let granted = Granted { to, haunted, sent, fence, late };
                 self.grant(granted, scene, orders);
             }
             Step::Refused(why) => {
@@ -290,11 +291,15 @@ impl Gate {
 
     /// The server gave the lock to a claim.
     fn grant(&mut self, granted: Granted, scene: &Scene, orders: &mut Vec<Order>) {
-        let Granted { to: Waiter { claim, terms, .. }, haunted, sent, fence } = granted;
+        let Granted { to: Waiter { claim, terms, .. }, haunted, sent, fence, .. } = granted;
         if let Some(held) = Held::begin(&granted, scene) {
             orders.push(Order::Grant { claim, term: held.term(sent), fence });
             self.rivals.keep(true, scene.now);
             self.seat = Seat::Held(held);
+            return;
+        }
+        if granted.is_worth_another(scene.now) {
+            self.seat = Seat::Head(Head::late(&granted, scene, orders));
             return;
         }
         let took = scene.now.saturating_duration_since(sent);

@@ -104,7 +104,8 @@ impl Gate {
             Said::Ours(_) | Said::Fenced(_) => {
                 report(from.claim, Released::Yes, orders);
                 let fence = said.fence();
-                let granted = Granted { to, haunted: None, sent, fence };
+                // Whoever has gone asks no more.
+                let granted = Granted { to, haunted: None, sent, fence, late: gone };
                 if gone {
                     self.pass_on_unwanted(granted, scene, orders);
                 } else if to.terms.fenced && fence.is_none() && !defect!(47) {

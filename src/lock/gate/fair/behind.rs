@@ -210,7 +210,7 @@ impl Behind {
         let lease = waiter.terms.lease.no_shorter_than(ALIVE);
         let haunted = self.unfenced.map(|opened| lease.surely_over(opened)).max(self.haunted);
         let (doing, asked, listens) = (Doing::Waiting { until: now }, true, true);
-        let (stands, hears) = (false, !self.reopened);
-        Fair { waiter, arrival, doing, asked, listens, stands, hears, haunted, tries: 0 }
+        let (stands, hears, tries, late) = (false, !self.reopened, 0, false);
+        Fair { waiter, arrival, doing, asked, listens, stands, hears, haunted, tries, late }
     }
 }

@@ -1,9 +1,23 @@
 //! What a head asks the server, and which answer is to which question.
 
 use super::{Doing, Head};
+use crate::lock::gate::held::Granted;
 use crate::lock::gate::words::{Errand, Fence, Order, Patience, Scene};
 
 impl Head {
+    /// A head that was given the key, and heard of that when its lease was over.
+    pub(crate) fn late(granted: &Granted, scene: &Scene, orders: &mut Vec<Order>) -> Self {
+        let mut head = Self::new(granted.to, Doing::Offline);
+        (head.doubt, head.haunted, head.late) = (Some(granted.sent), granted.haunted, true);
+        head.ask(scene, orders);
+        head
+    }
+
+    /// Whether an answer came too late to this question or one before.
+    pub(crate) fn is_late(&self) -> bool {
+        self.late
+    }
+
     pub(super) fn ask(&mut self, scene: &Scene, orders: &mut Vec<Order>) {
         self.ask_for(self.fence(), scene, orders);
     }

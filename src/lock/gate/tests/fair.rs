@@ -90,6 +90,24 @@ fn grant_that_the_machine_may_have_slept_behind_is_confirmed_first() {
 }
 
 #[test]
+fn lock_that_was_heard_of_too_late_is_asked_for_once_more() {
+    for again in [TURN, placed(9_000, 0)] {
+        let mut desk = Desk::new();
+        desk.come_with(1, fair(), Patience::Endless);
+        desk.now += 10 * SECOND;
+        assert_eq!(desk.answer(TURN), "try 1");
+        let told = desk.answer(again);
+        assert!(told == "grant 1 until 19.978s" || told == "stand 1 and listen", "{told}");
+    }
+    let mut desk = Desk::new();
+    desk.come_with(1, fair(), Patience::Endless);
+    desk.now += 10 * SECOND;
+    desk.answer(TURN);
+    desk.now += 10 * SECOND;
+    assert_eq!(desk.answer(TURN), "refuse 1: TooShort { took: 10s }, leave 1");
+}
+
+#[test]
 fn grant_that_went_on_to_the_next_is_waited_for_again() {
     let mut desk = standing();
     desk.now += 4 * SECOND;

@@ -23,13 +23,35 @@ fn lease_counts_from_before_the_question() {
 }
 
 #[test]
-fn grant_that_comes_too_late_is_given_back() {
+fn grant_that_comes_too_late_is_given_back_the_second_time() {
+    let mut desk = Desk::new();
+    for patience in [Patience::Endless, Patience::Once(desk.now + 60 * SECOND)] {
+        desk.come_with(1, terms(), patience);
+        if patience == Patience::Endless {
+            desk.now += 10 * SECOND;
+            assert_eq!(desk.answer(Said::Fresh), "ask 1", "it may have been this process");
+        }
+        desk.now += 10 * SECOND;
+        assert_eq!(desk.answer(Said::Fresh), "refuse 1: TooShort { took: 10s }, release 1");
+        assert_eq!(desk.answer(Said::NotOurs), "report 1: NotOurs, forget 1");
+        assert!(desk.gate.is_vacant());
+    }
+}
+
+#[test]
+fn lock_is_still_to_be_had_after_a_grant_that_was_heard_of_too_late() {
+    for (said, told) in [(Said::Fresh, "grant 1 until 19.978s"), (Said::Earlier, "renew 1")] {
+        let mut desk = Desk::new();
+        desk.come(1);
+        desk.now += 10 * SECOND;
+        desk.answer(Said::Fresh);
+        assert_eq!(desk.answer(said), told);
+    }
     let mut desk = Desk::new();
     desk.come(1);
     desk.now += 10 * SECOND;
-    assert_eq!(desk.answer(Said::Fresh), "refuse 1: TooShort { took: 10s }, release 1");
-    assert_eq!(desk.answer(Said::NotOurs), "report 1: NotOurs, forget 1");
-    assert!(desk.gate.is_vacant());
+    desk.answer(Said::Fresh);
+    assert_eq!(desk.answer(HELD), "look 1", "somebody else was faster");
 }
 
 #[test]
