@@ -50,8 +50,18 @@ impl FencingToken {
 /// Reads a number as servers write them: digits, and nothing else; of no more than so many that none overflows.
 fn number(digits: &[u8]) -> Option<u64> {
     const MOST: usize = 19;
-    let plain = (1..=MOST).contains(&digits.len()) && digits.iter().all(u8::is_ascii_digit);
-    plain.then(|| digits.iter().fold(0, |number, digit| number * 10 + u64::from(digit - b'0')))
+    if !(1..=MOST).contains(&digits.len()) {
+        return None;
+    }
+    let mut number = 0;
+    for byte in digits {
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 {
+            return None;
+        }
+        number = number * 10 + u64::from(digit);
+    }
+    Some(number)
 }
 
 impl From<FencingToken> for u64 {

@@ -95,7 +95,7 @@ impl Dialect {
             };
         }
         match first {
-            Ok(reply @ Frame::Array(_)) => fenced(&reply).into(),
+            Ok(Frame::Simple(id)) => token(&id).into(),
             Ok(other) => self.taken(Ok(other), value),
             Err(error) if error.server().is_some_and(|said| said.code() == "NOSCRIPT") => {
                 Said::Forgotten.into()
@@ -112,7 +112,7 @@ impl Dialect {
         next: &[u8],
     ) -> Result<Said, Error> {
         match replies {
-            [Ok(reply @ Frame::Array(_)), ..] => fenced(&reply),
+            [Ok(Frame::Simple(id)), ..] => token(&id),
             [first, second, third] => {
                 let passed = compared(first, in_full)?;
                 match (passed, minted(second, third, next)) {
@@ -190,24 +190,7 @@ pub(crate) fn minted(xadd: Reply, get: Reply, value: &[u8]) -> Result<Said, Erro
 /// The fence in the reply of a script that has minted one, where there is nothing else to read.
 #[inline]
 pub(crate) fn fence_in(reply: &Frame) -> Option<FencingToken> {
-    match reply {
-        Frame::Array(items) => match &items[..] {
-            [Frame::Bulk(id)] => FencingToken::parse(id),
-            _ => None,
-        },
-        _ => None,
-    }
-}
-
-/// Reads the reply of a script that has minted a fence.
-fn fenced(reply: &Frame) -> Result<Said, Error> {
-    match reply {
-        Frame::Array(items) => match &items[..] {
-            [Frame::Bulk(id)] => token(id),
-            _ => Err(unreadable("the fence", reply)),
-        },
-        other => Err(unreadable("the fence", other)),
-    }
+    if let Frame::Simple(id) = reply { FencingToken::parse(id) } else { None }
 }
 
 fn token(id: &[u8]) -> Result<Said, Error> {

@@ -5,11 +5,10 @@
 --   ARGV[2]  the next holder's value
 --   ARGV[3]  the next holder's lease in milliseconds, counted from now
 --   ARGV[4]  for how many milliseconds the stream is kept
--- Returns the fence, as the only element of a table, if the lock is the next holder's; 0 if the key is gone or has another
--- value.
+-- Returns the fence, as a status, if the lock is the next holder's; 0 if the key is gone or has another value.
 if redis.call('GET', KEYS[1]) == ARGV[1] then
   local fence = mint(KEYS[2], ARGV[4])
   redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
-  return {fence}
+  return redis.status_reply(fence)
 end
 return 0

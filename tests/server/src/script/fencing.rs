@@ -99,7 +99,7 @@ pub(super) fn take(script: &mut Running<'_, '_>) -> Result<Frame, Refusal> {
     let id = mint(script, fences, keep)?;
     let (value, lease) = (script.arg(0, "'SET'")?, script.arg(1, "'SET'")?);
     set_px(script, key, value, lease)?;
-    Ok(Frame::Array(vec![Frame::bulk(id)]))
+    Ok(Frame::Simple(id.into()))
 }
 
 /// `… local fence = mint(KEYS[2], ARGV[4]) redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3]) …`
@@ -112,7 +112,7 @@ pub(super) fn pass(script: &mut Running<'_, '_>) -> Result<Frame, Refusal> {
     let id = mint(script, fences, keep)?;
     let (value, lease) = (script.arg(1, "'SET'")?, script.arg(2, "'SET'")?);
     set_px(script, key, value, lease)?;
-    Ok(Frame::Array(vec![Frame::bulk(id)]))
+    Ok(Frame::Simple(id.into()))
 }
 
 /// Whether somebody with a later fence was there; otherwise key and fence.
