@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tenure::client::SetOptions;
-use tenure::{Client, Config};
+use tenure::{Client, Config, Lock, Options, Wakeup};
 use tokio::sync::Barrier;
 
 const TASKS: usize = 64;
@@ -192,24 +192,37 @@ fn waiting_for_a_lock_takes_little_room() {
 
 #[test]
 fn waiter_of_a_lock_takes_less_than_a_kibibyte_with_its_task() {
+    fn lock(client: &Client, wakeup: Option<Wakeup>) -> Lock {
+        let lock = client.lock("job");
+        match wakeup {
+            Some(wakeup) => lock.options(Options::new().wakeup(wakeup)),
+            None => lock,
+        }
+    }
     const WAITERS: usize = 1_000;
-    let runtime = runtime();
-    let client = runtime.block_on(Client::connect(&start_sink())).expect("a connection");
-    let held = runtime.block_on(client.lock("job").acquire()).expect("nobody has it");
-    let waiting = allocation_counter::measure(|| {
-        runtime.block_on(async {
-            for _ in 0..WAITERS {
-                let client = client.clone();
-                tokio::spawn(async move {
-                    let guard = client.lock("job").acquire().await.expect("its turn comes");
-                    guard.release().await.expect("it is ours");
-                });
-            }
-            // Each is polled once.
-            tokio::task::yield_now().await;
+    static BEGUN: AtomicUsize = AtomicUsize::new(0);
+    for wakeup in [None, Some(Wakeup::Track), Some(Wakeup::Announce), Some(Wakeup::Poll)] {
+        let runtime = runtime();
+        let client = runtime.block_on(Client::connect(&start_sink())).expect("a connection");
+        let held = runtime.block_on(lock(&client, wakeup).acquire()).expect("nobody has it");
+        BEGUN.store(0, Ordering::Relaxed);
+        let waiting = allocation_counter::measure(|| {
+            runtime.block_on(async {
+                for _ in 0..WAITERS {
+                    let client = client.clone();
+                    tokio::spawn(async move {
+                        BEGUN.fetch_add(1, Ordering::Relaxed);
+                        let guard = lock(&client, wakeup).acquire().await;
+                        guard.expect("its turn comes").release().await.expect("it is ours");
+                    });
+                }
+                while BEGUN.load(Ordering::Relaxed) < WAITERS {
+                    tokio::task::yield_now().await;
+                }
+            });
         });
-    });
-    let each = waiting.bytes_current / WAITERS as i64;
-    assert!((256..=1024).contains(&each), "{each} bytes");
-    drop(held);
+        let each = waiting.bytes_current / WAITERS as i64;
+        assert!((512..=1024).contains(&each), "{wakeup:?}: {each} bytes");
+        drop(held);
+    }
 }
