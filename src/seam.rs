@@ -74,9 +74,9 @@ impl Seam {
     }
 }
 
-/// A generator gives no more numbers than this: two copies of one process, such as those of a machine that was cloned, part at the
+/// A generator gives no more pairs of numbers than this: two copies of one process, such as those of a machine that was cloned, part at the
 /// latest then.
-const ROLLS: u32 = 4096;
+const ROLLS: u32 = 2048;
 
 /// Gives numbers that are as hard to guess as those it was begun with.
 pub(crate) struct Dice {
@@ -87,12 +87,12 @@ pub(crate) struct Dice {
 
 impl Dice {
     #[inline]
-    pub(crate) fn roll(&mut self) -> u64 {
+    pub(crate) fn roll_both(&mut self) -> [u64; 2] {
         match self.left.checked_sub(1) {
             Some(left) => self.left = left,
             None => self.begin_anew(),
         }
-        self.rng.next_u64()
+        [self.rng.next_u64(), self.rng.next_u64()]
     }
 
     #[cold]
@@ -119,10 +119,10 @@ mod tests {
         let seam = Seam::system().with_entropy(move || source.load(Ordering::Relaxed));
         let (mut one, mut other) = (seam.dice(), seam.dice());
         for _ in 0..ROLLS {
-            assert_eq!(one.roll(), other.roll());
+            assert_eq!(one.roll_both(), other.roll_both());
         }
-        let first = one.roll();
+        let first = one.roll_both();
         told.store(1, Ordering::Relaxed);
-        assert_ne!(first, other.roll());
+        assert_ne!(first, other.roll_both());
     }
 }

@@ -247,9 +247,10 @@ impl Connection {
         shared.lock().circumstances(now, &shared.config.address)
     }
 
-    /// The smallest time from a command to its reply so far, handshakes included.
-    pub(crate) fn smallest_rtt(&self) -> Option<Duration> {
-        self.shared().smallest_rtt()
+    /// See [`Shared::smallest_rtt_nanos`].
+    #[inline]
+    pub(crate) fn smallest_rtt_nanos(&self) -> Option<u64> {
+        self.shared().smallest_rtt_nanos()
     }
 
     /// The session of the connection, if it is open.

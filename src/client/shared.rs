@@ -99,10 +99,11 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The smallest time from a command to its reply so far, handshakes included.
-    pub(crate) fn smallest_rtt(&self) -> Option<Duration> {
+    /// The smallest time from a command to its reply so far, handshakes included, in nanoseconds.
+    #[inline]
+    pub(crate) fn smallest_rtt_nanos(&self) -> Option<u64> {
         let nanos = self.smallest_rtt.load(Ordering::Relaxed);
-        (nanos < u64::MAX).then(|| Duration::from_nanos(nanos))
+        (nanos < u64::MAX).then_some(nanos)
     }
 
     pub(crate) fn announce(&self, phase: Phase) {

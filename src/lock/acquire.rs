@@ -1,16 +1,14 @@
-//! The future of one acquire call, and that of one release: they wait for what the gate decides.
+//! The future of one acquire call: it waits for what the gate decides.
 
 use crate::client::Flush;
 use crate::error::{Error, Outcome};
 use crate::lock::book::{Book, News};
 use crate::lock::dialect::Dialect;
-use crate::lock::engine::Engine;
-use crate::lock::error::{AcquireError, ReleaseError};
-use crate::lock::gate::{Claim, Event, Patience, Released, Why};
+use crate::lock::error::AcquireError;
+use crate::lock::gate::{Claim, Event, Patience, Why};
 use crate::lock::guard::Guard;
+use crate::lock::handle::{Lock, Ready};
 use crate::lock::hold::Hold;
-use crate::lock::locker::Locker;
-use crate::lock::plan::Plan;
 use crate::lock::record::{Mail, Refusal};
 use crate::lock::sight::Sight;
 use crate::seam::after;
@@ -23,10 +21,9 @@ use tokio::time::Instant;
 
 /// One acquire call. It begins when it is polled first.
 pub(crate) struct Acquiring<'a> {
-    locker: &'a Arc<Locker>,
-    plan: &'a Arc<Plan>,
+    lock: &'a Lock,
     wish: Wish<'a>,
-    step: Step,
+    step: Step<'a>,
 }
 
 /// What a caller wants.
@@ -40,45 +37,54 @@ enum Wish<'a> {
     Seize(&'a Bytes),
 }
 
-#[derive(Debug, Clone, Copy)]
-enum Step {
+enum Step<'a> {
     Start,
-    Waiting { claim: Claim, begun: Instant },
+    Waiting(Wait<'a>),
     Over,
+}
+
+/// A caller whose claim is open.
+struct Wait<'a> {
+    ready: &'a Ready,
+    claim: Claim,
+    begun: Instant,
+    /// What begins if the claim asked the short way and has the lock by that. Whatever else comes of it, the record says.
+    hold: Option<Arc<Hold>>,
 }
 
 impl<'a> Acquiring<'a> {
     /// A caller that waits, for `timeout` at most.
     #[inline]
-    pub(crate) fn waiting(
-        locker: &'a Arc<Locker>,
-        plan: &'a Arc<Plan>,
-        timeout: Option<Duration>,
-    ) -> Self {
-        Self { locker, plan, wish: Wish::Wait(timeout), step: Step::Start }
+    pub(crate) fn waiting(lock: &'a Lock, timeout: Option<Duration>) -> Self {
+        Self { lock, wish: Wish::Wait(timeout), step: Step::Start }
     }
 
     /// A caller that makes one attempt; `flush` says who writes.
-    pub(crate) fn once(locker: &'a Arc<Locker>, plan: &'a Arc<Plan>, flush: Flush) -> Self {
-        Self { locker, plan, wish: Wish::Once(flush), step: Step::Start }
+    #[inline]
+    pub(crate) fn once(lock: &'a Lock, flush: Flush) -> Self {
+        Self { lock, wish: Wish::Once(flush), step: Step::Start }
     }
 
     /// A caller that makes one attempt to take the key from the hold with this value.
-    pub(crate) fn seizing(locker: &'a Arc<Locker>, plan: &'a Arc<Plan>, prey: &'a Bytes) -> Self {
-        Self { locker, plan, wish: Wish::Seize(prey), step: Step::Start }
+    pub(crate) fn seizing(lock: &'a Lock, prey: &'a Bytes) -> Self {
+        Self { lock, wish: Wish::Seize(prey), step: Step::Start }
+    }
+
+    pub(crate) fn lock(&self) -> &'a Lock {
+        self.lock
     }
 
     /// How long the caller waits, if there is an end to it.
-    fn timeout(&self) -> Option<Duration> {
+    fn timeout(&self, ready: &Ready) -> Option<Duration> {
         match self.wish {
             Wish::Wait(timeout) => timeout,
-            Wish::Once(_) | Wish::Seize(_) => Some(self.locker.config().response_timeout),
+            Wish::Once(_) | Wish::Seize(_) => Some(ready.locker.config().response_timeout),
         }
     }
 
     #[inline]
-    fn patience(&self, begun: Instant) -> Patience {
-        let Some(timeout) = self.timeout() else { return Patience::Endless };
+    fn patience(&self, ready: &Ready, begun: Instant) -> Patience {
+        let Some(timeout) = self.timeout(ready) else { return Patience::Endless };
         match self.wish {
             Wish::Wait(_) => begun.checked_add(timeout).map_or(Patience::Endless, Patience::Until),
             Wish::Once(_) => Patience::Once(after(begun, timeout)),
@@ -87,84 +93,113 @@ impl<'a> Acquiring<'a> {
     }
 
     /// Opens a claim, tells its gate, and looks what came of it, all at once.
+    #[inline(never)] // the rest of its future is small
     fn begin(&mut self, cx: &Context<'_>) -> Poll<<Self as Future>::Output> {
-        let Self { locker, plan, wish, .. } = *self;
-        let begun = Instant::now();
-        let patience = self.patience(begun);
+        self.step = Step::Over;
+        let ready = match self.lock.ready() {
+            Ok(ready) => ready,
+            Err(error) => return Poll::Ready(Err(error)),
+        };
+        let (begun, wish) = (Instant::now(), self.wish);
+        let patience = self.patience(ready, begun);
         let flush = if let Wish::Once(flush) = wish { flush } else { Flush::Auto };
+        let Ready { locker, plan } = ready;
         let engine = &locker.engine;
         let come = |book: &mut Book| {
             if let Some(barred) = &book.barred {
-                return Err(barred.clone());
+                return Err(Box::new(barred.clone()));
             }
             let (gate, claim) = engine.open(book, plan, begun);
             if let Wish::Seize(prey) = wish {
                 let record = book.record(claim).into_iter();
                 record.for_each(|record| record.prey = Some(Box::new(prey.clone())));
-            } else if engine.ask_shortly(book, (gate, claim), (plan, patience), begun) {
-                return Ok(claim);
+            } else {
+                let (terms, now) = ((&**plan, patience), (begun, cx.waker()));
+                if let Some(hold) = engine.ask_shortly(book, (gate, claim), terms, now) {
+                    return Ok((claim, Some(hold)));
+                }
             }
             if engine.witness.is_some() {
                 book.watch_begin(claim, begun);
             }
             let event = Event::Came { claim, terms: plan.terms, patience };
             engine.happen(book, gate, &event, None);
-            Ok(claim)
+            Ok((claim, None))
         };
-        let look = |book: &mut Book, claim: Result<Claim, AcquireError>| {
-            claim.map(|claim| (claim, look(book, claim, cx)))
+        let look = |book: &mut Book, come| match come {
+            Ok((claim, None)) => (come, look(book, claim, cx)),
+            asked_or_barred => (asked_or_barred, Poll::Pending),
         };
-        match engine.act_and_look(flush, Some(begun), come, look) {
-            Ok((claim, found)) => {
-                self.step = Step::Waiting { claim, begun };
-                found.map(|found| self.end((claim, begun), found))
-            }
+        let (come, found) = engine.act_and_look(flush, Some(begun), come, look);
+        let (claim, hold) = match come {
+            Ok(open) => open,
             Err(barred) => {
-                self.step = Step::Over;
                 if let Some(witness) = &engine.witness {
                     Sight::turned_away(plan).tell(witness);
                 }
-                Poll::Ready(Err(barred))
+                return Poll::Ready(Err(*barred));
+            }
+        };
+        match found {
+            Poll::Ready(found) => Poll::Ready(self.end((ready, claim, begun), found)),
+            Poll::Pending => {
+                self.step = Step::Waiting(Wait { ready, claim, begun, hold });
+                Poll::Pending
             }
         }
     }
 
+    /// Looks what the caller was told who waits.
+    #[inline(never)] // nothing, mostly
+    fn look(&mut self, cx: &Context<'_>) -> Poll<<Self as Future>::Output> {
+        let Step::Waiting(wait) = &self.step else { return Poll::Ready(Err(AcquireError::Closed)) };
+        let &Wait { ready, claim, begun, .. } = wait;
+        let found = look(&mut ready.locker.engine.book(), claim, cx);
+        let acquired = found.map(|found| self.end((ready, claim, begun), found));
+        if acquired.is_ready() {
+            self.step = Step::Over;
+        }
+        acquired
+    }
+
     /// What a caller that was told something makes of it.
-    #[inline]
-    fn end(&mut self, (claim, begun): (Claim, Instant), found: Found) -> <Self as Future>::Output {
-        self.step = Step::Over;
+    fn end(
+        &self,
+        (ready, claim, begun): (&Ready, Claim, Instant),
+        found: Found,
+    ) -> <Self as Future>::Output {
         match found {
-            Found::Granted(hold) => {
-                Ok(Some(Guard::new(Arc::clone(self.locker), Arc::clone(self.plan), hold, claim)))
-            }
+            Found::Granted(hold) => Ok(Some(ready.guard(hold, claim))),
             Found::Refused(refusal) => {
-                self.locker.engine.let_go(claim);
-                if refusal.why == Why::Held { Ok(None) } else { Err(self.error(begun, *refusal)) }
+                ready.locker.engine.let_go(claim);
+                let is_held = refusal.why == Why::Held;
+                if is_held { Ok(None) } else { Err(self.error((ready, begun), *refusal)) }
             }
             Found::Nothing => {
-                self.locker.engine.let_go(claim);
+                ready.locker.engine.let_go(claim);
                 Err(AcquireError::Closed)
             }
         }
     }
 
-    fn error(&self, begun: Instant, refusal: Refusal) -> AcquireError {
+    fn error(&self, (ready, begun): (&Ready, Instant), refusal: Refusal) -> AcquireError {
+        let Ready { locker, plan } = ready;
         let Refusal { why, seen, error, barred } = refusal;
         let waited = begun.elapsed();
         let lease_left = |over: Instant| {
             let left = over.saturating_duration_since(Instant::now());
             Duration::from_millis(u64::try_from(left.as_millis()).unwrap_or(u64::MAX))
         };
-        let unasked = || self.locker.last_failure().or_else(|| error.clone());
+        let unasked = || locker.last_failure().or_else(|| error.clone());
         match why {
             Why::Closed => AcquireError::Closed,
             Why::KeyInUse => {
-                let key = String::from_utf8_lossy(&self.plan.key.bytes).into_owned();
+                let key = String::from_utf8_lossy(&plan.key.bytes).into_owned();
                 AcquireError::KeyInUse { key }
             }
             Why::TooShort { took } => AcquireError::LeaseTooShort { rtt: took },
             Why::NoScripts => {
-                let dialect = self.locker.engine.book().dialect.clone();
+                let dialect = locker.engine.book().dialect.clone();
                 let refusal = dialect.as_deref().map(Dialect::refusal).unwrap_or_default();
                 let reason = format!(
                     "a fair lock needs scripts, and the server refuses them ({refusal}): allow EVAL \
@@ -173,10 +208,10 @@ impl<'a> Acquiring<'a> {
                 AcquireError::Unsupported { reason }
             }
             Why::NoAnswer => {
-                let timeout = self.timeout().unwrap_or(waited);
+                let timeout = self.timeout(ready).unwrap_or(waited);
                 let cause = unasked();
                 let outcome = if cause.is_some() { Outcome::NotSent } else { Outcome::Unknown };
-                let known = self.locker.connection.circumstances();
+                let known = locker.connection.circumstances();
                 let error = Error::timed_out(timeout, outcome, cause.as_ref(), Some(&known));
                 AcquireError::Client(error)
             }
@@ -189,11 +224,11 @@ impl<'a> Acquiring<'a> {
                 let (holder, over) = seen.map_or((None, None), |(who, over)| (Some(who), over));
                 let (last_error, circumstances) = match holder {
                     Some(_) => (error, None),
-                    None => (unasked(), Some(Box::new(self.locker.connection.circumstances()))),
+                    None => (unasked(), Some(Box::new(locker.connection.circumstances()))),
                 };
                 AcquireError::TimedOut {
-                    key: String::from_utf8_lossy(&self.plan.key.bytes).into_owned(),
-                    timeout: self.timeout().unwrap_or(Duration::MAX),
+                    key: String::from_utf8_lossy(&plan.key.bytes).into_owned(),
+                    timeout: self.timeout(ready).unwrap_or(Duration::MAX),
                     waited,
                     holder,
                     lease_left: over.map(lease_left),
@@ -227,101 +262,52 @@ impl Future for Acquiring<'_> {
     /// The guard; or `None` if one attempt was to be made, and somebody else has the lock.
     type Output = Result<Option<Guard>, AcquireError>;
 
+    #[inline(always)] // of whoever waits, to whom a guard moves once
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        match self.step {
+        match &mut self.step {
             Step::Start => self.begin(cx),
-            Step::Waiting { claim, begun } => {
-                let found = look(&mut self.locker.engine.book(), claim, cx);
-                found.map(|found| self.end((claim, begun), found))
-            }
+            Step::Waiting(wait) => match wait.take_granted() {
+                Some(guard) => {
+                    self.step = Step::Over;
+                    Poll::Ready(Ok(Some(guard)))
+                }
+                None => self.look(cx),
+            },
             Step::Over => Poll::Ready(Err(AcquireError::Closed)),
         }
+    }
+}
+
+impl Wait<'_> {
+    /// The guard, if the claim asked the short way and has the lock by that, as most do: then there is nothing else to look at.
+    #[inline]
+    fn take_granted(&mut self) -> Option<Guard> {
+        let hold = self.hold.take_if(|hold| hold.has_begun())?;
+        Some(self.ready.guard(hold, self.claim))
     }
 }
 
 /// A caller that goes: what it was granted already is released, and what it may get is taken back.
 impl Drop for Acquiring<'_> {
     fn drop(&mut self) {
-        let Step::Waiting { claim, .. } = self.step else { return };
-        self.locker.engine.act(Flush::Now, |book| {
+        let Step::Waiting(Wait { ready, claim, ref hold, .. }) = self.step else { return };
+        let engine = &ready.locker.engine;
+        engine.act(Flush::Now, |book| {
             let Some(record) = book.record(claim) else { return };
             record.wanted = false;
             let gate = record.gate;
-            let event = match record.mail {
-                Mail::Granted if !defect!(31) => Event::Declined { claim },
-                _ => Event::Left { claim },
+            let is_granted = hold.as_ref().is_some_and(|hold| hold.has_begun())
+                || matches!(record.mail, Mail::Granted);
+            let event = match is_granted && !defect!(31) {
+                true => Event::Declined { claim },
+                false => Event::Left { claim },
             };
             record.listen_no_more();
-            if self.locker.engine.witness.is_some() && matches!(event, Event::Left { .. }) {
+            if engine.witness.is_some() && matches!(event, Event::Left { .. }) {
                 book.watch_leave(claim, Instant::now());
             }
             book.news.push_back(News { gate, event, clocks: None });
             book.drop_if_done(claim);
         });
-    }
-}
-
-/// A release whose caller waits for what becomes of it. It begins when it is polled first; dropping it then changes nothing but
-/// that nobody is told.
-#[must_use = "it begins when it is polled first"]
-pub(crate) struct Releasing<'a> {
-    engine: &'a Engine,
-    claim: Claim,
-    /// What time it is, until it has begun.
-    now: Option<Instant>,
-    over: bool,
-}
-
-impl<'a> Releasing<'a> {
-    /// Of a guard that sees to its claim no more.
-    #[inline]
-    pub(crate) fn new(engine: &'a Engine, claim: Claim, now: Instant) -> Self {
-        Self { engine, claim, now: Some(now), over: false }
-    }
-}
-
-impl Future for Releasing<'_> {
-    type Output = Result<(), ReleaseError>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let claim = self.claim;
-        let released = match self.now.take() {
-            Some(now) => {
-                let release = |book: &mut Book| self.engine.release(book, claim);
-                let look = |book: &mut Book, ()| released(book, claim, cx);
-                self.engine.act_and_look(Flush::Auto, Some(now), release, look)
-            }
-            None => released(&mut self.engine.book(), claim, cx),
-        };
-        self.over = released.is_ready();
-        released
-    }
-}
-
-/// Looks what became of a claim's release; remembers the waker if nobody knows yet, and lets go of the claim otherwise.
-#[inline(always)] // as above
-fn released(book: &mut Book, claim: Claim, cx: &Context<'_>) -> Poll<Result<(), ReleaseError>> {
-    let Some(record) = book.record(claim) else { return Poll::Ready(Err(ReleaseError::Lost)) };
-    let mail = match record.fetch(cx) {
-        Poll::Ready(mail) => mail,
-        Poll::Pending if record.forgotten => Mail::Empty,
-        Poll::Pending => return Poll::Pending,
-    };
-    record.wanted = false;
-    book.drop_if_done(claim);
-    Poll::Ready(match mail {
-        Mail::Released(Released::Yes, _) => Ok(()),
-        Mail::Released(Released::Unconfirmed, error) => {
-            Err(ReleaseError::Client(error.unwrap_or_else(|| Error::closed(Outcome::Unknown))))
-        }
-        _ => Err(ReleaseError::Lost),
-    })
-}
-
-impl Drop for Releasing<'_> {
-    fn drop(&mut self) {
-        if !self.over {
-            self.engine.let_go(self.claim);
-        }
     }
 }

@@ -157,7 +157,7 @@ async fn attempt(locks: &[Lock]) -> (Vec<Guard>, Missed) {
         .enumerate()
         .map(|(at, lock)| {
             let flush = if at + 1 == locks.len() { Flush::Auto } else { Flush::Later };
-            Attempt::new(lock.ready().map(|(locker, plan)| Acquiring::once(locker, plan, flush)))
+            Attempt::Open(Acquiring::once(lock, flush))
         })
         .collect();
     // Each is polled at once, so that all have begun before the last one writes.
@@ -191,11 +191,7 @@ enum Attempt<'a> {
     Over(Result<Option<Guard>, AcquireError>),
 }
 
-impl<'a> Attempt<'a> {
-    fn new(begun: Result<Acquiring<'a>, AcquireError>) -> Self {
-        begun.map_or_else(|error| Self::Over(Err(error)), Self::Open)
-    }
-
+impl Attempt<'_> {
     /// Whether the answer is still to come.
     fn waits(&mut self, cx: &mut Context<'_>) -> bool {
         let Self::Open(attempt) = self else { return false };

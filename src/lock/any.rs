@@ -100,15 +100,8 @@ impl LockAny {
             return Ok(guard);
         }
         let timeout = deadline.map(|end| end.saturating_duration_since(Instant::now()));
-        let waiting: Result<Vec<_>, AcquireError> = self
-            .locks
-            .iter()
-            .map(|lock| {
-                let (locker, plan) = lock.ready()?;
-                Ok(Acquiring::waiting(locker, plan, timeout))
-            })
-            .collect();
-        let mut line = Line { waiting: waiting?, timed_out: None };
+        let waiting = self.locks.iter().map(|lock| Acquiring::waiting(lock, timeout)).collect();
+        let mut line = Line { waiting, timed_out: None };
         let guard = poll_fn(|cx| line.poll(cx)).await?;
         // Options are the same for all of them.
         match self.locks.first() {

@@ -29,7 +29,8 @@ use tokio::time::Instant;
 pub(crate) struct Book {
     pub(crate) gates: Gates,
     pub(crate) claims: Vec<Record>,
-    free_claims: Vec<usize>,
+    /// The one that has been free for the longest is used next: its last caller has let go of its hold by then.
+    free_claims: VecDeque<usize>,
     pub(crate) flights: Vec<Flight>,
     free_flights: Vec<usize>,
     /// When to look at which gate, at the latest.
@@ -134,7 +135,7 @@ impl Book {
     /// Opens a claim at a gate.
     #[inline]
     pub(crate) fn claim(&mut self, gate: usize, plan: &Arc<Plan>) -> Claim {
-        let at = self.free_claims.pop().unwrap_or_else(|| {
+        let at = self.free_claims.pop_front().unwrap_or_else(|| {
             self.claims.push(Record::default());
             self.claims.len() - 1
         });
@@ -186,9 +187,17 @@ impl Book {
     #[inline]
     pub(crate) fn drop_if_done(&mut self, claim: Claim) {
         let at = place(claim);
-        if let Some(record) = self.claims.get_mut(at).filter(|record| record.is_done(claim)) {
+        if self.claims.get(at).is_some_and(|record| record.is_done(claim)) {
+            self.drop_claim(at);
+        }
+    }
+
+    /// Frees the claim in a place, of which nobody wants anything more.
+    #[inline]
+    pub(crate) fn drop_claim(&mut self, at: usize) {
+        if let Some(record) = self.claims.get_mut(at) {
             record.end();
-            self.free_claims.push(at);
+            self.free_claims.push_back(at);
         }
     }
 
@@ -258,14 +267,16 @@ impl Book {
     pub(crate) fn set_timer(&mut self, at: usize) {
         let Some(entry) = self.gates.get_mut(at) else { return };
         let Some(due) = entry.gate.due() else { return };
-        if entry.armed.is_none_or(|armed| armed > due) {
+        if !entry.is_looked_at_by(due) {
             self.arm(at, due);
         }
     }
 
     #[inline(never)] // one in thousands of holds that follow each other
     fn arm(&mut self, at: usize, due: Instant) {
+        let ahead = due.saturating_duration_since(self.now());
         let Some(entry) = self.gates.get_mut(at) else { return };
+        entry.armed_nanos = u64::try_from(ahead.as_nanos()).unwrap_or(u64::MAX);
         if let Some(late) = entry.armed.replace(due) {
             self.timers.remove(&(late, at));
         }

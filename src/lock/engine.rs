@@ -91,7 +91,10 @@ impl Engine {
         if self.witness.is_some() || book.posted_aside || book.wakers.are_many() {
             return self.follow_up_all(book, flush);
         }
-        let (posted, waker) = (std::mem::take(&mut book.posted), book.wakers.take_first());
+        if !book.posted && book.draft.is_none() && book.wakers.are_none() {
+            return; // in a crowd, where somebody has woken the driver before
+        }
+        let (posted, waker) = (std::mem::take(&mut book.posted), book.wakers.take_one());
         let draft = book.draft.take();
         drop(book);
         if let Some(draft) = draft {
@@ -287,7 +290,7 @@ impl Engine {
     ) {
         if let Some(record) = book.record(claim) {
             let begun = clocks.unwrap_or_else(|| self.clocks());
-            record.hold(begun, term.deadline, fence);
+            record.ask(begun, term.deadline).begin(fence);
         }
         book.deliver(claim, Mail::Granted);
     }

@@ -36,6 +36,11 @@ impl FencingToken {
         NonZeroU64::new(ms << SEQUENCE_BITS | defect!(42, 0, sequence)).map(Self)
     }
 
+    /// The token that this is as a number.
+    pub(crate) fn of(number: u64) -> Option<Self> {
+        NonZeroU64::new(number).map(Self)
+    }
+
     /// The token as a number.
     pub fn as_u64(self) -> u64 {
         self.0.get()

@@ -1,5 +1,8 @@
 //! `FencedLock` and `FencedGuard`: a lock whose every grant has a number that what it protects can check.
 
+use crate::client::Flush;
+use crate::lock::acquire::Acquiring;
+use crate::lock::durable::{Secure, Secured};
 use crate::lock::error::{AcquireError, ReleaseError, WithError};
 use crate::lock::fence::FencingToken;
 use crate::lock::guard::Guard;
@@ -57,8 +60,11 @@ impl FencedLock {
     /// # Cancel safety
     ///
     /// Cancel safe: a lock that is granted after the future was dropped is released at once.
-    pub async fn try_acquire(&self) -> Result<Option<FencedGuard>, AcquireError> {
-        self.lock.try_acquire().await?.map(FencedGuard::new).transpose()
+    #[inline]
+    pub fn try_acquire(
+        &self,
+    ) -> impl Future<Output = Result<Option<FencedGuard>, AcquireError>> + Send {
+        Secured::new(Acquiring::once(&self.lock, Flush::Auto))
     }
 
     /// As [`Lock::acquire`].
@@ -70,8 +76,9 @@ impl FencedLock {
     /// # Cancel safety
     ///
     /// Cancel safe: a lock that is granted after the future was dropped is released at once.
-    pub async fn acquire(&self) -> Result<FencedGuard, AcquireError> {
-        FencedGuard::new(self.lock.acquire().await?)
+    #[inline]
+    pub fn acquire(&self) -> impl Future<Output = Result<FencedGuard, AcquireError>> + Send {
+        Secured::new(Acquiring::waiting(&self.lock, None))
     }
 
     /// As [`Lock::acquire_for`].
@@ -83,8 +90,12 @@ impl FencedLock {
     /// # Cancel safety
     ///
     /// Cancel safe: a lock that is granted after the future was dropped is released at once.
-    pub async fn acquire_for(&self, timeout: Duration) -> Result<FencedGuard, AcquireError> {
-        FencedGuard::new(self.lock.acquire_for(timeout).await?)
+    #[inline]
+    pub fn acquire_for(
+        &self,
+        timeout: Duration,
+    ) -> impl Future<Output = Result<FencedGuard, AcquireError>> + Send {
+        Secured::new(Acquiring::waiting(&self.lock, Some(timeout)))
     }
 
     /// As [`Lock::acquire_until`].
@@ -100,7 +111,7 @@ impl FencedLock {
         &self,
         deadline: impl Into<Instant>,
     ) -> Result<FencedGuard, AcquireError> {
-        FencedGuard::new(self.lock.acquire_until(deadline).await?)
+        FencedGuard::of(self.lock.acquire_until(deadline).await?)
     }
 
     /// As [`Lock::with`]; the work finds the token in its guard.
@@ -121,15 +132,18 @@ impl FencedLock {
     }
 }
 
-impl FencedGuard {
-    fn new(guard: Guard) -> Result<Self, AcquireError> {
+impl Secure for FencedGuard {
+    #[inline]
+    fn of(guard: Guard) -> Result<Self, AcquireError> {
         match guard.fence() {
             Some(token) => Ok(Self { guard, token }),
             // Only a lock that is not fenced grants without one.
             None => Err(AcquireError::Unsupported { reason: "the lock has no fences".to_owned() }),
         }
     }
+}
 
+impl FencedGuard {
     /// Which grant of the lock this is: greater than all before it.
     pub fn token(&self) -> FencingToken {
         self.token
@@ -145,8 +159,9 @@ impl FencedGuard {
     ///
     /// Cancel safe: once polled, the release is on its way and is followed up; dropped before that, the guard is dropped,
     /// which releases too.
-    pub async fn release(self) -> Result<(), ReleaseError> {
-        self.guard.release().await
+    #[inline]
+    pub fn release(self) -> impl Future<Output = Result<(), ReleaseError>> + Send {
+        self.guard.release()
     }
 }
 

@@ -39,6 +39,8 @@ pub(crate) struct Entry {
     pub(crate) last_error: Option<Error>,
     /// When the timers look at it.
     pub(crate) armed: Option<Instant>,
+    /// How many nanoseconds that was ahead when it was decided.
+    pub(crate) armed_nanos: u64,
     /// Whether releases of it are listened for.
     pub(crate) listening: bool,
     /// Whether grants of it are.
@@ -46,6 +48,21 @@ pub(crate) struct Entry {
     in_use: bool,
     /// Whether it is among the vacated ones.
     vacated: bool,
+}
+
+impl Entry {
+    /// Whether the timers look at it by then.
+    #[inline]
+    pub(crate) fn is_looked_at_by(&self, due: Instant) -> bool {
+        self.armed.is_some_and(|armed| armed <= due)
+    }
+
+    /// Whether the timers look at it, and surely so many nanoseconds from now at the latest: whenever they were set, it was no further
+    /// ahead than that.
+    #[inline]
+    pub(crate) fn is_looked_at_within(&self, nanos: u64) -> bool {
+        self.armed.is_some() && self.armed_nanos <= nanos
+    }
 }
 
 impl Gates {

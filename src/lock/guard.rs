@@ -2,13 +2,14 @@
 
 use crate::client::Flush;
 use crate::error::{Error, Outcome};
-use crate::lock::acquire::Releasing;
+use crate::lock::engine::Engine;
 use crate::lock::error::{CheckError, LostCause, ReleaseError};
 use crate::lock::fence::FencingToken;
 use crate::lock::gate::{Claim, Event};
 use crate::lock::hold::{Clocks, Hold, Status, Validity};
 use crate::lock::locker::Locker;
 use crate::lock::plan::Plan;
+use crate::lock::release::Releasing;
 use std::fmt;
 use std::future::poll_fn;
 use std::pin::pin;
@@ -32,10 +33,10 @@ use tokio::time::{Instant, timeout_at};
 pub struct Guard {
     locker: Arc<Locker>,
     plan: Arc<Plan>,
-    hold: Arc<Hold>,
+    pub(super) hold: Arc<Hold>,
     claim: Claim,
-    /// Somebody else sees to the claim.
-    over: bool,
+    /// Nobody needs to see to the claim any more.
+    pub(super) over: bool,
 }
 
 impl Guard {
@@ -45,7 +46,7 @@ impl Guard {
 
     /// Which grant of the lock this is, if the lock is a fenced one.
     pub(crate) fn fence(&self) -> Option<FencingToken> {
-        self.hold.fence
+        self.hold.fence()
     }
 
     /// The lock's key on the server, prefix included.
@@ -176,17 +177,14 @@ impl Guard {
     ///
     /// Cancel safe: once polled, the release is on its way and is followed up; dropped before that, the guard is dropped,
     /// which releases too.
-    pub async fn release(mut self) -> Result<(), ReleaseError> {
-        let now = Instant::now();
-        if self.hold.is_over(now) {
-            self.look();
-            return Err(ReleaseError::Lost);
-        }
-        if !self.hold.end(Status::Released) {
-            return Err(ReleaseError::Lost);
-        }
-        self.over = true;
-        Releasing::new(&self.locker.engine, self.claim, now).await
+    #[inline]
+    pub fn release(self) -> impl Future<Output = Result<(), ReleaseError>> + Send {
+        Releasing::new(self)
+    }
+
+    /// What sees to the lock, what is known of it, and its name there.
+    pub(super) fn parts(&self) -> (&Engine, &Hold, Claim) {
+        (&self.locker.engine, &self.hold, self.claim)
     }
 
     /// How long it may be relied on. Sees to it that what only the clocks know becomes known.
@@ -232,7 +230,7 @@ impl Drop for Guard {
         }
         let (engine, claim) = (&self.locker.engine, self.claim);
         if self.hold.end(Status::Released) {
-            engine.act(Flush::Now, |book| engine.release(book, claim));
+            engine.act(Flush::Now, |book| engine.release(book, claim, None));
         }
         engine.let_go(claim);
     }

@@ -3,9 +3,12 @@
 use crate::client::{Client, Flush, Typed};
 use crate::error::Error;
 use crate::lock::acquire::Acquiring;
+use crate::lock::durable::Secured;
 use crate::lock::error::{AcquireError, WithError};
 use crate::lock::fenced::FencedLock;
+use crate::lock::gate::Claim;
 use crate::lock::guard::Guard;
+use crate::lock::hold::Hold;
 use crate::lock::locker::Locker;
 use crate::lock::options::{Durability, Options};
 use crate::lock::plan::{Kind, Plan};
@@ -42,9 +45,16 @@ pub struct Lock {
 
 /// What acquire calls need.
 #[derive(Debug, Clone)]
-struct Ready {
-    locker: Arc<Locker>,
-    plan: Arc<Plan>,
+pub(crate) struct Ready {
+    pub(crate) locker: Arc<Locker>,
+    pub(crate) plan: Arc<Plan>,
+}
+
+impl Ready {
+    #[inline]
+    pub(crate) fn guard(&self, hold: Arc<Hold>, claim: Claim) -> Guard {
+        Guard::new(Arc::clone(&self.locker), Arc::clone(&self.plan), hold, claim)
+    }
 }
 
 impl Client {
@@ -114,12 +124,11 @@ impl Lock {
     ///
     /// If name or options make no sense.
     #[inline]
-    pub(crate) fn ready(&self) -> Result<(&Arc<Locker>, &Arc<Plan>), AcquireError> {
-        let ready = match self.ready.get() {
-            Some(ready) => ready,
-            None => self.get_ready()?,
-        };
-        Ok((&ready.locker, &ready.plan))
+    pub(crate) fn ready(&self) -> Result<&Ready, AcquireError> {
+        match self.ready.get() {
+            Some(ready) => Ok(ready),
+            None => self.get_ready(),
+        }
     }
 
     #[cold]
@@ -129,16 +138,6 @@ impl Lock {
         let kind = Kind { fair: self.fair, fenced: self.fenced };
         let plan = locker.plan(self.key(), self.settings(), kind)?;
         Ok(self.ready.get_or_init(|| Ready { locker, plan }))
-    }
-
-    async fn wait(&self, timeout: Option<Duration>) -> Result<Guard, AcquireError> {
-        let (locker, plan) = self.ready()?;
-        match Acquiring::waiting(locker, plan, timeout).await? {
-            Some(guard) if self.durability().is_none() => Ok(guard),
-            Some(guard) => self.secure(guard).await,
-            // Only a single attempt ends without guard or error.
-            None => Err(AcquireError::Closed),
-        }
     }
 
     /// The name, without the prefix.
@@ -169,12 +168,9 @@ impl Lock {
     /// # Cancel safety
     ///
     /// Cancel safe: a lock that is granted after the future was dropped is released at once.
-    pub async fn try_acquire(&self) -> Result<Option<Guard>, AcquireError> {
-        let (locker, plan) = self.ready()?;
-        match Acquiring::once(locker, plan, Flush::Auto).await? {
-            Some(guard) => self.secure(guard).await.map(Some),
-            None => Ok(None),
-        }
+    #[inline]
+    pub fn try_acquire(&self) -> impl Future<Output = Result<Option<Guard>, AcquireError>> + Send {
+        Secured::new(Acquiring::once(self, Flush::Auto))
     }
 
     /// Waits for the lock, for as long as it takes. See [`Lock::acquire_for`] for a time-out.
@@ -192,8 +188,9 @@ impl Lock {
     /// # Cancel safety
     ///
     /// Cancel safe: a lock that is granted after the future was dropped is released at once.
-    pub async fn acquire(&self) -> Result<Guard, AcquireError> {
-        self.wait(None).await
+    #[inline]
+    pub fn acquire(&self) -> impl Future<Output = Result<Guard, AcquireError>> + Send {
+        Secured::new(Acquiring::waiting(self, None))
     }
 
     /// Waits for the lock, for `timeout` at most, and tries a last time when that is over. With zero it tries once.
@@ -205,8 +202,12 @@ impl Lock {
     /// # Cancel safety
     ///
     /// Cancel safe: a lock that is granted after the future was dropped is released at once.
-    pub async fn acquire_for(&self, timeout: Duration) -> Result<Guard, AcquireError> {
-        self.wait(Some(timeout)).await
+    #[inline]
+    pub fn acquire_for(
+        &self,
+        timeout: Duration,
+    ) -> impl Future<Output = Result<Guard, AcquireError>> + Send {
+        Secured::new(Acquiring::waiting(self, Some(timeout)))
     }
 
     /// Waits for the lock until `deadline`; otherwise as [`Lock::acquire_for`].

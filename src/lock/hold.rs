@@ -1,7 +1,8 @@
 //! `Hold`: what a guard can look at without asking anybody: until when its lock is held, and why it is not any more.
 //!
-//! Written under the book's lock, read without one. A hold ends once. Its deadline counts on the monotonic clock, which stands
-//! still while the machine sleeps; so the wall clock is looked at beside it.
+//! Written under the book's lock, read without one: so the caller of a claim that asked the short way finds here also what became of
+//! that. A hold ends once. Its deadline counts on the monotonic clock, which stands still while the machine sleeps; so the wall clock
+//! is looked at beside it.
 
 use crate::lock::error::LostCause;
 use crate::lock::fence::FencingToken;
@@ -21,8 +22,8 @@ pub(crate) struct Hold {
     begun: Clocks,
     /// Until when it lasts by that command.
     deadline: Instant,
-    /// Which grant it is, if anybody asked.
-    pub(crate) fence: Option<FencingToken>,
+    /// Which grant it is, as a number; zero if nobody asked.
+    fence: AtomicU64,
     status: AtomicU8,
     /// How many nanoseconds later it ends by what confirmed it last.
     longer: AtomicI64,
@@ -65,10 +66,14 @@ impl Clocks {
     }
 }
 
-const HELD: u8 = 0;
-const RELEASED: u8 = 1;
+/// It has not begun: the server was asked, and its answer is on its way. Only the claim's own caller looks at it then.
+const ASKED: u8 = 0;
+const HELD: u8 = 1;
+const RELEASED: u8 = 2;
+/// The same, and the server has said so.
+const FREED: u8 = 3;
 /// Codes from here on are causes, in this order.
-const LOST: u8 = 2;
+const LOST: u8 = 4;
 const CAUSES: [LostCause; 7] = [
     LostCause::Expired,
     LostCause::Unconfirmed,
@@ -80,14 +85,14 @@ const CAUSES: [LostCause; 7] = [
 ];
 
 impl Hold {
-    /// A hold that is held until `deadline`, by a command that was sent, or a grant that was heard of, once these clocks had been
-    /// looked at.
-    pub(crate) fn new(begun: Clocks, deadline: Instant, fence: Option<FencingToken>) -> Self {
+    /// A hold that will last until `deadline`, by a command that is sent, or a grant that was heard of, once these clocks have been looked
+    /// at.
+    pub(crate) fn asked(begun: Clocks, deadline: Instant) -> Self {
         Self {
             begun,
             deadline,
-            fence,
-            status: AtomicU8::new(HELD),
+            fence: AtomicU64::new(0),
+            status: AtomicU8::new(ASKED),
             longer: AtomicI64::new(0),
             confirmed_by: AtomicU64::new(0),
             confirmed: AtomicU64::new(1),
@@ -96,16 +101,52 @@ impl Hold {
         }
     }
 
-    /// Makes another hold, as [`Hold::new`] does, of one that nobody looks at any more.
+    /// Makes another hold, as [`Hold::asked`] does, of one that nobody looks at any more.
     #[inline]
-    pub(crate) fn begin(&mut self, begun: Clocks, deadline: Instant, fence: Option<FencingToken>) {
+    pub(crate) fn ask_anew(&mut self, begun: Clocks, deadline: Instant) {
         (self.begun, self.deadline) = (begun, deadline);
-        self.fence = defect!(45, self.fence.or(fence), fence);
-        *self.status.get_mut() = HELD;
+        *self.fence.get_mut() = defect!(45, *self.fence.get_mut(), 0);
+        *self.status.get_mut() = ASKED;
         *self.longer.get_mut() = 0;
         *self.confirmed_by.get_mut() = 0;
         *self.confirmed.get_mut() = 1;
         *self.ahead.get_mut() = 0;
+    }
+
+    /// What was asked for is held, with this fence.
+    #[inline]
+    pub(crate) fn begin(&self, fence: Option<FencingToken>) {
+        if let Some(fence) = fence.filter(|_| !defect!(45) || self.fence().is_none()) {
+            self.fence.store(fence.as_u64(), Ordering::Relaxed);
+        }
+        self.status.store(HELD, Ordering::Release);
+    }
+
+    /// Whether what was asked for came to be held.
+    #[inline]
+    pub(crate) fn has_begun(&self) -> bool {
+        self.status.load(Ordering::Acquire) != ASKED
+    }
+
+    /// The server has said that the key of a hold that was released is free.
+    #[inline]
+    pub(crate) fn set_freed(&self) {
+        self.status.store(FREED, Ordering::Release);
+    }
+
+    #[inline]
+    pub(crate) fn is_freed(&self) -> bool {
+        self.status.load(Ordering::Acquire) == FREED
+    }
+
+    /// Which grant it is, if anybody asked.
+    pub(crate) fn fence(&self) -> Option<FencingToken> {
+        FencingToken::of(self.fence.load(Ordering::Relaxed))
+    }
+
+    /// Both clocks before the command was sent that began it.
+    pub(crate) fn clocks(&self) -> Clocks {
+        self.begun
     }
 
     /// The hold lasts for this term, whose command was sent after these clocks were looked at.
@@ -144,8 +185,8 @@ impl Hold {
     /// What the hold is, as far as anybody has found out.
     pub(crate) fn status(&self) -> Status {
         match self.status.load(Ordering::Acquire) {
-            HELD => Status::Held,
-            RELEASED => Status::Released,
+            ASKED | HELD => Status::Held,
+            RELEASED | FREED => Status::Released,
             code => {
                 let cause = CAUSES.get(usize::from(code - LOST)).copied();
                 Status::Lost(cause.unwrap_or(LostCause::Unconfirmed))
@@ -246,11 +287,17 @@ mod tests {
         Clocks { now: start + now, wall: 1_000_000 * SECOND + wall }
     }
 
+    fn held(begun: Clocks, deadline: Instant) -> Hold {
+        let hold = Hold::asked(begun, deadline);
+        hold.begin(None);
+        hold
+    }
+
     #[test]
     fn wall_clock_that_runs_ahead_by_what_is_left_casts_doubt_until_confirmed() {
         let start = Instant::now();
         let at = |now: u32, wall: u32| clocks(start, now * SECOND, wall * SECOND);
-        let hold = Hold::new(at(0, 0), start + 10 * SECOND, None);
+        let hold = held(at(0, 0), start + 10 * SECOND);
         assert_eq!(hold.validity(at(4, 4)), Validity::Left(6 * SECOND));
         assert_eq!(hold.validity(at(4, 9)), Validity::Left(6 * SECOND), "ahead, and time left");
         assert_eq!(hold.validity(at(4, 10)), Validity::Doubtful, "may have slept for 6 s");
@@ -275,11 +322,18 @@ mod tests {
         let start = Instant::now();
         let at = |now: u32, wall: u32| clocks(start, now * SECOND, wall * SECOND);
         let (first, fence) = (start + 10 * SECOND, FencingToken::parse(b"5-1"));
-        let mut hold = Hold::new(at(0, 0), first, fence);
+        let mut hold = Hold::asked(at(0, 0), first);
+        assert!(!hold.has_begun());
+        hold.begin(fence);
+        assert_eq!((hold.has_begun(), hold.fence()), (true, fence));
         hold.confirm(Term { sent: start + 4 * SECOND, deadline: first + 4 * SECOND }, at(4, 10));
-        assert!(hold.end(Status::Released));
-        hold.begin(at(20, 30), start + 30 * SECOND, None);
-        assert_eq!((hold.status(), hold.fence), (Status::Held, None));
+        assert!(hold.end(Status::Released) && !hold.is_freed());
+        hold.set_freed();
+        assert_eq!((hold.status(), hold.is_freed()), (Status::Released, true));
+        hold.ask_anew(at(20, 30), start + 30 * SECOND);
+        assert!(!hold.has_begun() && !hold.is_freed());
+        hold.begin(None);
+        assert_eq!((hold.status(), hold.fence()), (Status::Held, None));
         assert_eq!(
             (hold.deadline(), hold.confirmation()),
             (start + 30 * SECOND, (start + 20 * SECOND, 1))
@@ -293,7 +347,7 @@ mod tests {
         let start = Instant::now();
         let at = clocks(start, Duration::ZERO, Duration::ZERO);
         for cause in CAUSES {
-            let hold = Hold::new(at, start + SECOND, None);
+            let hold = held(at, start + SECOND);
             assert_eq!(hold.status(), Status::Held);
             assert!(hold.end(Status::Lost(cause)));
             assert!(!hold.end(Status::Released));

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 /// The longest lease that a server's clock, and ours, can count.
 const MAX_MILLIS: u64 = u64::MAX / 4;
 /// Smallest round trips that a lease must have room for: there, back, and a renewal in between.
-pub(crate) const ROUND_TRIPS: u32 = 3;
+pub(crate) const ROUND_TRIPS: u64 = 3;
 
 /// The length of a lease, in whole milliseconds, at least one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -89,6 +89,11 @@ impl Lease {
         Duration::from_millis(self.millis)
     }
 
+    #[inline]
+    pub(crate) fn is_shorter_than(self, nanos: u64) -> bool {
+        self.millis.saturating_mul(1_000_000) < nanos
+    }
+
     /// Until when a lease whose command was sent at `sent` may be relied on.
     #[inline]
     pub(crate) fn deadline(self, sent: Instant) -> Instant {
@@ -109,6 +114,12 @@ impl Lease {
     #[inline]
     pub(crate) fn renew_at(self, sent: Instant) -> Instant {
         sent + Duration::from_nanos(self.renew_nanos)
+    }
+
+    /// In so many nanoseconds from when its command was sent nothing is to be done about it.
+    #[inline]
+    pub(crate) fn rest_nanos(self) -> u64 {
+        self.renew_nanos.min(self.valid_nanos)
     }
 
     /// How long to wait before an unconfirmed renewal is tried again.

@@ -86,7 +86,7 @@
 //! | `all.rs`, `all_guard.rs`, `any.rs` | several locks at once |
 //! | `fenced.rs`, `fence.rs`, `fenced_set.rs` | the same with a number for each grant, and values that heed it |
 //! | `gate/`, `lease.rs` | what to do: pure |
-//! | `acquire.rs`, `hold.rs` | what callers and guards wait for and look at |
+//! | `acquire.rs`, `release.rs`, `hold.rs` | what callers and guards wait for and look at |
 //! | `engine.rs`, `post.rs`, `book.rs`, `record.rs`, `gates.rs`, `wakers.rs` | events to gates, orders to errands, answers to events |
 //! | `shortcut.rs` | the same for a hold that nothing interferes with |
 //! | `ear.rs`, `aside.rs`, `ticker.rs` | what the connection hears, or one beside it, and when it is time |
@@ -138,6 +138,7 @@ mod phrases;
 mod plan;
 mod post;
 mod record;
+mod release;
 mod shortcut;
 mod sight;
 mod speech;

@@ -37,15 +37,15 @@ impl Engine {
     /// Opens a claim at its key's gate; gives the gate's place, and the date.
     #[inline]
     pub(crate) fn open(&self, book: &mut Book, plan: &Arc<Plan>, now: Instant) -> (usize, Claim) {
-        let date = match book.date {
-            Some(date) if now < date.until => date,
-            _ => *book.date.insert(Date::new(self.clocks())),
-        };
+        if book.date.as_ref().is_none_or(|date| now >= date.until) {
+            book.date = Some(Date::new(self.clocks()));
+        }
         let gate = book.gates.of(plan);
         let claim = book.claim(gate, plan);
         let dice = book.dice.get_or_insert_with(|| Box::new(self.seam.dice()));
-        if let Some(record) = book.claims.get_mut(place(claim)) {
-            record.stamp.token.renew(dice.roll(), dice.roll());
+        if let Some((record, date)) = book.claims.get_mut(place(claim)).zip(book.date.as_ref()) {
+            let [high, low] = dice.roll_both();
+            record.stamp.token.renew(high, low);
             record.stamp.since = date.since;
         }
         (gate, claim)

@@ -246,7 +246,7 @@ mod tests {
                 let lock = if fair { lock.fair() } else { lock };
                 for made in made {
                     lock.acquire().await.unwrap().release().await.unwrap();
-                    let (_, plan) = lock.ready().unwrap();
+                    let plan = &lock.ready().unwrap().plan;
                     assert_eq!(plan.known_phrases().is_some(), made, "{profile:?}, fair {fair}");
                 }
             }

@@ -358,7 +358,8 @@ fn too_short(errand: &Errand, connection: &Connection) -> Option<Duration> {
 /// The same of a lease.
 #[inline]
 pub(crate) fn is_too_short(lease: Lease, connection: &Connection) -> Option<Duration> {
-    connection.smallest_rtt().filter(|rtt| lease.length() < *rtt * ROUND_TRIPS)
+    let rtt = connection.smallest_rtt_nanos()?;
+    lease.is_shorter_than(rtt.saturating_mul(ROUND_TRIPS)).then(|| Duration::from_nanos(rtt))
 }
 
 /// How long an answer may take before its gate is told that there is none.

@@ -2,7 +2,6 @@
 
 use crate::error::Error;
 use crate::lock::error::AcquireError;
-use crate::lock::fence::FencingToken;
 use crate::lock::gate::{Claim, Released, Why};
 use crate::lock::hold::{Clocks, Hold};
 use crate::lock::plan::Plan;
@@ -28,13 +27,13 @@ pub(crate) struct Record {
     spare: Cell<Vec<u8>>,
     /// The value of the hold that it is to take the key from, if it is.
     pub(crate) prey: Option<Box<Bytes>>,
-    /// Of a claim that was granted, or of an earlier one.
+    /// Of this claim if it was granted, or asked the short way; else of an earlier one.
     pub(crate) hold: Option<Arc<Hold>>,
     /// That of the caller, if it waits.
     pub(crate) waker: Option<Waker>,
     pub(crate) mail: Mail,
-    /// When the command was sent that took the key, if that went the short way; and both clocks before that.
-    pub(crate) sent: Option<(Instant, Clocks)>,
+    /// When the command was sent that took the key, if that went the short way.
+    pub(crate) sent: Option<Instant>,
     /// The gate has done with it.
     pub(crate) forgotten: bool,
     /// A future or a guard still names it.
@@ -69,6 +68,14 @@ impl Record {
         self.gate = gate;
         self.plan = Some(Arc::clone(plan));
         (self.forgotten, self.wanted) = (false, true);
+        if self.value.get().is_some() {
+            self.forget_value();
+        }
+    }
+
+    /// Keeps its memory.
+    #[cold]
+    fn forget_value(&mut self) {
         if let Some(mut value) = self.value.take() {
             value.clear();
             self.spare.set(value);
@@ -102,6 +109,12 @@ impl Record {
             return;
         }
         self.mail = mail;
+        self.wake(wakers);
+    }
+
+    /// Wakes whoever waits.
+    #[inline]
+    pub(crate) fn wake(&mut self, wakers: &mut Wakers) {
         if let Some(waker) = self.waker.take().filter(|_| !defect!(28)) {
             wakers.push(waker);
         }
@@ -130,15 +143,16 @@ impl Record {
         }
     }
 
-    /// The claim holds the lock until `deadline`. These clocks were looked at before the command was sent that this rests on; for a
-    /// grant that was told without having been asked for, when it was heard of.
+    /// The claim will hold the lock until `deadline` if it is granted. These clocks were looked at before the command was sent that this
+    /// rests on; for a grant that was told without having been asked for, when it was heard of.
     #[inline]
-    pub(crate) fn hold(&mut self, begun: Clocks, deadline: Instant, fence: Option<FencingToken>) {
+    pub(crate) fn ask(&mut self, begun: Clocks, deadline: Instant) -> &Arc<Hold> {
         // Nearly always nobody has kept the hold of the claim that was here before.
         match self.hold.as_mut().and_then(Arc::get_mut) {
-            Some(hold) => hold.begin(begun, deadline, fence),
-            None => self.hold = Some(Arc::new(Hold::new(begun, deadline, fence))),
+            Some(hold) => hold.ask_anew(begun, deadline),
+            None => self.hold = None,
         }
+        self.hold.get_or_insert_with(|| Arc::new(Hold::asked(begun, deadline)))
     }
 }
 

@@ -2,21 +2,25 @@
 //! answered with the one word that was hoped for.
 //!
 //! The gate decides here as everywhere (`gate/alone.rs`), but is asked directly, and what it decides is done without being said in
-//! events and orders. A command's tag names its claim, so nothing else is kept for the answer. Whatever is unlike that goes the
-//! long way, from where it stands: `engine.rs` and `post.rs`.
+//! events and orders. A command's tag names its claim, so nothing else is kept for the answer; and what the answer was, the
+//! claim's caller, once woken, sees in the hold, which is made when the key is asked for. Whatever is unlike that goes the long way,
+//! from where it stands: `engine.rs` and `post.rs`.
 
-use crate::client::{BOUND, Connection, Due, Frame, Ink, Tag};
+use crate::client::{BOUND, Connection, Due, Flush, Frame, Tag};
 use crate::error::Error;
 use crate::lock::answers::Reply;
 use crate::lock::book::Book;
 use crate::lock::engine::Engine;
 use crate::lock::gate::{Claim, Errand, Event, Patience};
-use crate::lock::hold::Clocks;
+use crate::lock::hold::{Clocks, Hold};
 use crate::lock::minting;
 use crate::lock::options::Wakeup;
 use crate::lock::plan::Plan;
 use crate::lock::post::is_too_short;
-use crate::lock::record::{Mail, Record, place};
+use crate::lock::record::{Record, place};
+use crate::lock::token::{Form, Stamp};
+use std::sync::Arc;
+use std::task::Waker;
 use tokio::time::Instant;
 
 /// In the tag of such a command, beside its claim.
@@ -36,57 +40,62 @@ fn tag(claim: Claim) -> Tag {
 }
 
 impl Engine {
-    /// Asks for a claim that comes to a gate which nobody uses. False if it has to go the long way.
+    /// Asks for a claim that comes to a gate which nobody uses, and wakes whoever waits once it is answered: gives the hold that begins
+    /// if the answer is the one that is hoped for. None if it has to go the long way.
     #[inline]
     pub(crate) fn ask_shortly(
         &self,
         book: &mut Book,
         (at, claim): (usize, Claim),
         (plan, patience): (&Plan, Patience),
-        now: Instant,
-    ) -> bool {
-        let Some((connection, dialect)) = self.can_be_short(book).zip(book.dialect.as_ref()) else {
-            return false;
-        };
+        (now, waker): (Instant, &Waker),
+    ) -> Option<Arc<Hold>> {
+        let (connection, dialect) = self.can_be_short(book).zip(book.dialect.as_ref())?;
         let whole = match plan.terms.fenced {
             true => dialect.calls_by_digest(),
             false => dialect.has_set_get(),
         };
         let simple = plan.plain && whole;
-        let Some(phrases) = plan.set_phrases(dialect).filter(|_| simple) else { return false };
+        let phrases = plan.set_phrases(dialect).filter(|_| simple)?;
         if is_too_short(plan.terms.lease, connection).is_some() {
-            return false;
+            return None;
         }
-        let Some(record) = book.claims.get_mut(place(claim)) else { return false };
-        let Some(date) = &book.date else { return false };
-        let Some(entry) = book.gates.enter(at) else { return false };
-        entry.gate.comes_alone(claim, (&plan.terms, patience), now);
-        record.sent = Some((now, date.clocks));
-        let say = |out: &mut Ink| phrases.take.write(&record.stamp, out);
-        let posted = connection.post_only(tag(claim), (book.flush, now), say);
+        let (record, date) = (book.claims.get_mut(place(claim))?, book.date.as_ref()?);
+        let entry = book.gates.enter(at)?;
+        let deadline = entry.gate.comes_alone(claim, (&plan.terms, patience), now).deadline;
+        let in_time = patience.end().is_none_or(|end| entry.is_looked_at_by(end));
+        let hold = Arc::clone(record.ask(date.clocks, deadline));
+        record.sent = Some(now);
+        record.waker = Some(waker.clone());
+        let posted =
+            post(connection, tag(claim), (&phrases.take, &record.stamp), (book.flush, now));
         self.posted(book, tag(claim), posted);
-        if !matches!(patience, Patience::Endless) {
+        if !in_time {
             book.set_timer(at);
         }
-        true
+        Some(hold)
     }
 
-    /// A guard lets its claim go.
+    /// A guard lets its claim go. If that goes the short way, whoever waits is woken once it is answered, and has nothing to look for
+    /// until then: true.
     #[inline]
-    pub(crate) fn release(&self, book: &mut Book, claim: Claim) {
-        if !self.free_shortly(book, claim) {
+    pub(crate) fn release(&self, book: &mut Book, claim: Claim, waker: Option<&Waker>) -> bool {
+        let freed = self.free_shortly(book, claim, waker);
+        if !freed {
             self.happen_to(book, claim, Event::Released { claim });
         }
+        freed
     }
 
     /// Frees the key of a claim that has its gate to itself. False if it has to go the long way.
     #[inline]
-    fn free_shortly(&self, book: &mut Book, claim: Claim) -> bool {
+    fn free_shortly(&self, book: &mut Book, claim: Claim, waker: Option<&Waker>) -> bool {
         let now = book.now();
         let Some((connection, dialect)) = self.can_be_short(book).zip(book.dialect.as_ref()) else {
             return false;
         };
-        let Some(record) = book.claims.get(place(claim)).filter(|record| record.is(claim)) else {
+        let Some(record) = book.claims.get_mut(place(claim)).filter(|record| record.is(claim))
+        else {
             return false;
         };
         let plan = record.plan.as_ref().filter(|plan| plan.terms.wakeup != Wakeup::Announce);
@@ -99,8 +108,10 @@ impl Engine {
             return false;
         }
         let tag = tag(claim) | FREES;
-        let say = |out: &mut Ink| phrase.write(&record.stamp, out);
-        let posted = connection.post_only(tag, (book.flush, now), say);
+        let posted = post(connection, tag, (phrase, &record.stamp), (book.flush, now));
+        if let Some(waker) = waker {
+            record.waker = Some(waker.clone());
+        }
         // The timer that is set for the holder is due before the release would have to be sent again.
         self.posted(book, tag, posted);
         true
@@ -109,44 +120,52 @@ impl Engine {
     /// A short command was answered. False if that has to go the long way.
     #[inline]
     pub(crate) fn answered_shortly(&self, book: &mut Book, tag: Tag, reply: &Reply) -> bool {
-        if !is_short(tag) {
-            return false;
-        }
-        let frees = tag & FREES != 0;
-        let fence = match (frees, reply) {
-            (false, Ok(Frame::Null)) | (true, Ok(Frame::Integer(1))) => None,
-            (false, Ok(reply)) => match minting::fence_in(reply) {
-                Some(fence) => Some(fence),
-                None => return false,
-            },
-            _ => return false,
+        is_short(tag)
+            && match tag & FREES {
+                0 => self.taken_shortly(book, tag, reply).is_some(),
+                _ => self.freed_shortly(book, tag, reply).is_some(),
+            }
+    }
+
+    /// The key is a claim's, if the reply is the one that was hoped for: its caller finds that the hold has begun.
+    #[inline(always)] // of what answers
+    fn taken_shortly(&self, book: &mut Book, tag: Tag, reply: &Reply) -> Option<()> {
+        let fence = match reply {
+            Ok(Frame::Null) => None,
+            Ok(reply) => Some(minting::fence_in(reply)?),
+            Err(_) => return None,
         };
-        let Some(claim) = book.claim_of(tag) else { return false };
-        let Some(record) = book.claims.get_mut(place(claim)) else { return false };
-        let (at, sent) = (record.gate, record.sent);
-        let Some(entry) = book.gates.get_mut(at) else { return false };
-        if frees {
-            let Some(released) = entry.gate.freed_alone(claim) else { return false };
-            record.forgotten = true;
-            record.tell(Mail::Released(released, None), &mut book.wakers);
-            if !record.wanted {
-                book.drop_if_done(claim);
-            }
-            if book.gates.leave(at) {
-                book.wake_ticker_at_last();
-            }
-            self.note_release(book);
-        } else {
-            let now = *book.now.get_or_insert_with(Instant::now);
-            let Some((sent, clocks)) = sent else { return false };
-            let taken = entry.gate.taken_alone(claim, (sent, fence), now);
-            let Some(deadline) = taken else { return false };
-            record.hold(clocks, deadline, fence);
-            record.tell(Mail::Granted, &mut book.wakers);
+        let now = book.now();
+        let (claim, record) = known(&mut book.claims, tag)?;
+        let (at, hold) = (record.gate, record.hold.as_ref()?);
+        let (entry, plan) = (book.gates.get_mut(at)?, record.plan.as_ref()?);
+        entry.gate.taken_alone(claim, fence, now)?;
+        let in_time = entry.is_looked_at_within(plan.terms.lease.rest_nanos());
+        hold.begin(fence);
+        record.wake(&mut book.wakers);
+        if !in_time {
             book.set_timer(at);
         }
         book.ring_bell(at);
-        true
+        Some(())
+    }
+
+    /// The key is free, if the reply is the one that was hoped for, and the claim is over: its caller finds that in the hold.
+    #[inline(always)] // of what answers
+    fn freed_shortly(&self, book: &mut Book, tag: Tag, reply: &Reply) -> Option<()> {
+        let Ok(Frame::Integer(1)) = reply else { return None };
+        let (claim, record) = known(&mut book.claims, tag)?;
+        let (at, hold) = (record.gate, record.hold.as_ref()?);
+        book.gates.get_mut(at)?.gate.freed_alone(claim)?;
+        hold.set_freed();
+        record.wake(&mut book.wakers);
+        book.drop_claim(place(claim));
+        if book.gates.leave(at) {
+            book.wake_ticker_at_last();
+        }
+        self.note_release(book);
+        book.ring_bell(at);
+        Some(())
     }
 
     /// Where to send short commands; nowhere without a connection, or if an observer is told of each step.
@@ -174,25 +193,37 @@ impl Engine {
 }
 
 impl Book {
-    /// The claim in the tag of a short command, if it is still remembered.
-    fn claim_of(&self, tag: Tag) -> Option<Claim> {
-        let at = place(Claim(tag));
-        let claim = self.claims.get(at)?.claim(at);
-        ((claim.0 ^ tag) & (BOUND - 1) == 0).then_some(claim)
-    }
-
     /// A short command as the errand that it was, and at which gate; and both clocks before it was sent, if they will matter.
-    pub(crate) fn short_errand(&self, tag: Tag) -> Option<(usize, Errand, Option<Clocks>)> {
-        let claim = self.claim_of(tag)?;
-        let Record { gate, sent, plan, .. } = self.claims.get(place(claim))?;
+    pub(crate) fn short_errand(&mut self, tag: Tag) -> Option<(usize, Errand, Option<Clocks>)> {
+        let (claim, Record { gate, sent, plan, hold, .. }) = known(&mut self.claims, tag)?;
         if tag & FREES != 0 {
             return Some((*gate, freed(claim), None));
         }
-        let (terms, (asked, clocks)) = (&plan.as_ref()?.terms, (*sent)?);
+        let (terms, sent, hold) = (&plan.as_ref()?.terms, (*sent)?, hold.as_ref()?);
         let (lease, fence) = (terms.lease, terms.first_fence());
-        let errand = Errand::Ask { claim, sent: asked, lease, watch: false, fence };
-        Some((*gate, errand, Some(clocks)))
+        let errand = Errand::Ask { claim, sent, lease, watch: false, fence };
+        Some((*gate, errand, Some(hold.clocks())))
     }
+}
+
+/// Posts the only command of all.
+#[inline(never)] // where there is less around it, more of it is one function
+fn post(
+    connection: &Connection,
+    tag: Tag,
+    (phrase, stamp): (&Form, &Stamp),
+    (flush, now): (Flush, Instant),
+) -> Result<Due, Error> {
+    connection.post_only(tag, (flush, now), |out| phrase.write(stamp, out))
+}
+
+/// The claim in the tag of a short command, if it is still remembered.
+#[inline]
+fn known(claims: &mut [Record], tag: Tag) -> Option<(Claim, &mut Record)> {
+    let at = place(Claim(tag));
+    let record = claims.get_mut(at)?;
+    let claim = record.claim(at);
+    ((claim.0 ^ tag) & (BOUND - 1) == 0).then_some((claim, record))
 }
 
 /// The errand of the command that frees a claim's key.
@@ -207,7 +238,6 @@ mod tests {
     use crate::lock::options::Options;
     use crate::lock::plan::{Hashed, Key, Kind};
     use crate::lock::token::Signature;
-    use std::sync::Arc;
     use std::time::Duration;
 
     fn plan(fenced: bool) -> Arc<Plan> {
@@ -221,18 +251,20 @@ mod tests {
     fn tag_names_its_claim_and_no_other_in_the_same_place() {
         let (mut book, plan) = (Book::default(), plan(false));
         let [first, second] = [0, 0].map(|gate| book.claim(gate, &plan));
+        let claim_of = |book: &mut Book, tag| known(&mut book.claims, tag).map(|(claim, _)| claim);
         for claim in [first, second] {
             assert!(is_short(tag(claim)) && is_short(tag(claim) | FREES));
-            assert_eq!(book.claim_of(tag(claim)), Some(claim));
-            assert_eq!(book.claim_of(tag(claim) | FREES), Some(claim));
+            assert_eq!(claim_of(&mut book, tag(claim)), Some(claim));
+            assert_eq!(claim_of(&mut book, tag(claim) | FREES), Some(claim));
         }
         let record = book.record(first).unwrap();
         (record.forgotten, record.wanted) = (true, false);
         book.drop_if_done(first);
-        assert_eq!(book.claim_of(tag(first)), None, "a late answer is nobody's");
+        assert_eq!(claim_of(&mut book, tag(first)), None, "a late answer is nobody's");
         let next = book.claim(0, &plan);
         assert_eq!(place(next), place(first));
-        assert_eq!((book.claim_of(tag(first)), book.claim_of(tag(next))), (None, Some(next)));
+        let found = [first, next].map(|claim| claim_of(&mut book, tag(claim)));
+        assert_eq!(found, [None, Some(next)]);
     }
 
     #[test]
@@ -244,7 +276,9 @@ mod tests {
             let (clocks, lease) =
                 (Clocks { now: Instant::now(), wall: Duration::ZERO }, plan.terms.lease);
             let asked = clocks.now + lease.length();
-            book.record(claim).unwrap().sent = Some((asked, clocks));
+            let record = book.record(claim).unwrap();
+            record.ask(clocks, asked);
+            record.sent = Some(asked);
             let (gate, errand, before) = book.short_errand(tag(claim)).unwrap();
             let asks = Errand::Ask { claim, sent: asked, lease, watch: false, fence };
             assert_eq!(

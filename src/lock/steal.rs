@@ -2,9 +2,10 @@
 
 use crate::error::Error;
 use crate::lock::acquire::Acquiring;
+use crate::lock::durable::Secured;
 use crate::lock::error::AcquireError;
 use crate::lock::guard::Guard;
-use crate::lock::handle::Lock;
+use crate::lock::handle::{Lock, Ready};
 use crate::lock::inspect::Observed;
 use crate::lock::locker::Locker;
 
@@ -25,15 +26,12 @@ impl Lock {
     ///
     /// Cancel safe: a lock that is taken after the future was dropped is released at once.
     pub async fn steal(&self, observed: &Observed) -> Result<Option<Guard>, AcquireError> {
-        let (locker, plan) = self.ready()?;
+        let Ready { locker, plan } = self.ready()?;
         if holds(locker, &plan.key, observed) {
             let sum = "the lock is held by this client: release its guard instead";
             return Err(Error::refused(sum).into());
         }
-        match Acquiring::seizing(locker, plan, &observed.value).await? {
-            Some(guard) => self.secure(guard).await.map(Some),
-            None => Ok(None),
-        }
+        Secured::new(Acquiring::seizing(self, &observed.value)).await
     }
 }
 

@@ -7,43 +7,39 @@ const KEPT_WAKERS: usize = 1 << 10;
 
 /// Wakers, of which there is mostly one.
 #[derive(Default)]
-pub(crate) struct Wakers {
-    first: Option<Waker>,
-    rest: Vec<Waker>,
-}
+pub(crate) struct Wakers(Vec<Waker>);
 
 impl Wakers {
     #[inline]
     pub(crate) fn push(&mut self, waker: Waker) {
-        match self.first {
-            None => self.first = Some(waker),
-            Some(_) => self.rest.push(waker),
-        }
+        self.0.push(waker);
+    }
+
+    pub(crate) fn are_none(&self) -> bool {
+        self.0.is_empty()
     }
 
     /// Whether there are more than one.
     pub(crate) fn are_many(&self) -> bool {
-        !self.rest.is_empty()
+        self.0.len() > 1
     }
 
     /// Takes the only one.
-    pub(crate) fn take_first(&mut self) -> Option<Waker> {
-        self.first.take()
+    #[inline]
+    pub(crate) fn take_one(&mut self) -> Option<Waker> {
+        self.0.pop()
     }
 
     /// Wakes them all; to be called without the lock. Gives memory that is worth keeping.
     pub(crate) fn wake(mut self) -> Option<Self> {
-        if let Some(first) = self.first.take() {
-            first.wake();
-        }
-        self.rest.drain(..).for_each(Waker::wake);
-        (1..=KEPT_WAKERS).contains(&self.rest.capacity()).then_some(self)
+        self.0.drain(..).for_each(Waker::wake);
+        (1..=KEPT_WAKERS).contains(&self.0.capacity()).then_some(self)
     }
 
     /// Keeps the memory of others.
     pub(crate) fn keep(&mut self, empty: Self) {
-        if self.rest.capacity() == 0 {
-            self.rest = empty.rest;
+        if self.0.capacity() == 0 {
+            *self = empty;
         }
     }
 }

@@ -3,7 +3,7 @@
 use crate::client::{Client, Ttl};
 use crate::error::Error;
 use crate::lock::error::AcquireError;
-use crate::lock::handle::Lock;
+use crate::lock::handle::{Lock, Ready};
 use crate::lock::inspect::Observed;
 use crate::lock::locker::Locker;
 use crate::seam::after;
@@ -62,7 +62,7 @@ impl Lock {
     ///
     /// [`AcquireError::Client`] if the name or the options make no sense.
     pub fn watch(&self) -> Result<Watching, AcquireError> {
-        let (locker, plan) = self.ready()?;
+        let Ready { locker, plan } = self.ready()?;
         let bell = locker.engine.book().bells.hang(&plan.key.bytes);
         Ok(Watching { lock: self.clone(), bell, last: None })
     }

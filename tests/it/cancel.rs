@@ -4,6 +4,8 @@
 mod stage;
 
 use stage::{DropAfter, drop_at_every_poll};
+use std::pin::Pin;
+use std::task::Poll;
 use std::time::Duration;
 use tenure::client::SetOptions;
 use tenure::{Client, Config, Frame, Script};
@@ -130,6 +132,51 @@ async fn locks_dropped_at_any_poll_leave_nothing_behind() {
         drop((first, second));
     })
     .await;
+}
+
+/// Polls once, and lets everybody else go on until there is nothing left to do.
+async fn begin(future: &mut (impl Future + Unpin)) {
+    let mut future = Pin::new(future);
+    let polled = std::future::poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx).is_pending()));
+    assert!(polled.await);
+    sleep(MS).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn lock_that_is_granted_unseen_is_released_with_its_future() {
+    let server = Server::new(Profile::Valkey9);
+    let client = Client::with_config(Config::dialer(server.dialer())).await.unwrap();
+    client.lock("warm").acquire().await.unwrap().release().await.unwrap();
+    let (lock, fenced) = (client.lock("l"), client.lock("f").fenced());
+    // The first holds of a lock go another way than those behind them.
+    for _ in 0..5 {
+        let (mut one, mut other) = (Box::pin(lock.acquire()), Box::pin(fenced.acquire()));
+        begin(&mut one).await;
+        begin(&mut other).await;
+        assert!(server.get("lk:l").is_some() && server.get("lk:f").is_some());
+        drop((one, other));
+        sleep(MS).await;
+        assert!(server.get("lk:l").is_none() && server.get("lk:f").is_none());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn release_that_is_answered_unseen_leaves_those_alone_who_come_after_it() {
+    let server = Server::new(Profile::Valkey9);
+    let client = Client::with_config(Config::dialer(server.dialer())).await.unwrap();
+    let locks = ["one", "other"].map(|name| client.lock(name));
+    for _ in 0..5 {
+        let [guard, other] = &locks;
+        let guard = guard.acquire().await.unwrap();
+        let mut unseen = Box::pin(guard.release());
+        begin(&mut unseen).await;
+        let guard = other.acquire().await.unwrap();
+        drop(unseen);
+        guard.verify().await.unwrap();
+        let mut seen = Box::pin(guard.release());
+        begin(&mut seen).await;
+        seen.await.unwrap();
+    }
 }
 
 #[tokio::test(start_paused = true)]

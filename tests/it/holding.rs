@@ -54,6 +54,26 @@ async fn validity_counts_from_before_the_command_was_sent() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn lease_is_renewed_in_time_whatever_leases_there_were_before() {
+    let server = Server::new(Profile::Valkey9);
+    let client = connect(&server).await;
+    let leases = [10 * SECOND, SECOND, 30 * SECOND, SECOND / 10];
+    let locks = leases.map(|lease| client.lock("l").options(Options::new().lease(lease)));
+    // The first holds of a lock go another way than those behind them.
+    for _ in 0..4 {
+        for before in &locks {
+            for (lock, lease) in locks.iter().zip(leases) {
+                before.acquire().await.unwrap().release().await.unwrap();
+                let guard = lock.acquire().await.unwrap();
+                sleep(2 * lease).await;
+                assert!(guard.is_held(), "{lease:?}");
+                guard.release().await.unwrap();
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn lease_is_renewed_every_third_and_never_after_the_release() {
     for profile in [Profile::Redis6_2, Profile::Redis7_0, Profile::Redis8_4, Profile::Valkey9] {
         let server = Server::new(profile);

@@ -18,13 +18,15 @@ use tokio::time::Instant;
 pub(crate) struct Alone {
     waiter: Waiter,
     asked: Instant,
+    /// Until when the lock is held, if it is ours by that question.
+    pub(crate) deadline: Instant,
     doing: Doing,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Doing {
     Asking,
-    Holding { granted: Granted, deadline: Instant },
+    Holding { granted: Granted },
     Releasing { granted: Granted, released: Instant },
 }
 
@@ -43,7 +45,7 @@ impl Alone {
         match self.doing {
             Doing::Asking => gives_up_at(self.waiter.patience, Some(self.asked)),
             Doing::Holding { .. } if renewal == Renewal::Auto => Some(lease.renew_at(self.asked)),
-            Doing::Holding { deadline, .. } => Some(deadline),
+            Doing::Holding { .. } => Some(self.deadline),
             Doing::Releasing { released, .. } => Some(lease.surely_over(released)),
         }
     }
@@ -104,9 +106,9 @@ impl Gate {
             Event::Said {
                 errand: Errand::Ask { claim, sent, .. },
                 said: said @ (Said::Fresh | Said::Fenced(_)),
-            } => {
+            } if self.alone.as_ref().is_some_and(|alone| alone.asked == sent) => {
                 let fence = said.fence();
-                self.taken_alone(claim, (sent, fence), now).map(|deadline| {
+                self.taken_alone(claim, fence, now).map(|deadline| {
                     let term = Term { sent, deadline };
                     orders.push(Order::Grant { claim, term, fence });
                 })
@@ -138,27 +140,27 @@ impl Gate {
         now: Instant,
     ) -> &Alone {
         debug_assert!(terms.are_plain() && self.is_vacant());
+        let deadline = terms.lease.deadline(now);
         let waiter = Waiter { claim, terms: *terms, patience };
-        self.alone.insert(Alone { waiter, asked: now, doing: Doing::Asking })
+        self.alone.insert(Alone { waiter, asked: now, deadline, doing: Doing::Asking })
     }
 
-    /// The key is the claim's, by what was sent then, and with this fence: until when it has the lock.
+    /// The key is the claim's, with this fence: until when it has the lock.
     #[inline]
     pub(crate) fn taken_alone(
         &mut self,
         claim: Claim,
-        (sent, fence): (Instant, Option<FencingToken>),
+        fence: Option<FencingToken>,
         now: Instant,
     ) -> Option<Instant> {
         let alone = self.alone.as_mut()?;
-        let Waiter { claim: mine, terms: Terms { lease, fenced, .. }, .. } = alone.waiter;
-        let deadline = lease.deadline(sent);
-        let asked = matches!(alone.doing, Doing::Asking) && sent == alone.asked;
-        if !asked || claim != mine || now >= deadline || fence.is_some() != fenced {
+        let (Waiter { claim: mine, terms, .. }, deadline) = (&alone.waiter, alone.deadline);
+        let asked = matches!(alone.doing, Doing::Asking) && claim == *mine;
+        if !asked || now >= deadline || fence.is_some() != terms.fenced {
             return None;
         }
-        alone.doing = Doing::Holding { granted: Granted { at: now, fence }, deadline };
-        Some(defect!(26, lease.deadline(now), deadline))
+        alone.doing = Doing::Holding { granted: Granted { at: now, fence } };
+        Some(defect!(26, terms.lease.deadline(now), deadline))
     }
 
     /// The holder lets go: the errand that frees the key.
@@ -170,9 +172,9 @@ impl Gate {
         online: bool,
     ) -> Option<Errand> {
         let alone = self.alone.as_mut()?;
-        let Doing::Holding { granted, deadline } = alone.doing else { return None };
+        let Doing::Holding { granted } = alone.doing else { return None };
         let Waiter { claim: mine, terms: Terms { wakeup, .. }, .. } = alone.waiter;
-        if claim != mine || !online || now >= deadline || defect!(23) {
+        if claim != mine || !online || now >= alone.deadline || defect!(23) {
             return None;
         }
         alone.doing = Doing::Releasing { granted, released: now };
@@ -200,7 +202,7 @@ impl Gate {
         let then = |now| Scene { now, online: true, ..*scene };
         let claim = alone.waiter.claim;
         self.came(alone.waiter, &then(alone.asked), &mut done);
-        if let Doing::Holding { granted, .. } | Doing::Releasing { granted, .. } = alone.doing {
+        if let Doing::Holding { granted } | Doing::Releasing { granted, .. } = alone.doing {
             let said = granted.fence.map_or(Said::Fresh, Said::Fenced);
             self.said(alone.question(), said, &then(granted.at), &mut done);
         }
