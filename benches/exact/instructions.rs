@@ -10,7 +10,8 @@
 //! asks first whether time is paused: 3 to 6 % of a call that no user pays.
 //!
 //! A *pair* is one lock cycle as plain commands: `SET key token NX PX 10000` and `DELIFEQ key token`, as `set_with` and `del_if_equal`; a *lock* is
-//! `acquire` and `release`, which does the same and more. The client runs under valgrind's callgrind, twice with different
+//! `acquire` and `release`, which does the same and more; an *attempt* has `try_acquire` in its place, and *fenced* is a lock whose
+//! guard has a fencing token. The client runs under valgrind's callgrind, twice with different
 //! numbers of rounds; the difference is per round. The server is a sink in a process of its own, which knows the answers
 //! without doing the work.
 //!
@@ -62,12 +63,14 @@ const COMMITTED: [Case; 6] = [
     case(IN_MEMORY, "lock", 1),
     case(IN_MEMORY, "lock", 64),
 ];
-const PRINTED: [Case; 9] = [
+const PRINTED: [Case; 11] = [
     case("one thread", "pair", 64),
     case("one thread", "pair", 512),
     case("one thread", "get", 512),
     case("one thread", "lock", 64),
     case("one thread", "lock", 512),
+    case("one thread", "attempt", 512),
+    case("one thread", "fenced", 512),
     case("two workers", "pair", 1),
     case("two workers", "pair", 512),
     case("two workers", "lock", 1),
@@ -136,6 +139,8 @@ fn client(
     let run = match workload {
         "pair" => |client, task, rounds| Box::pin(pairs(client, task, rounds)) as Run,
         "lock" => |client, task, rounds| Box::pin(locks(client, task, rounds)) as Run,
+        "attempt" => |client, task, rounds| Box::pin(attempts(client, task, rounds)) as Run,
+        "fenced" => |client, task, rounds| Box::pin(fenced(client, task, rounds)) as Run,
         _ => |client, task, rounds| Box::pin(gets(client, task, rounds)) as Run,
     };
     runtime.block_on(async {
@@ -160,6 +165,24 @@ async fn locks(client: Client, task: u32, rounds: u32) -> Result<(), Error> {
     let lock = client.lock(format!("job:{task}"));
     for _ in 0..rounds {
         lock.acquire().await?.release().await?;
+    }
+    Ok(())
+}
+
+async fn attempts(client: Client, task: u32, rounds: u32) -> Result<(), Error> {
+    let lock = client.lock(format!("job:{task}"));
+    for _ in 0..rounds {
+        lock.try_acquire().await?.ok_or("somebody has it")?.release().await?;
+    }
+    Ok(())
+}
+
+async fn fenced(client: Client, task: u32, rounds: u32) -> Result<(), Error> {
+    let lock = client.lock(format!("job:{task}")).fenced();
+    for _ in 0..rounds {
+        let guard = lock.acquire().await?;
+        std::hint::black_box(guard.token());
+        guard.release().await?;
     }
     Ok(())
 }

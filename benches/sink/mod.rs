@@ -36,7 +36,7 @@ fn answer(request: &[Bytes], out: &mut Vec<u8>) {
             return out.extend_from_slice(format!("${}\r\n{words}\r\n", words.len()).as_bytes());
         }
         b"PING" => b"+PONG\r\n",
-        // The only script that is called takes a lock with a fence.
+        // Of scripts only that is called which takes a lock with a fence.
         b"EVALSHA" => b"+1790000000123-45000\r\n",
         b"DELIFEQ" => b":1\r\n",
         b"GET" => b"$36\r\n0123456789abcdef0123456789abcdef0123\r\n",
