@@ -15,13 +15,13 @@ use std::net::TcpStream;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-const LEASE_MS: &str = "600000";
+pub(super) const LEASE_MS: &str = "600000";
 
 #[derive(Clone)]
 pub(crate) struct Floor(Arc<Mutex<Wire>>, Release);
 
 /// A key that is held, and its value.
-type Hold = (String, String);
+pub(crate) type Hold = (String, String);
 
 impl Policy for Floor {
     const NAME: &'static str = "blocking sockets";
@@ -86,16 +86,16 @@ pub(crate) fn go_round(target: &Target, tasks: usize, time: Duration) -> Result<
     Ok(Crowd { handovers, commands, seconds, cpu_seconds, mean_wait, ..crowd })
 }
 
-struct Wire {
+pub(super) struct Wire {
     stream: TcpStream,
     decoder: Decoder,
     unread: BytesMut,
     /// That were read so far.
-    pushes: u64,
+    pub(super) pushes: u64,
 }
 
 impl Wire {
-    fn connect(target: &Target) -> Result<Self, Failure> {
+    pub(super) fn connect(target: &Target) -> Result<Self, Failure> {
         let stream = TcpStream::connect(target.url.trim_start_matches("redis://"))?;
         stream.set_nodelay(true)?;
         let decoder = Decoder::new(Protocol::Resp3, Limits::default());
@@ -108,24 +108,42 @@ impl Wire {
                 return Ok(());
             }
             let before = self.pushes;
-            let free = self.ask(&["PTTL", key])? == Frame::Integer(-2);
-            while !free && self.pushes == before {
-                self.frame()?;
+            if self.ask(&["PTTL", key])? != Frame::Integer(-2) {
+                self.wait(before)?;
             }
         }
     }
 
-    fn ask(&mut self, args: &[&str]) -> Result<Frame, Failure> {
-        let mut command = format!("*{}\r\n", args.len());
-        for arg in args {
-            command += &format!("${}\r\n{arg}\r\n", arg.len());
+    /// Reads until there are more pushes than there were.
+    pub(super) fn wait(&mut self, before: u64) -> Result<(), Failure> {
+        while self.pushes == before {
+            self.frame()?;
         }
-        self.stream.write_all(command.as_bytes())?;
+        Ok(())
+    }
+
+    /// Is told of what is said on a channel from now on.
+    pub(super) fn subscribe(&mut self, channel: &str) -> Result<(), Failure> {
+        let before = self.pushes;
+        self.send(&["SUBSCRIBE", channel])?;
+        self.wait(before) // the confirmation is a push
+    }
+
+    pub(super) fn ask(&mut self, args: &[&str]) -> Result<Frame, Failure> {
+        self.send(args)?;
         loop {
             if let Some(reply) = self.frame()? {
                 return Ok(reply);
             }
         }
+    }
+
+    fn send(&mut self, args: &[&str]) -> Result<(), Failure> {
+        let mut command = format!("*{}\r\n", args.len());
+        for arg in args {
+            command += &format!("${}\r\n{arg}\r\n", arg.len());
+        }
+        Ok(self.stream.write_all(command.as_bytes())?)
     }
 
     /// The next frame, unless it is a push.

@@ -3,6 +3,7 @@
 mod counter;
 mod crowd;
 mod floor;
+mod granted;
 mod handoff;
 mod idle;
 mod policies;
@@ -15,6 +16,7 @@ use crate::real::Kind;
 use crate::table::Table;
 use crowd::Crowd;
 use floor::Floor;
+use granted::Granted;
 use handoff::{Game, Played, Times};
 use idle::{Guards, Holder, Idle};
 use policies::{NAMES, Policy as _, WithPolicy as _, is_ours, with_policy};
@@ -101,13 +103,14 @@ fn handoffs(settings: &Settings, target: &Target, results: &mut Results) -> Resu
     let (ours, others): (Vec<_>, Vec<_>) = settings.policies().partition(|name| is_ours(name));
     let play = |game, name: &str| {
         let times = Times { target, game, name: &format!("handoff:{name}") };
-        if name == Floor::NAME {
-            return times.with::<Floor>();
+        match name {
+            Floor::NAME => times.with::<Floor>(),
+            Granted::NAME => times.with::<Granted>(),
+            _ => with_policy(name, times).expect("the names are those of policies"),
         }
-        with_policy(name, times).expect("the names are those of policies")
     };
     for _ in 0..TURNS {
-        for name in [Floor::NAME].into_iter().chain(ours.iter().copied()) {
+        for name in [Floor::NAME, Granted::NAME].into_iter().chain(ours.iter().copied()) {
             results.short.entry(name).or_default().add(play(SHORT, name)?);
         }
     }

@@ -2,6 +2,7 @@
 
 use crate::lock::crowd::Crowd;
 use crate::lock::floor::Floor;
+use crate::lock::granted::Granted;
 use crate::lock::handoff::Played;
 use crate::lock::idle::Holder;
 use crate::lock::policies::{Fair, Policy as _, is_ours};
@@ -9,8 +10,12 @@ use crate::lock::{Results, quantile};
 use crate::table::Table;
 
 const DEFAULT: &str = "tenure";
-/// p50 and p99 of a hand-over, over a bare round trip.
-const HANDOFF: [(f64, f64); 2] = [(0.5, 2.2), (0.99, 10.0)];
+/// Of a hand-over over a bare round trip: whose, which share of them, what is to be reached, and beside whom.
+const HANDOFF: [(&str, f64, f64, &str); 3] = [
+    (DEFAULT, 0.5, 2.2, Floor::NAME),
+    (DEFAULT, 0.99, 10.0, Floor::NAME),
+    (Fair::NAME, 0.5, 1.2, Granted::NAME),
+];
 const PAIR: f64 = 1.25;
 const FENCED: f64 = 1.5;
 const ALLOCATIONS: f64 = 2.0;
@@ -89,14 +94,13 @@ fn handoffs(table: &mut Table, results: &Results) {
         let best = best.min_by(|one, other| one.1.total_cmp(&other.1));
         best.map(|(name, nanos)| format!("{name} {:.1} ms", nanos / 1e6)).unwrap_or_default()
     };
-    let Some(ours) = results.short.get(DEFAULT) else { return };
     let over_bare =
         |played: &Played, share| quantile(&played.handovers, share) / quantile(&played.bare, 0.5);
-    for (share, reach) in HANDOFF {
-        let title = format!("release to next holder, p{} over a round trip", share * 100.0);
-        let floor =
-            results.short.get(Floor::NAME).map_or(f64::NAN, |floor| over_bare(floor, share));
-        let others = format!("{} ({}: {floor:.2})", best(share), Floor::NAME);
+    for (name, share, reach, floor) in HANDOFF {
+        let Some(ours) = results.short.get(name) else { continue };
+        let title = format!("release to next holder, p{} over a round trip, {name}", share * 100.0);
+        let least = results.short.get(floor).map_or(f64::NAN, |floor| over_bare(floor, share));
+        let others = format!("{} ({floor}: {least:.2})", best(share));
         at_most(table, &title, &others, (over_bare(ours, share), reach));
     }
 }
