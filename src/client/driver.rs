@@ -240,7 +240,6 @@ impl Driver {
             }
             // Whoever else has queued something since wakes this task.
             None if idle && posted == Heard::Nothing => Wrote::All,
-            None if idle && posted == Heard::PostedForLater => give_way(cx),
             None => shared.flush(cx),
         };
         if let Wrote::Broken(error) = wrote {
@@ -264,12 +263,6 @@ fn write(shared: &Shared, taken: Result<Box<Pen>, Wrote>, cx: &mut Context<'_>) 
         Ok(Wrote::More) => shared.flush(cx),
         Ok(wrote) | Err(wrote) => wrote,
     }
-}
-
-/// Another turn once everybody who was woken has had one, the caller of the runtime itself included.
-fn give_way(cx: &mut Context<'_>) -> Wrote {
-    let _ = pin!(tokio::task::yield_now()).poll(cx);
-    Wrote::All
 }
 
 /// How long it takes to see what sleeping comes to on this runtime.
@@ -296,7 +289,7 @@ fn has_lingered(shared: &Shared, open: &mut Open, cx: &mut Context<'_>) -> bool 
 /// core gets it.
 fn look_again(cx: &mut Context<'_>) {
     std::thread::yield_now();
-    let _ = give_way(cx);
+    let _ = pin!(tokio::task::yield_now()).poll(cx);
 }
 
 /// The timer has rung: for callers whose time is up, for a server that is silent, or for what has been done since.

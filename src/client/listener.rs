@@ -48,8 +48,6 @@ pub(crate) enum Heard {
     Nothing,
     /// Commands that are to be written.
     Posted,
-    /// The same; whoever was woken goes first.
-    PostedForLater,
 }
 
 /// Room for so many is kept, whether it was needed or not.

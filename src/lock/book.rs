@@ -43,10 +43,8 @@ pub(crate) struct Book {
     pub(crate) wakers: Wakers,
     /// Something was posted and is to be written.
     pub(crate) posted: bool,
-    /// Whether something was posted since this was taken back last, and how soon it is to be written.
+    /// Whether something was posted since this was taken back last.
     pub(crate) spoke: Heard,
-    /// The server says that it gave somebody a lock, which is being seen to by the driver.
-    pub(crate) is_given: bool,
     /// What is to be written has been taken out of the connection's queue already.
     pub(crate) draft: Option<Draft>,
     /// Who writes what is posted now.

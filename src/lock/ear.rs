@@ -37,10 +37,9 @@ impl Listener for Ear {
         };
         // What this leads to is posted, and written by the driver at the end of its turn.
         let hear = |book: &mut Book| {
-            (book.spoke, book.is_given) = (Heard::Nothing, false);
+            book.spoke = Heard::Nothing;
             notices.iter_mut().for_each(|notice| self.hear(&engine, book, notice));
             notices.clear();
-            book.is_given = false;
             book.spoke
         };
         engine.act_and_look(Flush::Later, Some(now), hear, |_, spoke| spoke)
@@ -137,7 +136,6 @@ impl Ear {
     fn turn(&self, book: &mut Book, message: &Bytes, clocks: Clocks) {
         let Some(Turn { key, value, given }) = Turn::read(message) else { return };
         if book.value(given.claim) == value {
-            book.is_given = true;
             self.tell(book, key, Event::Given(given), Some(clocks));
         }
     }

@@ -94,7 +94,8 @@ impl Lock {
     /// The line stands on the server. Whoever releases the lock gives it to the first in line, which is told so and holds it from then
     /// on; there is no race, and nobody asks in vain. Whoever has gone is passed over: at once if its connection is closed,
     /// within two seconds, and [`Options::lock_delay`], if it is stopped. That is why a lock that was just given has a
-    /// [`Guard::validity`](crate::Guard::validity) of at most two seconds, until it is confirmed a round trip later. Whoever is
+    /// [`Guard::validity`](crate::Guard::validity) of at most two seconds, until that is confirmed: ten milliseconds and a round trip
+    /// later, for whoever does not release it sooner. Whoever is
     /// without a connection when its turn comes loses its place. Options hold as ever, but there is nothing to choose of
     /// [`Options::wakeup`].
     ///

@@ -13,7 +13,7 @@ use crate::lock::lease::{Lease, ROUND_TRIPS};
 use crate::lock::minting;
 use crate::lock::phrases::Matter;
 use crate::lock::plan;
-use crate::lock::record::{Mail, place};
+use crate::lock::record::place;
 use crate::lock::shortcut::is_short;
 use crate::lock::speech::Word;
 use crate::seam::after;
@@ -48,12 +48,7 @@ impl Engine {
             _ => {}
         }
         let whole = dialect.parts(&errand);
-        let waits = book.may_wait(&errand);
-        if !waits {
-            book.spoke = Heard::Posted;
-        } else if book.spoke == Heard::Nothing {
-            book.spoke = Heard::PostedForLater;
-        }
+        book.spoke = Heard::Posted;
         let sent = self.clocks();
         let flight = book.launch(at, errand, sent, whole);
         let patience = patience(&errand, connection);
@@ -71,7 +66,7 @@ impl Engine {
                     minting::keep(book.fences(errand.owner_after()), out);
                 });
             }
-            let posted = if part + 1 < whole || waits {
+            let posted = if part + 1 < whole {
                 connection.post(tag, patience, say).map(|()| Due::Nothing)
             } else {
                 connection.post_last(tag, patience, book.flush, say)
@@ -212,14 +207,6 @@ impl Book {
             dialect.say(errand, (0, 1), &self.matter(at, errand), out);
         });
         self.posted |= posted.is_ok();
-    }
-
-    /// Whether a command need not be written before those who were just told have had their turn: one that confirms what the server
-    /// has given, and its new holder knows.
-    fn may_wait(&self, errand: &Errand) -> bool {
-        let Errand::Confirm { claim, .. } = errand else { return false };
-        let record = self.claims.get(place(*claim));
-        self.is_given && record.is_some_and(|record| matches!(record.mail, Mail::Granted))
     }
 
     /// A gate's errand came to this without having been sent.

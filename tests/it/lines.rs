@@ -178,20 +178,20 @@ async fn thousand_waiters_ask_once_in_five_seconds() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn whoever_is_given_the_lock_has_its_turn_before_that_is_confirmed() {
-    let (server, counting) = (Server::new(Profile::Valkey9), Counting::default());
-    let (ours, theirs) = (connect(&server).await, counting.config(&server));
-    let lock = fair(&Client::with_config(theirs).await.unwrap());
-    let held = fair(&ours).acquire().await.unwrap();
-    let next = tokio::spawn({
-        let counting = counting.clone();
-        async move { (lock.acquire().await.unwrap(), counting.writes()) }
-    });
-    sleep(SECOND).await;
-    let before = counting.writes();
-    held.release().await.unwrap();
-    let (_guard, by_then) = next.await.unwrap();
-    assert_eq!(by_then, before);
-    sleep(MS).await;
-    assert_eq!(counting.writes(), before + 1, "it was confirmed");
+async fn whoever_is_given_the_lock_confirms_that_if_it_keeps_it() {
+    for (works, writes) in [(9, 1), (12, 2)] {
+        let (server, counting) = (Server::new(Profile::Valkey9), Counting::default());
+        let (ours, theirs) = (connect(&server).await, counting.config(&server));
+        let lock = fair(&Client::with_config(theirs).await.unwrap());
+        let held = fair(&ours).acquire().await.unwrap();
+        let next = tokio::spawn(async move { lock.acquire().await.unwrap() });
+        sleep(SECOND).await;
+        let before = counting.writes();
+        held.release().await.unwrap();
+        let guard = next.await.unwrap();
+        assert_eq!(counting.writes(), before, "it has its turn before anything is written");
+        sleep(works * MS).await;
+        guard.release().await.unwrap();
+        assert_eq!(counting.writes(), before + writes, "after {works} ms");
+    }
 }

@@ -3,15 +3,15 @@
 //! ```text
 //!   came ──► asking ── taken ───────────────────────────────► held ──► leaving: given on, or freed
 //!              ▲ │                                             ▲
-//!              │ └ in line ──► waiting ── given, lately ───────┤ and confirmed meanwhile
+//!              │ └ in line ──► waiting ── given, lately ───────┤ and confirmed later
 //!              └ timer, flush, reconnect ┘ └ given, long ago ──► confirming
 //! ```
 //!
 //! A grant is told with the server's time, and so was our place in the line before. The first command to say so had been sent by
 //! then: so the lock has been ours since that moment, plus what has passed on the server's clock in between, at the earliest; less
 //! what the machine may have slept since, for all of that may have come behind the grant. From there the time counts that a grant is
-//! good for, and if enough of it is left, its claim holds the lock at once and confirms the grant at the same time. Whoever goes while
-//! it waits leaves the line, or passes on what it was just given: one command does either.
+//! good for, and if enough of it is left, its claim holds the lock at once, and confirms the grant if it still holds it a little later.
+//! Whoever goes while it waits leaves the line, or passes on what it was just given: one command does either.
 //!
 //! Of a gate's claims in the line the foremost asks at intervals, for all of them; the others rest (`fair/behind.rs`).
 

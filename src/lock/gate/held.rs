@@ -19,6 +19,10 @@ use tokio::time::Instant;
 /// How early a renewal may leave to go along with others, as a part of its lease and at most.
 const EARLY: (u32, Duration) = (100, Duration::from_millis(50));
 
+/// How long a hold that the server began is left unconfirmed, as a part of what it is good for and at most: whoever releases it sooner
+/// has nothing to confirm.
+const UNCONFIRMED: (u32, Duration) = (8, Duration::from_millis(10));
+
 /// What the server gave.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Granted {
@@ -112,11 +116,14 @@ impl Held {
         held.deadline = granted.sent;
         held.confirmed(granted.sent, lease);
         held.provisional = true;
+        let rest = (lease.length() / UNCONFIRMED.0).min(UNCONFIRMED.1);
+        let renew_at = after(scene.now, rest);
+        held.doing = defect!(49, Doing::RunningOut, Doing::Resting { renew_at });
         (after(scene.now, lease.length() / 2) < held.deadline).then_some(held)
     }
 
     /// Begins the lease proper of a provisional hold.
-    pub(crate) fn confirm(&mut self, in_full: bool, scene: &Scene, orders: &mut Vec<Order>) {
+    fn confirm(&mut self, in_full: bool, scene: &Scene, orders: &mut Vec<Order>) {
         let (claim, sent, lease) = (self.claim, scene.now, self.terms.lease);
         self.surely_over = self.surely_over.max(lease.surely_over(sent));
         self.doing = Doing::Renewing { sent, lease };
@@ -207,7 +214,8 @@ impl Held {
     /// Has the server tell of what happens to the key from the beginning, if it is to.
     pub(crate) fn watch_at_once(&mut self, scene: &Scene, orders: &mut Vec<Order>) {
         if self.terms.watch_at_once {
-            self.doubt(scene, orders);
+            self.news = self.provisional; // to confirm does not have it tell
+            self.suspect(scene, orders);
         }
     }
 
@@ -217,9 +225,15 @@ impl Held {
         self.suspect(scene, orders);
     }
 
-    /// Somebody touched the key. Before an answer that may be the echo of our own script, or of the one that gave us the lock.
+    /// Somebody touched the key. Before an answer that may be the echo of our own script; before the server was told that we know, of
+    /// the one that gave us the lock.
     pub(crate) fn touched(&mut self, scene: &Scene, orders: &mut Vec<Order>) {
-        if !(self.is_asking() && (scene.ears.echoes || self.provisional)) {
+        let is_echo = if self.is_asking() {
+            scene.ears.echoes || self.provisional
+        } else {
+            self.provisional && !self.unconfirmed
+        };
+        if !is_echo {
             self.doubt(scene, orders);
         }
     }

@@ -54,9 +54,6 @@ impl Fair {
             if let Some(mut held) = Held::provisional(&granted, lease, scene) {
                 let term = held.term(since);
                 orders.push(Order::Grant { claim: self.claim(), term, fence });
-                if !defect!(49) {
-                    held.confirm(false, scene, orders);
-                }
                 held.watch_at_once(scene, orders);
                 self.doing = Doing::Held(Box::new(held));
                 return;

@@ -49,13 +49,49 @@ fn uncontended_fair_pair_takes_two_commands() {
 }
 
 #[test]
-fn grant_is_held_at_once_from_its_beginning_and_confirmed_meanwhile() {
+fn grant_is_held_at_once_from_its_beginning_and_confirmed_later() {
     let mut desk = standing();
     desk.now += 501 * MS;
-    assert_eq!(desk.told(given(1, 500 * MS)), "grant 1 until 2.493s, confirm 1");
+    assert_eq!(desk.told(given(1, 500 * MS)), "grant 1 until 2.493s");
     assert_eq!(desk.told(Event::Changed), "", "the echo of what gave it to us");
-    assert_eq!(desk.answer(Said::Ours(Left::Unasked)), "extend 1 until 10.479s");
+    assert_eq!(desk.due(), Some(511 * MS));
+    assert_eq!(desk.after(10 * MS), "confirm 1");
+    assert_eq!(desk.told(Event::Changed), "", "the echo of what gave it to us");
+    assert_eq!(desk.answer(Said::Ours(Left::Unasked)), "extend 1 until 10.489s");
+    assert_eq!(desk.told(Event::Changed), "renew 1");
+}
+
+#[test]
+fn grant_that_is_released_soon_is_not_confirmed() {
+    let mut desk = standing();
+    desk.told(given(1, Duration::ZERO));
+    desk.now += 9 * MS;
     assert_eq!(desk.release(1), "leave 1");
+    assert_eq!(desk.answer(Said::Ours(Left::Unasked)), "report 1: Yes, forget 1");
+    assert_eq!(desk.after(SECOND), "");
+    assert!(desk.gate.is_vacant());
+}
+
+#[test]
+fn grant_is_confirmed_sooner_where_it_is_good_for_little() {
+    let mut desk = Desk::new();
+    let short = Terms { lease: Lease::new(40 * MS).unwrap(), renewal: Renewal::Off, ..fair() };
+    desk.come_with(1, short, Patience::Endless);
+    desk.answer(placed(9_000, 0));
+    desk.answer(placed(9_000, 0));
+    desk.told(given(1, Duration::ZERO));
+    assert_eq!(desk.after(5 * MS), "confirm 1");
+}
+
+#[test]
+fn grant_is_confirmed_at_once_where_everything_may_have_changed() {
+    for event in [Event::Flushed, Event::Opened { fenced: true, same: false }] {
+        let mut desk = standing();
+        desk.told(given(1, Duration::ZERO));
+        assert_eq!(desk.told(event), "confirm 1");
+        assert_eq!(desk.answer(Said::Failed(Failure::Refused)), "");
+        assert_eq!(desk.told(Event::Changed), "confirm 1", "that is no echo any more");
+    }
 }
 
 #[test]
@@ -76,7 +112,7 @@ fn grant_of_a_time_that_has_not_come_here_is_confirmed_first() {
 
 #[test]
 fn grant_that_the_machine_may_have_slept_behind_is_confirmed_first() {
-    for (slept, told) in [(900, "grant 1 until 1.593s, confirm 1"), (1_000, "confirm 1")] {
+    for (slept, told) in [(900, "grant 1 until 1.593s"), (1_000, "confirm 1")] {
         let mut desk = standing();
         desk.now += 501 * MS;
         desk.slept += slept * MS;
