@@ -239,6 +239,19 @@ fn scripts_say_what_they_take_and_return() {
 }
 
 #[test]
+fn tests_that_catch_planted_mistakes_are_there() {
+    let table = fs::read_to_string(root().join("tests/DEFECTS.md")).expect("there is a table");
+    let sources: String = files("src", ".rs")
+        .into_iter()
+        .chain(files("tests/it", ".rs"))
+        .map(|path| fs::read_to_string(root().join(path)).expect("a file that was just listed"))
+        .collect();
+    let (problems, named) = checks::planted("tests/DEFECTS.md", &table, &sources);
+    assert!(named > 50, "only {named} tests are named");
+    report(problems);
+}
+
+#[test]
 fn no_file_has_unsafe_code() {
     check(&files("", ".rs"), checks::no_unsafe);
 }

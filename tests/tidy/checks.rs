@@ -296,6 +296,25 @@ pub(crate) fn lua(path: &str, text: &str) -> Vec<Problem> {
     problems
 }
 
+/// The tests that a table names, as `` `lib path::to::name` `` or `` `it path::to::name` ``, are functions of the sources. Tells also how
+/// many it names.
+pub(crate) fn planted(path: &str, table: &str, sources: &str) -> (Vec<Problem>, usize) {
+    let (mut problems, mut named) = (Vec::new(), 0);
+    for (number, row) in table.lines().enumerate() {
+        for cell in row.split('`') {
+            let Some(test) = cell.strip_prefix("lib ").or_else(|| cell.strip_prefix("it ")) else {
+                continue;
+            };
+            named += 1;
+            let name = test.rsplit("::").next().unwrap_or_default();
+            if !sources.contains(&format!("fn {name}(")) {
+                problems.push(Problem::new(path, number + 1, format!("there is no test {test}")));
+            }
+        }
+    }
+    (problems, named)
+}
+
 pub(crate) fn no_unsafe(source: &Source) -> Vec<Problem> {
     let found = words(&source.code, concat!("un", "safe"));
     found.map(|at| Problem::new(&source.path, source.line(at), "no unsafe code")).collect()

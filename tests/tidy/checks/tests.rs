@@ -174,3 +174,11 @@ fn redis_crate_of_others_in_the_lock_file_is_found() {
     let text = "[[package]]\nname = \"redis\"\n\n[[package]]\nname = \"resp\"\n";
     assert_eq!(said(&lock_file(text)), ["Cargo.lock:2: redis is a Redis crate of others"]);
 }
+
+#[test]
+fn tables_name_tests_that_are_there() {
+    let table = "| 1 | `lib a::b::one` |\n| 2 | `it c::two` |\n| 3 | `tests/it` |\n";
+    let (problems, named) = planted("T.md", table, "fn one() {}\nasync fn twofold() {}\n");
+    assert_eq!((problems.len(), named), (1, 2));
+    assert_eq!(problems[0].to_string(), "T.md:2: there is no test c::two");
+}
