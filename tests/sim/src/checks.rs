@@ -2,7 +2,7 @@
 
 use crate::history::{Answer, Attempt, History};
 use crate::linear;
-use crate::plan::Plan;
+use crate::plan::{Fault, Plan};
 use crate::task::SHORTEST_LEASE;
 use crate::world::World;
 use bytes::Bytes;
@@ -228,7 +228,7 @@ fn overtakers(plan: &Plan, history: &History) -> Vec<String> {
 
 /// Where a process has the server to itself, those of its tasks that wait for a fair lock are served in the order in which they
 /// came, whatever happens to its connection. A grant that is not confirmed costs a place; so nothing is said about times in which nobody
-/// had the lock for as long as that may take.
+/// had the lock for as long as that may take. Nor about those in which the server took no places.
 fn out_of_turn(plan: &Plan, history: &History) -> Vec<String> {
     let served = |attempt: &&Attempt| attempt.waits && attempt.answer == Answer::Granted;
     let served: Vec<_> = history.attempts.iter().filter(served).collect();
@@ -237,7 +237,8 @@ fn out_of_turn(plan: &Plan, history: &History) -> Vec<String> {
         for early in served.iter().filter(|early| early.lock == late.lock) {
             let together = early.who.life == late.who.life;
             let overtook = early.called < late.called && late.ended < early.ended;
-            if together && overtook && !was_idle(history, early, late) {
+            let excused = was_idle(history, early, late) || took_no_places(plan, early, late);
+            if together && overtook && !excused {
                 let (late, early) = (late.who, early.who);
                 found.push(format!("{late} was served before {early}, who came before it"));
             }
@@ -258,6 +259,22 @@ fn was_idle(history: &History, early: &Attempt, late: &Attempt) -> bool {
         let idle = (since..=until).contains(&granted) && granted >= freed + SHORTEST_LEASE;
         freed = freed.max(hold.released.or(hold.let_go).unwrap_or_default());
         idle
+    })
+}
+
+/// Whether the server refused to write between one's coming and another's grant.
+fn took_no_places(plan: &Plan, early: &Attempt, late: &Attempt) -> bool {
+    let (since, until) = (early.called, late.ended.unwrap_or_default());
+    let kinds = [Fault::Loading, Fault::ReadOnly, Fault::Full];
+    kinds.iter().any(|kind| {
+        let mut began = None;
+        plan.faults.iter().any(|(at, fault)| {
+            if *fault == kind(true) {
+                began.get_or_insert(*at);
+            }
+            let over = *fault == kind(false) && *at >= since;
+            began.take_if(|_| *fault == kind(false)).is_some_and(|began| over && began <= until)
+        }) || began.is_some_and(|began| began <= until)
     })
 }
 
