@@ -294,8 +294,7 @@ fn refusal(answer: &Frame) -> Option<String> {
         Frame::Null => Some("no answer".to_owned()),
         Frame::Error(words) => {
             let said = ServerError::new(words);
-            let refused = said.code() != "NOSCRIPT" && !said.is_transient();
-            refused.then(|| said.message().to_owned())
+            (!said.is_transient()).then(|| said.message().to_owned())
         }
         _ => None,
     }

@@ -1,7 +1,7 @@
 //! `Hold`: what a guard can look at without asking anybody: until when its lock is held, and why it is not any more.
 //!
-//! Written under the book's lock, read without one: so the caller of a claim that asked the short way finds here also what became of
-//! that. A hold ends once. Its deadline counts on the monotonic clock, which stands still while the machine sleeps; so the wall clock
+//! Begun and confirmed under the book's lock, ended by whoever ends it first, read without a lock: so the caller of a claim that asked
+//! the short way finds here also what became of that. A hold ends once. Its deadline counts on the monotonic clock, which stands still while the machine sleeps; so the wall clock
 //! is looked at beside it.
 
 use crate::lock::error::LostCause;

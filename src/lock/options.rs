@@ -159,7 +159,8 @@ impl Options {
     ///
     /// For work that every server is to begin at the same time and one is to do: the one that comes late, because its clock is, finds
     /// the lock taken although the work is done. It holds for the guard that is dropped, and for a client that is closed, too. Not for
-    /// a process that dies: then the lock ends with its lease, so let that be no shorter.
+    /// a process that dies: then the lock ends with its lease, so let that be no shorter; with the grant of a fair lock that was not
+    /// confirmed yet, after two seconds at most.
     pub fn at_least_for(mut self, least: Duration) -> Self {
         self.at_least_for = least;
         self

@@ -34,7 +34,7 @@ pub(crate) fn is_short(tag: Tag) -> bool {
     tag >> 62 == 1
 }
 
-/// Generations come again after a quarter of a billion claims in one place.
+/// Generations come again after an eighth of a billion claims in one place.
 fn tag(claim: Claim) -> Tag {
     SHORT | claim.0 & (BOUND - 1)
 }

@@ -195,3 +195,27 @@ async fn whoever_is_given_the_lock_confirms_that_if_it_keeps_it() {
         assert_eq!(counting.writes(), before + writes, "after {works} ms");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn grants_of_many_locks_that_are_released_soon_are_not_confirmed() {
+    let server = Server::new(Profile::Valkey9);
+    let clients = [connect(&server).await, connect(&server).await];
+    let mut tasks = JoinSet::new();
+    for number in 0..8 {
+        for client in clients.clone() {
+            tasks.spawn(async move {
+                let lock = client.lock(format!("l{number}")).fair();
+                sleep(number * MS).await;
+                for _ in 0..10 {
+                    let guard = lock.acquire().await.unwrap();
+                    sleep(5 * MS).await;
+                    guard.release().await.unwrap();
+                }
+            });
+        }
+    }
+    tasks.join_all().await;
+    let log = server.log();
+    let confirmed = log.iter().filter(|said| said.line().contains(" IFEQ ")).count();
+    assert_eq!(confirmed, 0, "of 160");
+}

@@ -195,7 +195,10 @@ impl Held {
     /// Time has passed.
     pub(crate) fn tick(&mut self, scene: &Scene, orders: &mut Vec<Order>) {
         let Doing::Resting { renew_at } = self.doing else { return };
-        let early = (self.terms.lease.length() / EARLY.0).min(EARLY.1);
+        let early = match self.provisional {
+            true => defect!(65, EARLY.1, Duration::ZERO), // there is nothing to go along with
+            false => (self.terms.lease.length() / EARLY.0).min(EARLY.1),
+        };
         match after(scene.now, early) >= renew_at {
             true if self.provisional => self.confirm(false, scene, orders),
             true => self.renew(false, scene, orders),
@@ -320,6 +323,10 @@ impl Held {
                 self.verified(sent, left, scene.now);
                 self.tell(sent, orders);
                 self.heed_news(scene, orders);
+            }
+            // Nor does that tell whether there is another owner.
+            (Doing::Renewing { .. }, Said::NotOurs) if self.provisional => {
+                self.verify(scene, orders);
             }
             (_, Said::Gone) if self.moved => return Some(LostCause::Failover),
             (_, Said::Gone) => return Some(LostCause::Deleted),

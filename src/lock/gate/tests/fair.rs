@@ -55,10 +55,24 @@ fn grant_is_held_at_once_from_its_beginning_and_confirmed_later() {
     assert_eq!(desk.told(given(1, 500 * MS)), "grant 1 until 2.493s");
     assert_eq!(desk.told(Event::Changed), "", "the echo of what gave it to us");
     assert_eq!(desk.due(), Some(511 * MS));
+    assert_eq!(desk.told(Event::Tick), "", "that was for another");
     assert_eq!(desk.after(10 * MS), "confirm 1");
     assert_eq!(desk.told(Event::Changed), "", "the echo of what gave it to us");
     assert_eq!(desk.answer(Said::Ours(Left::Unasked)), "extend 1 until 10.489s");
     assert_eq!(desk.told(Event::Changed), "renew 1");
+}
+
+#[test]
+fn grant_that_cannot_be_confirmed_is_asked_about_before_the_cause_is_told() {
+    for (found, told) in
+        [(Said::Gone, "lose 1: Deleted, leave 1"), (Said::NotOurs, "lose 1: TakenOver, leave 1")]
+    {
+        let mut desk = standing();
+        desk.told(given(1, Duration::ZERO));
+        assert_eq!(desk.after(10 * MS), "confirm 1");
+        assert_eq!(desk.answer(Said::NotOurs), "verify 1");
+        assert_eq!(desk.answer(found), told);
+    }
 }
 
 #[test]
