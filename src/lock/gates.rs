@@ -57,8 +57,8 @@ impl Entry {
         self.armed.is_some_and(|armed| armed <= due)
     }
 
-    /// Whether the timers look at it, and surely so many nanoseconds from now at the latest: whenever they were set, it was no further
-    /// ahead than that.
+    /// Whether the timers look at it, and so many nanoseconds from now at the latest: whenever they were set, it was no further ahead
+    /// than that. Who has read the clock before they were set, and then had to wait for the book, may be looked at so much later.
     #[inline]
     pub(crate) fn is_looked_at_within(&self, nanos: u64) -> bool {
         self.armed.is_some() && self.armed_nanos <= nanos

@@ -112,7 +112,8 @@ impl Dialect {
         next: &[u8],
     ) -> Result<Said, Error> {
         match replies {
-            [Ok(Frame::Simple(id)), ..] => token(&id),
+            // Without scripts, that is what SET says.
+            [Ok(Frame::Simple(id)), ..] if self.has_scripts() || defect!(66) => token(&id),
             [first, second, third] => {
                 let passed = compared(first, in_full)?;
                 match (passed, minted(second, third, next)) {

@@ -68,6 +68,24 @@ async fn without_scripts_an_uncontended_fence_takes_one_round_trip_once_fences_h
 }
 
 #[tokio::test(start_paused = true)]
+async fn without_scripts_a_lock_with_a_fence_is_handed_over_at_once() {
+    for profile in [Profile::Valkey9, Profile::Redis8_4] {
+        let rules = AclRules::all().deny("eval").deny("evalsha").deny("script");
+        let server = Server::builder(profile).user("purist", "p", rules).build();
+        let config = Config::dialer(server.dialer()).username("purist").password("p");
+        let lock = Client::with_config(config).await.unwrap().lock("l").fenced();
+        let before = lock.acquire().await.unwrap();
+        let token = before.token();
+        let next = tokio::spawn(async move { lock.acquire().await.unwrap() });
+        sleep(SECOND).await;
+        server.clear_log();
+        before.release().await.unwrap();
+        assert!(token < next.await.unwrap().token());
+        assert_eq!(names(&server), ["SET", "XADD", "PEXPIRE", "GET"], "{profile:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn grant_whose_reply_is_lost_comes_again_with_a_later_fence() {
     for profile in PROFILES {
         let server = Server::new(profile);

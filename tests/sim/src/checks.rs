@@ -257,7 +257,7 @@ fn was_idle(history: &History, early: &Attempt, late: &Attempt) -> bool {
     holds.into_iter().any(|hold| {
         let granted = hold.ended.unwrap_or_default();
         let idle = (since..=until).contains(&granted) && granted >= freed + SHORTEST_LEASE;
-        freed = freed.max(hold.released.or(hold.let_go).unwrap_or_default());
+        freed = freed.max(hold.let_go.or(hold.released).unwrap_or_default()); // the answer may take its time
         idle
     })
 }
