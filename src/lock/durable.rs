@@ -6,16 +6,12 @@
 
 use crate::client::Frame;
 use crate::error::Error;
-use crate::lock::acquire::Acquiring;
 use crate::lock::dialect::{Dialect, Script};
 use crate::lock::error::AcquireError;
 use crate::lock::guard::Guard;
 use crate::lock::handle::Lock;
 use crate::lock::locker::Locker;
 use crate::lock::options::Durability;
-use std::marker::PhantomData;
-use std::pin::Pin;
-use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 impl Lock {
@@ -32,7 +28,12 @@ impl Lock {
         }
     }
 
-    async fn secure_as(&self, guard: Guard, wanted: Durability) -> Result<Guard, AcquireError> {
+    /// The same where this is what they ask for.
+    pub(crate) async fn secure_as(
+        &self,
+        guard: Guard,
+        wanted: Durability,
+    ) -> Result<Guard, AcquireError> {
         match self.copies(&guard, wanted).await {
             Ok(copies) if copies.suffice(wanted) => Ok(guard),
             Ok(copies) => {
@@ -70,86 +71,6 @@ impl Lock {
                 Ok(Copies { ours: is_ours(&renewed), local: local > 0, replicas })
             }
         }
-    }
-}
-
-/// What an acquire call hands out.
-pub(crate) trait Secure: Sized {
-    /// # Errors
-    ///
-    /// If the guard is not what was called for.
-    fn of(guard: Guard) -> Result<Self, AcquireError>;
-
-    /// The same of a call that has ended without guard or error, as only a single attempt does.
-    fn none() -> Result<Self, AcquireError> {
-        Err(AcquireError::Closed)
-    }
-}
-
-impl Secure for Guard {
-    #[inline]
-    fn of(guard: Guard) -> Result<Self, AcquireError> {
-        Ok(guard)
-    }
-}
-
-impl<T: Secure> Secure for Option<T> {
-    #[inline]
-    fn of(guard: Guard) -> Result<Self, AcquireError> {
-        T::of(guard).map(Some)
-    }
-
-    fn none() -> Result<Self, AcquireError> {
-        Ok(None)
-    }
-}
-
-type Securing<'a> = dyn Future<Output = Result<Guard, AcquireError>> + Send + 'a;
-
-/// An acquire call, and what its guard has to wait for before it is handed out.
-pub(crate) struct Secured<'a, T> {
-    acquiring: Acquiring<'a>,
-    /// On the side, as every acquire call would otherwise have room for it.
-    securing: Option<Pin<Box<Securing<'a>>>>,
-    handed_out: PhantomData<fn() -> T>,
-}
-
-impl<'a, T> Secured<'a, T> {
-    #[inline]
-    pub(crate) fn new(acquiring: Acquiring<'a>) -> Self {
-        Self { acquiring, securing: None, handed_out: PhantomData }
-    }
-}
-
-impl<T: Secure> Future for Secured<'_, T> {
-    type Output = Result<T, AcquireError>;
-
-    #[inline] // of whoever waits, to whom a guard moves once
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        if self.securing.is_none() {
-            match ready!(Pin::new(&mut self.acquiring).poll(cx)) {
-                Ok(Some(guard)) => match self.acquiring.lock().durability() {
-                    None => return Poll::Ready(T::of(guard)),
-                    Some(_) => self.begin_to_secure(guard),
-                },
-                Ok(None) => return Poll::Ready(T::none()),
-                Err(error) => return Poll::Ready(Err(error)),
-            }
-        }
-        self.secure(cx)
-    }
-}
-
-impl<T: Secure> Secured<'_, T> {
-    #[cold]
-    fn begin_to_secure(&mut self, guard: Guard) {
-        self.securing = Some(Box::pin(self.acquiring.lock().secure(guard)));
-    }
-
-    #[cold]
-    fn secure(&mut self, cx: &mut Context<'_>) -> Poll<Result<T, AcquireError>> {
-        let Some(securing) = &mut self.securing else { return Poll::Ready(T::none()) };
-        securing.as_mut().poll(cx).map(|secure| T::of(secure?))
     }
 }
 

@@ -2,10 +2,10 @@
 
 use crate::client::Flush;
 use crate::lock::acquire::Acquiring;
-use crate::lock::durable::{Secure, Secured};
 use crate::lock::error::{AcquireError, ReleaseError, WithError};
 use crate::lock::fence::FencingToken;
 use crate::lock::guard::Guard;
+use crate::lock::handing::{HandedOut, Handing};
 use crate::lock::handle::Lock;
 use std::ops::Deref;
 use std::time::Duration;
@@ -64,7 +64,7 @@ impl FencedLock {
     pub fn try_acquire(
         &self,
     ) -> impl Future<Output = Result<Option<FencedGuard>, AcquireError>> + Send {
-        Secured::new(Acquiring::once(&self.lock, Flush::Auto))
+        Handing::new(Acquiring::once(&self.lock, Flush::Auto))
     }
 
     /// As [`Lock::acquire`].
@@ -78,7 +78,7 @@ impl FencedLock {
     /// Cancel safe: a lock that is granted after the future was dropped is released at once.
     #[inline]
     pub fn acquire(&self) -> impl Future<Output = Result<FencedGuard, AcquireError>> + Send {
-        Secured::new(Acquiring::waiting(&self.lock, None))
+        Handing::new(Acquiring::waiting(&self.lock, None))
     }
 
     /// As [`Lock::acquire_for`].
@@ -95,7 +95,7 @@ impl FencedLock {
         &self,
         timeout: Duration,
     ) -> impl Future<Output = Result<FencedGuard, AcquireError>> + Send {
-        Secured::new(Acquiring::waiting(&self.lock, Some(timeout)))
+        Handing::new(Acquiring::waiting(&self.lock, Some(timeout)))
     }
 
     /// As [`Lock::acquire_until`].
@@ -132,7 +132,7 @@ impl FencedLock {
     }
 }
 
-impl Secure for FencedGuard {
+impl HandedOut for FencedGuard {
     #[inline]
     fn of(guard: Guard) -> Result<Self, AcquireError> {
         match guard.fence() {

@@ -3,11 +3,11 @@
 use crate::client::{Client, Flush, Typed};
 use crate::error::Error;
 use crate::lock::acquire::Acquiring;
-use crate::lock::durable::Secured;
 use crate::lock::error::{AcquireError, WithError};
 use crate::lock::fenced::FencedLock;
 use crate::lock::gate::Claim;
 use crate::lock::guard::Guard;
+use crate::lock::handing::Handing;
 use crate::lock::hold::Hold;
 use crate::lock::locker::Locker;
 use crate::lock::options::{Durability, Options};
@@ -171,7 +171,7 @@ impl Lock {
     /// Cancel safe: a lock that is granted after the future was dropped is released at once.
     #[inline]
     pub fn try_acquire(&self) -> impl Future<Output = Result<Option<Guard>, AcquireError>> + Send {
-        Secured::new(Acquiring::once(self, Flush::Auto))
+        Handing::new(Acquiring::once(self, Flush::Auto))
     }
 
     /// Waits for the lock, for as long as it takes. See [`Lock::acquire_for`] for a time-out.
@@ -191,7 +191,7 @@ impl Lock {
     /// Cancel safe: a lock that is granted after the future was dropped is released at once.
     #[inline]
     pub fn acquire(&self) -> impl Future<Output = Result<Guard, AcquireError>> + Send {
-        Secured::new(Acquiring::waiting(self, None))
+        Handing::new(Acquiring::waiting(self, None))
     }
 
     /// Waits for the lock, for `timeout` at most, and tries a last time when that is over. With zero it tries once.
@@ -208,7 +208,7 @@ impl Lock {
         &self,
         timeout: Duration,
     ) -> impl Future<Output = Result<Guard, AcquireError>> + Send {
-        Secured::new(Acquiring::waiting(self, Some(timeout)))
+        Handing::new(Acquiring::waiting(self, Some(timeout)))
     }
 
     /// Waits for the lock until `deadline`; otherwise as [`Lock::acquire_for`].

@@ -83,6 +83,7 @@
 //! | `handle.rs`, `options.rs`, `guard.rs`, `inspect.rs`, `error.rs` | what users call |
 //! | `steal.rs`, `list.rs`, `watching.rs`, `bells.rs` | what operators call, and whom to tell of a key |
 //! | `durable.rs` | copies of a lock before it is handed out |
+//! | `handing.rs` | what an acquire call hands out |
 //! | `all.rs`, `all_guard.rs`, `any.rs` | several locks at once |
 //! | `fenced.rs`, `fence.rs`, `fenced_set.rs` | the same with a number for each grant, and values that heed it |
 //! | `gate/`, `lease.rs` | what to do: pure |
@@ -125,6 +126,7 @@ mod fenced_set;
 mod gate;
 mod gates;
 mod guard;
+mod handing;
 mod handle;
 mod hold;
 mod inspect;

@@ -2,9 +2,9 @@
 
 use crate::error::Error;
 use crate::lock::acquire::Acquiring;
-use crate::lock::durable::Secured;
 use crate::lock::error::AcquireError;
 use crate::lock::guard::Guard;
+use crate::lock::handing::Handing;
 use crate::lock::handle::{Lock, Ready};
 use crate::lock::inspect::Observed;
 use crate::lock::locker::Locker;
@@ -31,7 +31,7 @@ impl Lock {
             let sum = "the lock is held by this client: release its guard instead";
             return Err(Error::refused(sum).into());
         }
-        Secured::new(Acquiring::seizing(self, &observed.value)).await
+        Handing::new(Acquiring::seizing(self, &observed.value)).await
     }
 }
 

@@ -1,6 +1,8 @@
 //! Which reply is whose, in every order in which commands are sent, given up, lost and answered.
 
+mod batches;
 mod canary;
+mod listener;
 
 use super::*;
 use crate::client::listener::{BOUND, Notice};
@@ -121,18 +123,6 @@ fn replies_that_came_together_are_all_refused_for_what_is_wrong_with_one() {
 }
 
 #[test]
-fn batch_may_be_answered_as_often_as_it_has_commands() {
-    let (mut slots, now) = start();
-    push_batch(&mut slots, 3);
-    slots.all_sent(now);
-    complete(&mut slots, Frame::Integer(1), now);
-    let [two, three, four] = [2, 3, 4].map(Frame::Integer);
-    assert_eq!(vet(&slots, &[&two, &three]), Ok(()));
-    let stray = Err(Slip::Unasked(four.clone()));
-    assert_eq!(vet(&slots, &[&two, &three, &four]), stray);
-}
-
-#[test]
 fn expired_command_keeps_its_slot_until_its_reply_has_come() {
     let (mut slots, now) = start();
     let [late, prompt] = [push(&mut slots), slots.push(10, Span::of(2 * PATIENCE), None)];
@@ -224,14 +214,6 @@ fn answer_is_owed_once_sent_and_may_take_as_long_as_its_caller_said() {
 }
 
 #[test]
-fn patience_of_a_listener_keeps_no_silent_connection() {
-    let (mut slots, now) = start();
-    slots.push_tagged(7, 10, Span::of(60 * PATIENCE));
-    slots.all_sent(now);
-    assert_eq!(slots.owed(Span::of(PATIENCE)), Some(Owed { since: now, allowed_until: now }));
-}
-
-#[test]
 fn lost_connection_keeps_only_what_never_reached_the_socket_whole() {
     let (mut slots, now) = start();
     let ids = [(); 4].map(|()| push(&mut slots));
@@ -246,67 +228,6 @@ fn lost_connection_keeps_only_what_never_reached_the_socket_whole() {
     complete(&mut slots, Frame::Integer(4), now);
     assert_integer(poll(&mut slots, ids[2]), 3);
     assert_integer(poll(&mut slots, ids[3]), 4);
-}
-
-fn push_batch(slots: &mut Slots, replies: usize) -> SlotId {
-    slots.push_batch(replies, 10 * replies, Span::of(PATIENCE))
-}
-
-fn poll_batch(slots: &mut Slots, id: SlotId) -> Poll<(Vec<Frame>, Option<Error>)> {
-    slots.poll_batch(id, &Context::from_waker(Waker::noop()))
-}
-
-#[test]
-fn batch_is_answered_once_all_its_replies_have_come() {
-    let (mut slots, now) = start();
-    let batch = push_batch(&mut slots, 2);
-    let next = push(&mut slots);
-    slots.all_sent(now);
-    complete(&mut slots, Frame::Integer(1), now);
-    assert!(poll_batch(&mut slots, batch).is_pending());
-    complete(&mut slots, Frame::Integer(2), now);
-    complete(&mut slots, Frame::Integer(3), now);
-    assert_integer(poll(&mut slots, next), 3);
-    let Poll::Ready((replies, None)) = poll_batch(&mut slots, batch) else {
-        panic!("not answered")
-    };
-    assert_eq!(replies, [Frame::Integer(1), Frame::Integer(2)]);
-    assert_eq!((slots.len(), slots.bytes(), slots.free.len()), (0, 0, 2));
-}
-
-#[test]
-fn abandoned_or_expired_batch_takes_all_its_replies_with_it() {
-    let (mut slots, now) = start();
-    let abandoned = push_batch(&mut slots, 2);
-    let expired = push_batch(&mut slots, 3);
-    let next = slots.push(10, Span::of(2 * PATIENCE), None);
-    slots.all_sent(now);
-    complete(&mut slots, Frame::Integer(1), now);
-    slots.abandon(abandoned);
-    complete(&mut slots, Frame::Integer(2), now);
-    complete(&mut slots, Frame::Integer(3), now);
-    slots.expire(now.after(PATIENCE), None, None, &mut Outbox::default());
-    let Poll::Ready((replies, Some(error))) = poll_batch(&mut slots, expired) else {
-        panic!("not expired")
-    };
-    assert_eq!((replies, error.outcome()), (vec![Frame::Integer(3)], Outcome::Unknown));
-    for number in 4..=6 {
-        complete(&mut slots, Frame::Integer(number), now);
-    }
-    assert_integer(poll(&mut slots, next), 6);
-    assert_eq!((slots.len(), slots.bytes(), slots.free.len()), (0, 0, 3));
-}
-
-#[test]
-fn batch_that_was_written_in_part_is_not_sent_again() {
-    let (mut slots, now) = start();
-    let torn = push_batch(&mut slots, 2);
-    let whole = push_batch(&mut slots, 2);
-    slots.all_sent(now);
-    assert_eq!(slots.disconnected(30, &lost(), &mut Outbox::default()), 20);
-    let Poll::Ready((_, Some(error))) = poll_batch(&mut slots, torn) else { panic!("not failed") };
-    assert_eq!(error.outcome(), Outcome::Unknown);
-    assert!(poll_batch(&mut slots, whole).is_pending());
 }
 
 #[test]
@@ -336,71 +257,4 @@ fn callers_that_wait_are_woken_once_when_all_is_failed() {
     assert_outcome(poll(&mut slots, ids[0]), Outcome::NotSent);
     assert_outcome(poll(&mut slots, ids[2]), Outcome::NotSent);
     assert_eq!((slots.len(), slots.bytes(), slots.free.len()), (0, 0, 3));
-}
-
-/// The tags that the listener was told of, with the integer or the outcome each came with.
-fn told(out: &mut Outbox) -> Vec<(Tag, Result<i64, Outcome>)> {
-    let notices = out.notices.drain(..);
-    notices
-        .map(|notice| match notice {
-            Notice::Reply(tag, Ok(Frame::Integer(number))) => (tag, Ok(number)),
-            Notice::Reply(tag, Err(error)) => (tag, Err(error.outcome())),
-            other => panic!("{other:?}"),
-        })
-        .collect()
-}
-
-#[test]
-fn listener_is_told_the_reply_and_needs_not_fetch_it() {
-    let ((mut slots, now), mut out) = (start(), Outbox::default());
-    slots.push_tagged(70, 10, Span::of(PATIENCE));
-    let caller = push(&mut slots);
-    slots.push_tagged(71, 10, Span::of(PATIENCE));
-    slots.all_sent(now);
-    for number in 1..=3 {
-        complete_into(&mut slots, Frame::Integer(number), now, &mut out).unwrap();
-    }
-    assert_eq!((out.replies, out.wakers.len()), (2, 0), "the caller had not been polled");
-    assert_eq!(told(&mut out), [(70, Ok(1)), (71, Ok(3))]);
-    assert_integer(poll(&mut slots, caller), 2);
-    assert_eq!((slots.len(), slots.bytes(), slots.free.len()), (0, 0, 3));
-}
-
-#[test]
-fn listener_is_told_once_what_became_of_a_command_that_failed() {
-    let ((mut slots, now), mut out) = (start(), Outbox::default());
-    slots.push_tagged(1, 10, Span::of(PATIENCE));
-    slots.push_tagged(2, 10, Span::of(3 * PATIENCE));
-    slots.all_sent(now);
-    slots.push_tagged(3, 10, Span::of(PATIENCE));
-    slots.push_tagged(4, 10, Span::of(3 * PATIENCE));
-    slots.stamp(now);
-    let expired = slots.expire(now.after(PATIENCE), None, None, &mut out);
-    assert_eq!(expired, Expired { count: 2, unsent: true, next: now.after(3 * PATIENCE) });
-    slots.withdraw(&mut Outbox::default(), |_, _| {});
-    assert_eq!(told(&mut out), [(1, Err(Outcome::Unknown)), (3, Err(Outcome::NotSent))]);
-    slots.disconnected(0, &lost(), &mut out);
-    assert_eq!(told(&mut out), [(2, Err(Outcome::Unknown))], "the late one was told before");
-    slots.fail_all(&lost(), &mut out);
-    assert_eq!(told(&mut out), [(4, Err(Outcome::NotSent))]);
-    assert_eq!((slots.len(), slots.bytes(), slots.free.len()), (0, 0, 4));
-}
-
-#[test]
-fn command_that_was_for_a_lost_connection_is_told_to_the_listener_and_withdrawn() {
-    let ((mut slots, now), mut out) = (start(), Outbox::default());
-    slots.push_tagged(1 | BOUND, 10, Span::of(PATIENCE));
-    slots.all_sent(now);
-    slots.push_tagged(2, 11, Span::of(PATIENCE));
-    slots.push_tagged(3 | BOUND, 12, Span::of(PATIENCE));
-    let caller = slots.push(13, Span::of(PATIENCE), None);
-    assert_eq!(slots.disconnected(0, &lost(), &mut out), 0);
-    assert_eq!(told(&mut out), [(1 | BOUND, Err(Outcome::Unknown))]);
-    slots.release_bound(&lost(), &mut out);
-    assert_eq!(told(&mut out), [(3 | BOUND, Err(Outcome::NotSent))]);
-    let mut seen = Vec::new();
-    slots.withdraw(&mut out, |len, keep| seen.push((len, keep)));
-    assert_eq!(seen, [(11, true), (12, false), (13, true)]);
-    assert!(poll(&mut slots, caller).is_pending());
-    assert_eq!(slots.len(), 2);
 }

@@ -9,6 +9,7 @@ mod hearing;
 mod histories;
 mod lines;
 mod model;
+mod passing;
 mod resting;
 mod rows;
 mod terms;
