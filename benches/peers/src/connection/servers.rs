@@ -1,11 +1,14 @@
 //! What is talked to: a real server of our own, or a sink that knows the answers without doing the work.
 
+#[path = "../../../sink/requests.rs"]
+mod requests;
+
 use crate::Failure;
 use crate::connection::floor::Raw;
 use crate::connection::peers::{READ_KEY, Release, Target, UNANSWERED_KEY};
 use crate::real::{Kind, Options, RealServer};
 use bytes::BytesMut;
-use resp::{Limits, RequestDecoder};
+use requests::Requests;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
@@ -102,53 +105,46 @@ pub(crate) fn sink() -> Result<(), Failure> {
 
 fn serve(mut stream: TcpStream) -> std::io::Result<()> {
     stream.set_nodelay(true)?;
-    let mut requests = RequestDecoder::new(Limits::default());
-    let (mut received, mut answers) = (BytesMut::new(), BytesMut::new());
-    let mut buffer = vec![0; 64 << 10];
+    let (mut requests, mut answers) = (Requests::new(), BytesMut::new());
     let mut resp3 = false;
-    loop {
-        match stream.read(&mut buffer)? {
-            0 => return Ok(()),
-            len => received.extend_from_slice(&buffer[..len]),
-        }
-        while let Ok(Some(request)) = requests.decode(&mut received) {
-            let name = request.first().map(|name| &name[..]).unwrap_or_default();
-            if name == b"HELLO" {
-                resp3 = request.get(1).is_some_and(|version| version == "3");
+    while requests.read(&mut stream)? {
+        while let Some(request) = requests.next()? {
+            let words = request.words();
+            if let [b"HELLO", version, ..] = words {
+                resp3 = *version == b"3";
             }
-            let sub = request.get(1).map(|sub| &sub[..]).unwrap_or_default();
-            match (name, request.len()) {
+            match words {
                 // What a client uses to see whether answers still belong to what it asks.
-                (b"PING" | b"ECHO", 2) => resp::encode::bulk(sub, &mut answers),
-                (name, len) => answers.extend_from_slice(answer(name, sub, len, resp3)),
+                [b"PING" | b"ECHO", said] => resp::encode::bulk(said, &mut answers),
+                words => answers.extend_from_slice(answer(words, resp3)),
             }
         }
         stream.write_all(&answers)?;
         answers.clear();
     }
+    Ok(())
 }
 
 const HELLO_3: &[u8] = b"%7\r\n+server\r\n+valkey\r\n+version\r\n+9.0.0\r\n+proto\r\n:3\r\n\
     +id\r\n:1\r\n+mode\r\n+standalone\r\n+role\r\n+master\r\n+modules\r\n*0\r\n";
 
 /// Enough of an answer to what clients ask when they connect, and to what is measured.
-fn answer(name: &[u8], sub: &[u8], len: usize, resp3: bool) -> &'static [u8] {
-    match (name, sub) {
-        // With GET, the value that was there.
-        (b"SET", _) if len == 7 && resp3 => b"_\r\n",
-        (b"SET", _) if len == 7 => b"$-1\r\n",
-        (b"DELIFEQ" | b"EVALSHA", _) | (b"CLIENT", b"ID") => b":1\r\n",
-        (b"GET", key) if key == UNANSWERED_KEY.as_bytes() => b"",
-        (b"GET", _) => b"$36\r\n0123456789abcdef0123456789abcdef0123\r\n",
-        (b"HELLO", _) if resp3 => HELLO_3,
-        (b"HELLO", _) => b"-NOPROTO sorry, this protocol version is not supported.\r\n",
+fn answer(words: &[&[u8]], resp3: bool) -> &'static [u8] {
+    match words {
+        [b"SET", .., b"GET"] if resp3 => b"_\r\n",
+        [b"SET", .., b"GET"] => b"$-1\r\n",
+        [b"DELIFEQ" | b"EVALSHA", ..] | [b"CLIENT", b"ID"] => b":1\r\n",
+        [b"GET", key] if *key == UNANSWERED_KEY.as_bytes() => b"",
+        [b"GET", ..] => b"$36\r\n0123456789abcdef0123456789abcdef0123\r\n",
+        [b"HELLO", ..] if resp3 => HELLO_3,
+        [b"HELLO", ..] => b"-NOPROTO sorry, this protocol version is not supported.\r\n",
         // DELIFEQ is known, DELEX is not.
-        (b"COMMAND", _) if resp3 => b"*2\r\n*1\r\n$7\r\ndelifeq\r\n_\r\n",
-        (b"COMMAND", _) => b"*2\r\n*1\r\n$7\r\ndelifeq\r\n*-1\r\n",
-        (b"SCRIPT", _) => b"$40\r\n0123456789abcdef0123456789abcdef01234567\r\n",
-        (b"CLIENT", b"INFO") => b"$29\r\nid=1 addr=127.0.0.1:1 name=x\n\r\n",
-        (b"PING", _) => b"+PONG\r\n",
-        (b"INFO", _) => b"$22\r\nredis_version:7.0.15\r\n\r\n",
+        [b"COMMAND", ..] if resp3 => b"*2\r\n*1\r\n$7\r\ndelifeq\r\n_\r\n",
+        [b"COMMAND", ..] => b"*2\r\n*1\r\n$7\r\ndelifeq\r\n*-1\r\n",
+        [b"SCRIPT", ..] => b"$40\r\n0123456789abcdef0123456789abcdef01234567\r\n",
+        [b"CLIENT", b"INFO"] => b"$29\r\nid=1 addr=127.0.0.1:1 name=x\n\r\n",
+        [b"PING"] => b"+PONG\r\n",
+        [b"INFO", ..] => b"$22\r\nredis_version:7.0.15\r\n\r\n",
         _ => b"+OK\r\n",
     }
 }
