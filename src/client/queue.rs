@@ -3,6 +3,9 @@
 //! Invariant: bytes in `out` and unsent slots correspond one to one, in order (see `slots.rs`).
 
 mod account;
+mod flush;
+
+pub(crate) use flush::Flush;
 
 use crate::client::canary::Canary;
 use crate::client::clock::{Span, Time};
@@ -29,9 +32,6 @@ const SWEEP_PER_SLOT: Duration = Duration::from_nanos(64);
 const BYTES_PER_PLACE: usize = 128;
 /// A write buffer of this size is kept, whether it was needed or not.
 const KEPT_CAPACITY: usize = 4 << 10;
-/// A queue of so many bytes leaves at once, however many are about to add to it: the server works on it meanwhile. Measured from
-/// 4 to 16 KiB against servers that share the machine; shorter ones cost more system calls than they gain.
-const WAVE: usize = 8 << 10;
 
 /// The state under the lock.
 pub(crate) struct State {
@@ -83,18 +83,6 @@ pub(crate) enum Place {
     End,
     /// It is the first of them.
     First,
-}
-
-/// When a command's bytes go to the socket.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) enum Flush {
-    /// By the caller if nothing is on its way, else by the driver with whatever else has come.
-    Auto,
-    /// By the caller, with all that is queued ahead, unless somebody is writing at this very moment.
-    Now,
-    /// By the driver.
-    #[default]
-    Later,
 }
 
 /// What is still to be done about a command that was queued, once no other lock is held either.
@@ -230,31 +218,6 @@ impl State {
         self.sweep_at = self.sweep_at.min(self.slots.stamp(now));
     }
 
-    /// Whether a caller who has queued something is to write it. `alone` says that nothing else is on its way. In a crowd it is
-    /// the one who makes the queue long.
-    #[inline]
-    pub(crate) fn writes_here(&self, flush: Flush, alone: bool) -> bool {
-        let wants = match flush {
-            Flush::Auto => (alone && !self.crowded) || self.out.len() >= WAVE,
-            Flush::Now => true,
-            Flush::Later => false,
-        };
-        wants && self.pen.as_deref().is_some_and(Pen::is_dry)
-    }
-
-    /// As the driver, at the end of a turn in which so many were answered: whether to let callers ask before it writes.
-    pub(crate) fn lets_ask(&mut self, answered: usize, now: Time) -> bool {
-        let asked = self.slots.pushed();
-        self.crowded = if answered > 1 {
-            self.crowd.woke(answered, asked, now);
-            true
-        } else {
-            let is_short = !self.out.is_empty() && self.out.len() < WAVE;
-            is_short && self.crowd.is_worth_waiting_for(asked, now)
-        };
-        self.crowded
-    }
-
     /// Whether there is nothing to write, for whoever may write.
     #[inline]
     pub(crate) fn has_written_all(&self) -> bool {
@@ -294,8 +257,11 @@ impl State {
     #[inline(always)]
     fn dip(&mut self, pen: &mut Pen, now: Time) {
         self.peak = self.peak.max(self.out.len());
-        pen.dip(&mut self.out, self.slots.len() - self.slots.sent());
+        pen.dip(&mut self.out, self.slots.unsent());
         self.sweep_at = self.sweep_at.min(self.slots.all_sent(now));
+        if self.crowd.has_portion(self.slots.pushed()) {
+            self.divide();
+        }
     }
 
     /// Puts the pen back after a write, and tells what that came to. A pen of an earlier connection is dropped: what is in it

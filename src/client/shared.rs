@@ -3,8 +3,8 @@
 //! A caller encodes straight into the buffer and pushes its slot, both under one short lock; the driver (`driver.rs`)
 //! swaps the buffer out, writes, reads, fills the slots and wakes. A caller that finds nothing on its way writes
 //! by itself, and so does a dropped guard that finds nothing queued: the bytes are with the kernel before the call
-//! returns. In a crowd it is the caller with whom a few kilobytes have come together, so that the server has work while the rest
-//! still ask. The lock is never held across a system call.
+//! returns. In a crowd it is the caller who completes a portion of it, so that the server has work while the rest still ask
+//! (`crowd.rs`). The lock is never held across a system call.
 
 mod told;
 

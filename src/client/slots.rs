@@ -93,6 +93,12 @@ impl Slots {
         self.sent
     }
 
+    /// Commands that were queued and not sent.
+    #[inline]
+    pub(crate) fn unsent(&self) -> usize {
+        self.order.len() - self.sent
+    }
+
     /// Gives memory back that a burst has taken: what is four times as much as was needed since this was done last.
     pub(crate) fn trim(&mut self) {
         let needed = (2 * std::mem::take(&mut self.peak)).max(KEPT_SLOTS);

@@ -1,6 +1,7 @@
 //! What a client tells of itself: every counter agrees with what was done, and what is on its way returns to nothing.
 
 use std::future::poll_fn;
+use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 use tenure::{Client, Config};
@@ -85,26 +86,83 @@ async fn callers_who_are_slower_than_the_first_share_its_write() {
     assert_eq!(calls.join_all().await, [1; 10]);
 }
 
+/// Queues all of them before the connection's task has a turn.
+fn queue_all<F: Future>(calls: impl IntoIterator<Item = F>) -> Vec<Pin<Box<F>>> {
+    let mut cx = Context::from_waker(Waker::noop());
+    let mut calls: Vec<_> = calls.into_iter().map(Box::pin).collect();
+    assert!(calls.iter_mut().all(|call| call.as_mut().poll(&mut cx).is_pending()));
+    calls
+}
+
 #[tokio::test(start_paused = true)]
-async fn queue_that_grows_long_leaves_while_others_still_add_to_it() {
-    const WAVE: usize = 8 << 10;
+async fn queue_of_many_bytes_leaves_while_others_still_add_to_it() {
+    const LONG: usize = 16 << 10;
     let server = Server::new(Profile::Valkey9);
     let client = client(&server).await;
     client.ping().await.unwrap();
-    let (value, before) = ("x".repeat(100), client.stats().writes);
-    let mut calls: Vec<_> = (0..200).map(|_| Box::pin(client.set("key", &value))).collect();
-    // All of them before the connection's task has a turn.
-    let mut cx = Context::from_waker(Waker::noop());
-    assert!(calls.iter_mut().all(|call| call.as_mut().poll(&mut cx).is_pending()));
+    let (value, before) = ("x".repeat(1_000), client.stats().writes);
+    let calls = queue_all((0..60).map(|_| client.set("key", &value)));
     let stats = client.stats();
     let each = stats.bytes_held / calls.len();
-    let waves = each * (calls.len() - 1) / WAVE;
-    assert!(waves > 2, "{stats:?}");
-    assert_eq!(stats.writes - before, 1 + waves as u64, "the first alone, then one for each wave");
-    assert!(stats.queued * each < WAVE, "{stats:?}");
+    let long = (calls.len() - 1) / LONG.div_ceil(each);
+    assert!(long > 2, "{stats:?}");
+    assert_eq!(stats.writes - before, 1 + long as u64, "the first alone, then whenever it is long");
+    assert!(stats.queued * each < LONG, "{stats:?}");
     for call in calls {
         call.await.unwrap();
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn queue_of_many_commands_leaves_while_others_still_add_to_it() {
+    let server = Server::new(Profile::Valkey9);
+    let client = client(&server).await;
+    client.ping().await.unwrap();
+    let before = client.stats().writes;
+    let calls = queue_all((0..400).map(|_| client.ping()));
+    let stats = client.stats();
+    assert_eq!(stats.writes - before, 3, "the first alone, then 192 each: {stats:?}");
+    assert!(stats.queued < 192, "{stats:?}");
+    for call in calls {
+        call.await.unwrap();
+    }
+}
+
+/// So many callers who were answered together ask again: how many have asked when something is written.
+async fn who_writes(callers: usize) -> Vec<usize> {
+    let server = Server::new(Profile::Valkey9);
+    let client = client(&server).await;
+    // In a task, so that they run before the connection's task goes on.
+    let asks = async move {
+        // The first of all writes for itself alone; those behind it are answered together.
+        for call in queue_all((0..=callers).map(|_| client.ping())) {
+            call.await.unwrap();
+        }
+        let (mut calls, mut writers, mut before) = (Vec::new(), Vec::new(), client.stats().writes);
+        for asked in 1..=callers {
+            calls.extend(queue_all([client.ping()]));
+            let writes = client.stats().writes;
+            if std::mem::replace(&mut before, writes) < writes {
+                writers.push(asked);
+            }
+        }
+        for call in calls {
+            call.await.unwrap();
+        }
+        assert_eq!(client.stats().writes, before, "nothing was left for the driver");
+        writers
+    };
+    tokio::spawn(asks).await.unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn last_of_those_who_were_answered_together_writes_for_all() {
+    assert_eq!(who_writes(10).await, [10]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn server_without_work_is_written_to_when_half_of_many_have_asked() {
+    assert_eq!(who_writes(100).await, [50, 100]);
 }
 
 #[tokio::test(start_paused = true)]

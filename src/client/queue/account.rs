@@ -13,7 +13,7 @@ impl State {
         Circumstances {
             server: server.to_string(),
             silent_for: self.last_byte.map(|heard| now.since(heard)),
-            queued: self.slots.len() - in_flight,
+            queued: self.slots.unsent(),
             in_flight,
         }
     }
