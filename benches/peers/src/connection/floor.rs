@@ -75,7 +75,16 @@ impl Raw {
 
     /// Sends, and reads as many bytes as the answer has.
     fn exchange(&mut self, commands: &[u8], answer: usize) -> io::Result<()> {
-        self.stream.write_all(commands)?;
+        self.send(commands)?;
+        self.hear(answer)
+    }
+
+    pub(crate) fn send(&mut self, commands: &[u8]) -> io::Result<()> {
+        self.stream.write_all(commands)
+    }
+
+    /// Waits for so many bytes, whatever they are.
+    pub(crate) fn hear(&mut self, answer: usize) -> io::Result<()> {
         self.stream.read_exact(&mut self.reply[..answer])
     }
 
@@ -138,7 +147,7 @@ pub(crate) fn command(args: &[&str]) -> Vec<u8> {
     out.to_vec()
 }
 
-fn pair(slot: &Slot, release: &Release) -> [Vec<u8>; 2] {
+pub(crate) fn pair(slot: &Slot, release: &Release) -> [Vec<u8>; 2] {
     let Slot { key, token } = slot;
     let release = match release {
         Release::Native => command(&["DELIFEQ", key, token]),
@@ -218,53 +227,5 @@ impl Contestant for Std {
 
     fn block(&self, load: Load) -> Block {
         self.bytes.block_over(&mut self.raw.borrow_mut(), load)
-    }
-}
-
-/// As many commands in one write as there are tasks: what the server can do.
-pub(crate) struct Blast {
-    raw: RefCell<Raw>,
-    sets: Vec<u8>,
-    releases: Vec<u8>,
-    gets: Vec<u8>,
-}
-
-impl Blast {
-    pub(crate) fn connect(target: &Target, tasks: usize) -> Result<Self, Failure> {
-        let raw = RefCell::new(Raw::connect(&target.url)?);
-        let pairs: Vec<_> =
-            (0..tasks).map(|task| pair(&Slot::new(500_000 + task), &target.release)).collect();
-        let all = |at: usize| pairs.iter().flat_map(|pair| pair[at].clone()).collect();
-        let gets = command(&["GET", READ_KEY]).repeat(tasks);
-        Ok(Self { raw, sets: all(0), releases: all(1), gets })
-    }
-}
-
-impl Contestant for Blast {
-    fn name(&self) -> &'static str {
-        "one write for all"
-    }
-
-    fn kind(&self) -> Kind {
-        Kind::Floor
-    }
-
-    fn block(&self, load: Load) -> Block {
-        let mut raw = self.raw.borrow_mut();
-        block(load, || {
-            let mut times = Vec::new();
-            for _ in 0..load.each {
-                let begun = Instant::now();
-                match load.what {
-                    What::Pair => raw
-                        .exchange(&self.sets, load.tasks * OK)
-                        .and_then(|()| raw.exchange(&self.releases, load.tasks * ONE)),
-                    What::Get => raw.exchange(&self.gets, load.tasks * VALUE),
-                }
-                .expect("the server answers");
-                times.extend(std::iter::repeat_n(nanos(begun), load.tasks));
-            }
-            times
-        })
     }
 }

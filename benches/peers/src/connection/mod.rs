@@ -1,5 +1,6 @@
 //! Clients against a private server, in alternating blocks in one process.
 
+mod busy;
 mod contestant;
 mod exact;
 mod floor;

@@ -70,11 +70,13 @@ pub(crate) fn table(outcomes: &[Outcome], exact: Option<&Exact>, memory: &[Memor
         let title = format!("{title}, {tasks} tasks, {}", flavour.name());
         let all = &outcome.measured;
         let Some((ours, peer)) = ours(all).zip(best_peer(all)) else { continue };
-        let ratio = Interval::of_ratio(&ours.rates, &peer.rates);
+        let over_peer = |one: &Measured| Interval::of_ratio(&one.rates, &peer.rates);
+        let ratio = over_peer(ours);
+        let limit = floor(all).map(|limit| format!("{} {}", limit.name, over_peer(limit)));
         table.row([
             title,
             format!("{} {:.0}", peer.name, peer.rate()),
-            String::new(),
+            limit.unwrap_or_default(),
             format!("{:.0}", ours.rate()),
             ratio.to_string(),
             format!("≥ {reach} ×"),
