@@ -184,7 +184,7 @@ impl<'a> Handshake<'a> {
         };
         let mut out = BytesMut::new();
         if self.credentials.username.is_some() {
-            encode::command(&[b"AUTH", user, password], &mut out);
+            encode::command(&[&b"AUTH"[..], user, password], &mut out);
         } else {
             encode::command(&[&b"AUTH"[..], password], &mut out);
         }

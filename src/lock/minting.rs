@@ -66,7 +66,7 @@ impl Dialect {
             }
             (Errand::Mint { .. }, 2) => encode::command(&[b"TIME"], out),
             (Errand::Mint { .. } | Errand::Ask { .. } | Errand::HandOver { .. }, _) => {
-                encode::command(&[b"GET", key], out);
+                encode::command(&[&b"GET"[..], key], out);
             }
             _ => return false,
         }

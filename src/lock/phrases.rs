@@ -118,11 +118,11 @@ impl Dialect {
         }
         match (errand, part) {
             (Errand::Ask { lease, .. }, 0) => set_nx(key, value, *lease, whole < 3, out),
-            (Errand::Ask { .. }, 1) if whole == 3 => encode::command(&[b"GET", key], out),
-            (Errand::Verify { .. }, 0) => encode::command(&[b"GET", key], out),
+            (Errand::Ask { .. }, 1) if whole == 3 => encode::command(&[&b"GET"[..], key], out),
+            (Errand::Verify { .. }, 0) => encode::command(&[&b"GET"[..], key], out),
             (Errand::Renew { lease, .. }, 0) if defect!(22) => {
                 let lease = lease.ttl_ms().to_string();
-                encode::command(&[b"SET", key, value, b"PX", lease.as_bytes()], out);
+                encode::command(&[&b"SET"[..], key, value, b"PX", lease.as_bytes()], out);
             }
             (Errand::Renew { lease, in_full, .. }, 0)
             | (Errand::Keep { rest: lease, in_full, .. }, _) => {
@@ -147,11 +147,11 @@ impl Dialect {
                 self.free(matter, *in_full, *aloud, out);
             }
             (Errand::Release { .. } | Errand::Plead { .. }, _) => {
-                encode::command(&[b"PUBLISH", channel, message], out);
+                encode::command(&[&b"PUBLISH"[..], channel, message], out);
             }
             (Errand::Look { .. } | Errand::Ask { .. } | Errand::Mint { .. }, _)
             | (Errand::Renew { .. } | Errand::Verify { .. }, _) => {
-                encode::command(&[b"PTTL", key], out);
+                encode::command(&[&b"PTTL"[..], key], out);
             }
         }
     }
@@ -176,13 +176,13 @@ impl Dialect {
     fn free(&self, matter: &Matter<'_>, in_full: bool, aloud: bool, out: &mut Ink) {
         let Matter { key, value, channel, message, .. } = *matter;
         match self.release() {
-            _ if defect!(21) => encode::command(&[b"DEL", key], out),
+            _ if defect!(21) => encode::command(&[&b"DEL"[..], key], out),
             Release::DelIfEq => {
                 out.extend_from_slice(FREE);
                 encode::bulk(key, out);
                 encode::bulk(value, out);
             }
-            Release::DelEx => encode::command(&[b"DELEX", key, b"IFEQ", value], out),
+            Release::DelEx => encode::command(&[&b"DELEX"[..], key, b"IFEQ", value], out),
             Release::Script if aloud => {
                 self.run(Script::ReleaseAloud, in_full, (key, 3), out);
                 encode::bulk(value, out);
