@@ -5,7 +5,7 @@
 //! than [`PATIENCE`] allows has found something else to do, and nobody waits for that.
 //!
 //! A large crowd leaves in portions of the same size, each written by the caller who completes it: the server works on one while
-//! the rest still ask, and when all have asked nothing is left for the driver.
+//! the rest still ask, and the last who asks leaves nothing for the driver.
 
 use crate::client::clock::{Span, Time};
 use std::time::Duration;
@@ -14,7 +14,7 @@ use std::time::Duration;
 const PATIENCE: Duration = Duration::from_micros(2);
 const MOST: Duration = Duration::from_millis(1);
 
-/// So many commands leave together at most. Measured from 64 to 256 against servers that share the machine: fewer cost more system
+/// So many commands are a portion at most. Measured from 64 to 256 against servers that share the machine: fewer cost more system
 /// calls than they gain, more let the server wait.
 const PORTION: u64 = 192;
 /// A crowd of this size leaves in two portions at least if the server has nothing else to do.

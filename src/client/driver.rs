@@ -1,7 +1,7 @@
 //! The task that owns a socket: it writes what is queued, reads what comes, and dials again when the connection is lost.
 //!
 //! Reading never waits for writing. After a batch of replies that woke several callers it yields before it writes, and
-//! once more while some of them are still to ask, so that what they ask leaves in one write (`crowd.rs`); no timer delays a
+//! once more while some of them are still to ask, so that what they ask leaves in few writes (`crowd.rs`); no timer delays a
 //! flush. One timer (`alarm.rs`) is for the deadlines of all callers and for a server that owes an answer and sends nothing
 //! (`pulse.rs`).
 
@@ -234,7 +234,7 @@ impl Driver {
         let wrote = match taken {
             Some(taken) => write(shared, taken, cx),
             None if crowded => {
-                // They are about to ask again: their turn first, then one write for all of it.
+                // They are about to ask again: their turn first, then a write for what they have left.
                 cx.waker().wake_by_ref();
                 Wrote::All
             }

@@ -42,8 +42,7 @@ pub(crate) struct State {
     pub(crate) pen: Option<Box<Pen>>,
     /// Rises with every connection, so that a pen of an earlier one is not put back.
     pub(crate) epoch: u64,
-    /// Whether several callers are about to ask again, and nobody is to write before the driver had its turn: their commands
-    /// leave in one write.
+    /// Whether several callers are about to ask again: nobody writes for itself alone before the driver had its turn.
     pub(crate) crowded: bool,
     crowd: Crowd,
     /// Set while calls fail at once.
@@ -256,10 +255,11 @@ impl State {
 
     #[inline(always)]
     fn dip(&mut self, pen: &mut Pen, now: Time) {
+        let due = self.is_due();
         self.peak = self.peak.max(self.out.len());
         pen.dip(&mut self.out, self.slots.unsent());
         self.sweep_at = self.sweep_at.min(self.slots.all_sent(now));
-        if self.crowd.has_portion(self.slots.pushed()) {
+        if due {
             self.divide();
         }
     }

@@ -96,7 +96,7 @@ fn queue_all<F: Future>(calls: impl IntoIterator<Item = F>) -> Vec<Pin<Box<F>>> 
 
 #[tokio::test(start_paused = true)]
 async fn queue_of_many_bytes_leaves_while_others_still_add_to_it() {
-    const LONG: usize = 16 << 10;
+    const LONG: usize = 32 << 10;
     let server = Server::new(Profile::Valkey9);
     let client = client(&server).await;
     client.ping().await.unwrap();
@@ -105,7 +105,7 @@ async fn queue_of_many_bytes_leaves_while_others_still_add_to_it() {
     let stats = client.stats();
     let each = stats.bytes_held / calls.len();
     let long = (calls.len() - 1) / LONG.div_ceil(each);
-    assert!(long > 2, "{stats:?}");
+    assert!(long > 0, "{stats:?}");
     assert_eq!(stats.writes - before, 1 + long as u64, "the first alone, then whenever it is long");
     assert!(stats.queued * each < LONG, "{stats:?}");
     for call in calls {
@@ -121,7 +121,11 @@ async fn queue_of_many_commands_leaves_while_others_still_add_to_it() {
     let before = client.stats().writes;
     let calls = queue_all((0..400).map(|_| client.ping()));
     let stats = client.stats();
-    assert_eq!(stats.writes - before, 3, "the first alone, then 192 each: {stats:?}");
+    assert_eq!(
+        stats.writes - before,
+        3,
+        "the first alone, then whenever there are 192 more: {stats:?}"
+    );
     assert!(stats.queued < 192, "{stats:?}");
     for call in calls {
         call.await.unwrap();

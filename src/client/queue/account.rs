@@ -9,22 +9,20 @@ use crate::url::Address;
 impl State {
     /// How the connection stands, for whoever gets no answer.
     pub(crate) fn circumstances(&self, now: Time, server: &Address) -> Circumstances {
-        let in_flight = self.slots.sent();
         Circumstances {
             server: server.to_string(),
             silent_for: self.last_byte.map(|heard| now.since(heard)),
             queued: self.slots.unsent(),
-            in_flight,
+            in_flight: self.slots.sent(),
         }
     }
 
     /// What has been done and is being done.
     pub(crate) fn stats(&self) -> Stats {
-        let (len, in_flight) = (self.slots.len(), self.slots.sent());
         let mut stats = self.stats.clone();
         stats.commands = self.slots.pushed();
-        stats.queued = len - in_flight;
-        stats.in_flight = in_flight;
+        stats.queued = self.slots.unsent();
+        stats.in_flight = self.slots.sent();
         stats.bytes_held = self.slots.bytes();
         stats.reconnects = stats.reconnects.saturating_sub(1);
         stats

@@ -4,8 +4,9 @@ use super::State;
 use crate::client::clock::Time;
 use crate::client::pen::Pen;
 
-/// A queue of so many bytes leaves at once, as a portion of a crowd does (`crowd.rs`).
-const LONG: usize = 16 << 10;
+/// A queue of so many bytes leaves at once, as a portion of a crowd does (`crowd.rs`): more than a portion of short commands, so that
+/// these are divided by their number, and little enough for the socket to take.
+const LONG: usize = 32 << 10;
 
 /// When a command's bytes go to the socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -34,7 +35,7 @@ impl State {
 
     /// Whether so much is queued that it is to leave at once, whoever is about to add to it.
     #[inline(always)] // of what queues a call
-    fn is_due(&self) -> bool {
+    pub(super) fn is_due(&self) -> bool {
         self.crowd.has_portion(self.slots.pushed()) || self.out.len() >= LONG
     }
 
@@ -57,5 +58,53 @@ impl State {
     pub(super) fn divide(&mut self) {
         let left = self.slots.pushed() - self.slots.unsent() as u64;
         self.crowd.divide(left, self.slots.sent() == 0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::client::canary::Canary;
+    use crate::client::clock::Span;
+    use crate::client::encode;
+    use crate::client::queue::Place;
+
+    /// After so many commands of others that are still to be answered.
+    fn state(in_flight: usize) -> State {
+        let mut state = State::new(Canary::new(7), usize::MAX);
+        queue(&mut state, in_flight);
+        state.slots.all_sent(Time::default());
+        state
+    }
+
+    fn queue(state: &mut State, commands: usize) {
+        for _ in 0..commands {
+            let len = state.enqueue(Place::End, |out| encode::command(&["PING"], out)).unwrap();
+            state.slots.push(len, Span::ZERO, None);
+        }
+    }
+
+    fn asks(state: &mut State, callers: usize) {
+        queue(state, callers - 1);
+        assert!(!state.is_due());
+        queue(state, 1);
+        assert!(state.is_due());
+    }
+
+    #[test]
+    fn server_without_work_gets_half_of_a_crowd_and_a_busy_one_all_of_it() {
+        for (in_flight, portion) in [(0, 50), (1, 100)] {
+            let mut state = state(in_flight);
+            assert!(state.lets_ask(100, Time::default()));
+            asks(&mut state, portion);
+        }
+    }
+
+    #[test]
+    fn what_has_not_left_is_part_of_the_first_portion() {
+        let mut state = state(0);
+        queue(&mut state, 40);
+        assert!(state.lets_ask(60, Time::default()));
+        asks(&mut state, 10);
     }
 }

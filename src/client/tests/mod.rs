@@ -7,7 +7,7 @@
 //! Only in a build with `--cfg tenure_loom`; `tests/run` makes one.
 
 use crate::client::call::Call;
-use crate::client::clock::Span;
+use crate::client::clock::{Span, Time};
 use crate::client::encode::{self, Ink};
 use crate::client::listener::Outbox;
 use crate::client::pen::{Pen, Wrote};
@@ -140,6 +140,7 @@ fn drive(shared: &Shared, socket: &Socket, mut commands: usize) {
         let answers = socket.answers(cx);
         commands -= answers.len();
         let now = shared.clock.now();
+        let crowded;
         let taken = {
             let mut state = shared.lock();
             state.begin_turn(cx.waker(), now);
@@ -150,11 +151,10 @@ fn drive(shared: &Shared, socket: &Socket, mut commands: usize) {
             }
             tally.finish();
             state.call_in(&mut out.wakers);
-            state.crowded = out.wakers.len() > 1;
-            let write = !state.crowded;
-            write.then(|| state.take_pen(now))
+            // A crowd is never late here: what the models do must not depend on the time.
+            crowded = state.lets_ask(out.wakers.len(), Time::default());
+            (!crowded).then(|| state.take_pen(now))
         };
-        let crowded = out.wakers.len() > 1;
         out.wake();
         if commands == 0 {
             return Poll::Ready(());
