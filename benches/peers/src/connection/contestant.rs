@@ -1,8 +1,8 @@
 //! A client on a runtime of its own, and blocks of work for it.
 
 use crate::Failure;
-use crate::connection::busy::Busy;
 use crate::connection::floor::Std;
+use crate::connection::halves::Halves;
 use crate::connection::limits::ByHand;
 use crate::connection::peers::{
     Fred, Peer, Redis1, Redis2, Rslock, Rustis, Target, Tenure, TenureFenced, TenureLock,
@@ -226,7 +226,7 @@ pub(crate) fn all(
             all.push(Box::new(ByHand::connect(target, flavour)?));
             all.push(Box::new(Std::spinning(target)?));
         }
-        _ => all.push(Box::new(Busy::connect(target, tasks)?)),
+        _ => all.push(Box::new(Halves::connect(target, tasks)?)),
     }
     Ok(all)
 }

@@ -1,9 +1,9 @@
 //! Clients against a private server, in alternating blocks in one process.
 
-mod busy;
 mod contestant;
 mod exact;
 mod floor;
+mod halves;
 mod limits;
 mod measure;
 mod memory;

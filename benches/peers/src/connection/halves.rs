@@ -1,4 +1,5 @@
-//! What the server could at best come to: whenever it has answered half of what is asked, the other half is there already.
+//! What the server comes to under a client that does nothing but send and hear: while it takes in the answers to one half of the
+//! commands, the other half is with the server.
 
 use crate::Failure;
 use crate::connection::contestant::{Block, Contestant, Kind, Load, What, block, nanos};
@@ -41,13 +42,13 @@ impl Half {
     }
 }
 
-/// A client whose commands are encoded beforehand and whose replies are not looked at, and who never lets the server wait.
-pub(crate) struct Busy {
+/// A client whose commands are encoded beforehand and whose replies are not looked at.
+pub(crate) struct Halves {
     raw: RefCell<Raw>,
     halves: [Half; 2],
 }
 
-impl Busy {
+impl Halves {
     pub(crate) fn connect(target: &Target, tasks: usize) -> Result<Self, Failure> {
         let raw = RefCell::new(Raw::connect(&target.url)?);
         let halves = [0..tasks / 2, tasks / 2..tasks].map(|slots| Half::new(target, slots));
@@ -81,9 +82,9 @@ impl Busy {
     }
 }
 
-impl Contestant for Busy {
+impl Contestant for Halves {
     fn name(&self) -> &'static str {
-        "server kept busy"
+        "two halves in turns"
     }
 
     fn kind(&self) -> Kind {
