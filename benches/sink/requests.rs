@@ -5,6 +5,8 @@ use std::io::{self, Read};
 /// So many words of a command are looked at.
 const WORDS: usize = 8;
 const ROOM: usize = 256 << 10;
+/// More digits are no length that a client sends.
+const DIGITS: usize = 9;
 
 /// What has come, and from where on nobody has looked at it.
 pub(crate) struct Requests {
@@ -86,7 +88,7 @@ fn number(mark: u8, rest: &mut &[u8]) -> io::Result<Option<usize>> {
     let mut number = 0;
     for (at, &digit) in digits.iter().enumerate() {
         match digit {
-            b'0'..=b'9' => number = 10 * number + usize::from(digit - b'0'),
+            b'0'..=b'9' if at < DIGITS => number = 10 * number + usize::from(digit - b'0'),
             b'\r' => {
                 let Some(behind) = digits.get(at + 2..) else { break };
                 *rest = behind;

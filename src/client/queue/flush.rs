@@ -4,8 +4,8 @@ use super::State;
 use crate::client::clock::Time;
 use crate::client::pen::Pen;
 
-/// A queue of so many bytes leaves at once, as a portion of a crowd does (`crowd.rs`): more than a portion of short commands, so that
-/// these are divided by their number, and little enough for the socket to take.
+/// A queue of so many bytes leaves at once, as a portion of a crowd does (`crowd.rs`). It is more than a portion of the commands that
+/// take and release locks, which are divided by their number.
 const LONG: usize = 32 << 10;
 
 /// When a command's bytes go to the socket.
